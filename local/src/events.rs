@@ -1,0 +1,265 @@
+//! The events that AWS sends to Lambda functions, built as AWS builds them.
+//!
+//! Each builder gives the JSON that the function receives, complete with the fields that Intake does not
+//! read, so that samples and tests use what production does.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use time::{OffsetDateTime, macros::format_description};
+use uuid::Uuid;
+
+use crate::{ACCOUNT_ID, REGION, sqs::Delivery};
+
+/// How an object came to be: the tail of S3's
+/// [event types](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// `PutObject`.
+    Put,
+    /// `CopyObject`.
+    Copy,
+    /// `CompleteMultipartUpload`.
+    CompleteMultipartUpload,
+}
+
+impl fmt::Display for Creation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Put => "Put",
+            Self::Copy => "Copy",
+            Self::CompleteMultipartUpload => "CompleteMultipartUpload",
+        })
+    }
+}
+
+/// An object that was just created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectCreated {
+    /// By which operation.
+    pub creation: Creation,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object's key as it is, not URL-encoded.
+    pub key: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its `ETag` without the quotes.
+    pub etag: String,
+    /// Hexadecimal; of two events of one key the later one has the greater sequencer.
+    pub sequencer: String,
+    /// When.
+    pub time: OffsetDateTime,
+}
+
+impl ObjectCreated {
+    /// An object put now, with a made-up `ETag` and sequencer: for samples and tests.
+    pub fn put(bucket: &str, key: &str, size_bytes: u64) -> Self {
+        Self {
+            creation: Creation::Put,
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            size_bytes,
+            etag: Uuid::new_v4().simple().to_string(),
+            sequencer: "0055AED6DCD90281E5".to_owned(),
+            time: OffsetDateTime::now_utc(),
+        }
+    }
+}
+
+/// The key as S3 writes it into notifications: form-encoded, but with its slashes.
+///
+/// ```
+/// assert_eq!(local::events::url_encode_key("uploads/a b+c/ü(1).csv"), "uploads/a+b%2Bc/%C3%BC%281%29.csv");
+/// ```
+pub fn url_encode_key(key: &str) -> String {
+    let segments = key
+        .split('/')
+        .map(|segment| form_urlencoded::byte_serialize(segment.as_bytes()).collect());
+    segments.collect::<Vec<String>>().join("/")
+}
+
+/// An [S3 event notification](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html),
+/// as a function or a queue gets it.
+pub fn s3_notification(objects: &[ObjectCreated]) -> Value {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let records: Vec<Value> = objects
+        .iter()
+        .map(|object| {
+            json!({
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "awsRegion": REGION,
+                "eventTime": format_time(object.time, format),
+                "eventName": format!("ObjectCreated:{}", object.creation),
+                "userIdentity": { "principalId": format!("AWS:{ACCOUNT_ID}") },
+                "requestParameters": { "sourceIPAddress": "127.0.0.1" },
+                "responseElements": {
+                    "x-amz-request-id": request_id(),
+                    "x-amz-id-2": format!("{}{}", request_id(), request_id()),
+                },
+                "s3": {
+                    "s3SchemaVersion": "1.0",
+                    "configurationId": "intake-imports",
+                    "bucket": {
+                        "name": object.bucket,
+                        "ownerIdentity": { "principalId": ACCOUNT_ID },
+                        "arn": format!("arn:aws:s3:::{}", object.bucket),
+                    },
+                    "object": {
+                        "key": url_encode_key(&object.key),
+                        "size": object.size_bytes,
+                        "eTag": object.etag,
+                        "sequencer": object.sequencer,
+                    },
+                },
+            })
+        })
+        .collect();
+    json!({ "Records": records })
+}
+
+/// What S3 sends once
+/// [when a notification is configured](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
+pub fn s3_test_event(bucket: &str) -> Value {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    json!({
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": format_time(OffsetDateTime::now_utc(), format),
+        "Bucket": bucket,
+        "RequestId": request_id(),
+        "HostId": format!("{}{}", request_id(), request_id()),
+    })
+}
+
+/// The [`EventBridge` event](https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html) `Object Created`.
+/// Its key is not URL-encoded.
+pub fn eventbridge_object_created(object: &ObjectCreated) -> Value {
+    let reason = match object.creation {
+        Creation::Put => "PutObject",
+        Creation::Copy => "CopyObject",
+        Creation::CompleteMultipartUpload => "CompleteMultipartUpload",
+    };
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    json!({
+        "version": "0",
+        "id": Uuid::new_v4().to_string(),
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": ACCOUNT_ID,
+        "time": format_time(object.time, format),
+        "region": REGION,
+        "resources": [format!("arn:aws:s3:::{}", object.bucket)],
+        "detail": {
+            "version": "0",
+            "bucket": { "name": object.bucket },
+            "object": {
+                "key": object.key,
+                "size": object.size_bytes,
+                "etag": object.etag,
+                "sequencer": object.sequencer,
+            },
+            "request-id": request_id(),
+            "requester": ACCOUNT_ID,
+            "source-ip-address": "127.0.0.1",
+            "reason": reason,
+        },
+    })
+}
+
+/// The [event of an SQS event source mapping](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html).
+///
+/// ```
+/// use local::{events, sqs::Delivery};
+///
+/// let notification = events::s3_notification(&[events::ObjectCreated::put("shop", "uploads/a.csv", 12)]);
+/// let event = events::sqs_event("arn:aws:sqs:us-east-1:000000000000:imports", &[Delivery::first(notification.to_string())]);
+/// assert_eq!(event["Records"][0]["eventSource"], "aws:sqs");
+/// ```
+pub fn sqs_event(queue_arn: &str, deliveries: &[Delivery]) -> Value {
+    let records: Vec<Value> = deliveries
+        .iter()
+        .map(|delivery| {
+            json!({
+                "messageId": delivery.message_id,
+                "receiptHandle": delivery.receipt_handle,
+                "body": delivery.body,
+                "attributes": delivery.system_attributes(),
+                "messageAttributes": {},
+                "md5OfBody": delivery.md5_of_body(),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue_arn,
+                "awsRegion": REGION,
+            })
+        })
+        .collect();
+    json!({ "Records": records })
+}
+
+/// The [event of a `DynamoDB` stream's event source mapping](https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html).
+///
+/// `records` are as `GetRecords` of `DynamoDB` Streams returns them.
+pub fn dynamodb_event(stream_arn: &str, records: impl IntoIterator<Item = Value>) -> Value {
+    let records: Vec<Value> = records
+        .into_iter()
+        .map(|mut record| {
+            record["awsRegion"] = REGION.into();
+            record["eventSourceARN"] = stream_arn.into();
+            record
+        })
+        .collect();
+    json!({ "Records": records })
+}
+
+fn format_time(
+    time: OffsetDateTime,
+    format: &[time::format_description::BorrowedFormatItem<'_>],
+) -> String {
+    let utc = time.to_offset(time::UtcOffset::UTC);
+    // Both formats use only parts that every date-time has.
+    utc.format(format)
+        .expect("a date-time has a date and a time")
+}
+
+/// 16 upper-case characters, as S3's request ids are.
+fn request_id() -> String {
+    Uuid::new_v4().simple().to_string()[..16].to_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_encoded_as_s3_encodes_them() {
+        for (key, encoded) in [
+            ("uploads/plain.csv", "uploads/plain.csv"),
+            ("uploads/a b.csv", "uploads/a+b.csv"),
+            ("uploads/a+b.csv", "uploads/a%2Bb.csv"),
+            (
+                "uploads/us-east-1:1-2/x=1&y",
+                "uploads/us-east-1%3A1-2/x%3D1%26y",
+            ),
+            ("käse/100%.csv", "k%C3%A4se/100%25.csv"),
+            ("a_b-c.d*e~f", "a_b-c.d*e%7Ef"),
+        ] {
+            assert_eq!(url_encode_key(key), encoded, "{key}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds() {
+        let mut object = ObjectCreated::put("b", "k", 1);
+        object.time = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap()
+            + time::Duration::milliseconds(7);
+        let event = s3_notification(std::slice::from_ref(&object));
+        assert_eq!(event["Records"][0]["eventTime"], "2023-11-14T22:13:20.007Z");
+        assert_eq!(
+            eventbridge_object_created(&object)["time"],
+            "2023-11-14T22:13:20Z"
+        );
+    }
+}

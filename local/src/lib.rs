@@ -1,0 +1,70 @@
+//! The AWS services that Intake is built on, embedded in one process on loopback: S3, `DynamoDB` with
+//! Streams, SQS, SNS and Lambda, with the event wiring between them that `sam/template.yaml` makes on AWS.
+//!
+//! ```text
+//! S3 ObjectCreated (uploads/) ─▶ SQS intake-imports ─▶ importer ─▶ `DynamoDB` InventoryTable ─▶ stream ─▶ notifier ─▶ SNS
+//!                                  └─▶ intake-imports-dlq after 3 receives
+//! ```
+//!
+//! [`Stack::start`] brings everything up on free ports of 127.0.0.1 and [`Endpoints`] says where. Every
+//! service speaks its real protocol, so the AWS CLI and the SDKs work against it unchanged. The two Lambda
+//! functions run as child processes against a small [Lambda Runtime API](runtime), so the main loop that
+//! is deployed is the one that runs here.
+//!
+//! ```
+//! use local::{Stack, StackOptions};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), local::LocalError> {
+//! let stack = Stack::start(StackOptions::default()).await?;
+//! assert!(stack.endpoints().s3.starts_with("http://127.0.0.1:"));
+//! assert!(stack.inbox().is_empty());
+//! stack.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is a stand-in for development and tests, not for production: everything is kept in memory or in a
+//! temporary folder and is gone after [`Stack::shutdown`].
+
+pub mod dynamodb;
+mod endpoints;
+mod error;
+pub mod events;
+pub mod faults;
+mod lock;
+pub mod runtime;
+mod s3;
+mod server;
+pub mod sns;
+pub mod sqs;
+mod stack;
+pub mod wiring;
+
+pub use endpoints::Endpoints;
+pub use error::LocalError;
+pub use faults::{FaultCounts, FaultPlan, Faults, Rate};
+pub use runtime::LambdaProgram;
+pub use sns::Message;
+pub use stack::{Ports, Stack, StackOptions};
+
+/// The region in every ARN and event.
+pub const REGION: &str = "us-east-1";
+/// The account in every ARN and queue URL.
+pub const ACCOUNT_ID: &str = "000000000000";
+/// The access key that S3 accepts; the other services accept any.
+pub const ACCESS_KEY_ID: &str = "intake-local";
+/// The secret of [`ACCESS_KEY_ID`]. S3 checks the signature made with it.
+pub const SECRET_ACCESS_KEY: &str = "intake-local-secret";
+/// The bucket that uploads go to.
+pub const BUCKET: &str = "inventory-upload-local";
+/// Objects under this prefix of [`BUCKET`] are imported.
+pub const UPLOAD_PREFIX: &str = "uploads/";
+/// The table: partition key `productId` (String), on demand, stream `NEW_AND_OLD_IMAGES`.
+pub const TABLE: &str = "InventoryTable";
+/// The topic that the notifier publishes to.
+pub const TOPIC: &str = "inventory-alerts";
+/// The queue between S3 and the importer.
+pub const IMPORTS_QUEUE: &str = "intake-imports";
+/// Where a message of [`IMPORTS_QUEUE`] goes after [`wiring::MAX_RECEIVE_COUNT`] receives.
+pub const IMPORTS_DLQ: &str = "intake-imports-dlq";

@@ -1,0 +1,208 @@
+use std::{
+    collections::VecDeque,
+    process::ExitStatus,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::Child,
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    InvokeError, LambdaProgram, Output,
+    api::{Invocation, RuntimeApi, State},
+};
+use crate::{
+    lock::lock,
+    server::{Server, bind},
+};
+
+/// How long a program may take until it asks for its first event:
+/// [Lambda's init phase](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib).
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many of the last lines of output go into an error.
+const OUTPUT_LINES: usize = 20;
+/// How long to wait for the last output of a program that has ended; a process it left behind could hold it open.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A running program and its Runtime API.
+#[derive(Debug)]
+pub(super) struct Environment {
+    program: LambdaProgram,
+    process: Child,
+    invocations: mpsc::Sender<Invocation>,
+    state: watch::Receiver<State>,
+    output: Arc<Mutex<VecDeque<String>>>,
+    readers: JoinSet<()>,
+    _api: Server,
+}
+
+impl Environment {
+    /// Starts the program. It is not ready yet.
+    pub(super) async fn start(program: &LambdaProgram) -> Result<Self, InvokeError> {
+        let bound = bind("the Lambda Runtime API", 0)
+            .await
+            .map_err(InvokeError::Api)?;
+        let (api, invocations, state) = RuntimeApi::new(program.arn());
+        let service = tower::service_fn(move |request| Arc::clone(&api).handle(request));
+        let server = Server::start(bound.listener, service);
+        let start_error = |source| InvokeError::Start {
+            function: program.function_name.clone(),
+            program: program.program.display().to_string(),
+            source,
+        };
+        let mut process = program
+            .command(bound.url.trim_start_matches("http://"))
+            .spawn()
+            .map_err(start_error)?;
+        let output = Arc::default();
+        let mut readers = JoinSet::new();
+        if let Some(stdout) = process.stdout.take() {
+            readers.spawn(read_lines(
+                stdout,
+                program.function_name.clone(),
+                Arc::clone(&output),
+            ));
+        }
+        if let Some(stderr) = process.stderr.take() {
+            readers.spawn(read_lines(
+                stderr,
+                program.function_name.clone(),
+                Arc::clone(&output),
+            ));
+        }
+        let program = program.clone();
+        Ok(Self {
+            program,
+            process,
+            invocations,
+            state,
+            output,
+            readers,
+            _api: server,
+        })
+    }
+
+    /// Waits until the program asks for an event.
+    pub(super) async fn ready(&mut self) -> Result<(), InvokeError> {
+        let settled = tokio::select! {
+            // If both are true it has ended.
+            biased;
+            status = self.process.wait() => Err(match status {
+                Ok(status) => format!("it ended with {status}"),
+                Err(error) => format!("it cannot be watched: {error}"),
+            }),
+            state = self.state.wait_for(|state| *state != State::Busy) => match state.as_deref() {
+                Ok(State::InitFailed(reason)) => Err(reason.clone()),
+                _ => Ok(()),
+            },
+            () = sleep(INIT_TIMEOUT) => Err(format!("it asked for no event within {INIT_TIMEOUT:?}")),
+        };
+        let Err(reason) = settled else { return Ok(()) };
+        // What it reported before it ended says more than how it ended.
+        let reason = match &*self.state.borrow() {
+            State::InitFailed(reported) => reported.clone(),
+            State::Busy | State::Ready => reason,
+        };
+        let function = self.program.function_name.clone();
+        Err(InvokeError::Init {
+            function,
+            reason,
+            output: self.end().await,
+        })
+    }
+
+    /// Gives it an event, once it is [ready](Self::ready), and waits for the result.
+    pub(super) async fn invoke(&mut self, event: Bytes) -> Result<Value, InvokeError> {
+        let function = self.program.function_name.clone();
+        let limit = self.program.timeout;
+        let (outcome, settled) = oneshot::channel();
+        // A failure shows as an outcome that never comes, when the process ends.
+        drop(self.invocations.try_send(Invocation {
+            event,
+            timeout: limit,
+            outcome,
+        }));
+        let settled = tokio::select! {
+            // A result that came counts, even if the program ended right after it.
+            biased;
+            Ok(outcome) = settled => Settled::Outcome(outcome),
+            status = self.process.wait() => Settled::Exited(status),
+            () = sleep(limit) => Settled::TimedOut,
+        };
+        match settled {
+            Settled::Outcome(Ok(response)) => serde_json::from_slice(&response)
+                .map_err(|source| InvokeError::Response { function, source }),
+            Settled::Outcome(Err(error)) => Err(InvokeError::Function {
+                function,
+                error_type: error.error_type,
+                error_message: error.error_message,
+            }),
+            Settled::Exited(Ok(status)) => Err(InvokeError::Exited {
+                function,
+                status,
+                output: self.end().await,
+            }),
+            Settled::Exited(Err(source)) => {
+                self.end().await;
+                Err(InvokeError::Watch { function, source })
+            }
+            Settled::TimedOut => Err(InvokeError::TimedOut {
+                function,
+                timeout: limit,
+                output: self.end().await,
+            }),
+        }
+    }
+
+    /// Kills the program, if it runs, and returns its last lines.
+    async fn end(&mut self) -> Output {
+        if let Err(error) = self.process.kill().await {
+            tracing::warn!(function = self.program.function_name, %error, "cannot kill a function's process");
+        }
+        let all_read = async { while self.readers.join_next().await.is_some() {} };
+        if timeout(OUTPUT_TIMEOUT, all_read).await.is_err() {
+            tracing::debug!(
+                function = self.program.function_name,
+                "its output is still open"
+            );
+        }
+        Output(lock(&self.output).drain(..).collect())
+    }
+
+    /// Kills the program and waits until it has ended.
+    pub(super) async fn kill(mut self) {
+        self.end().await;
+    }
+}
+
+enum Settled {
+    Outcome(super::api::Outcome),
+    Exited(std::io::Result<ExitStatus>),
+    TimedOut,
+}
+
+/// Logs what a program writes and keeps its last lines.
+async fn read_lines(
+    from: impl AsyncRead + Unpin,
+    function: String,
+    output: Arc<Mutex<VecDeque<String>>>,
+) {
+    let mut lines = BufReader::new(from).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        tracing::debug!(target: "lambda", function, "{line}");
+        let mut output = lock(&output);
+        if output.len() == OUTPUT_LINES {
+            output.pop_front();
+        }
+        output.push_back(line);
+    }
+}

@@ -1,0 +1,183 @@
+//! A small host for Lambda functions: runs a program as a child process and serves it the
+//! [Lambda Runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
+//!
+//! As on Lambda, an execution environment handles one event at a time and is reused for the next; one that
+//! times out is killed, one that crashes is replaced, and the program sees only the variables that are its own.
+
+mod api;
+mod environment;
+mod program;
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use self::environment::Environment;
+pub use self::program::LambdaProgram;
+use crate::lock::lock;
+
+/// Why an invocation has no result. The messages are the ones Lambda logs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// The program could not be started.
+    #[error(
+        "cannot start {program} as function {function}; build it first, or name another program"
+    )]
+    Start {
+        /// The function.
+        function: String,
+        /// Its program.
+        program: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The Runtime API of the function could not be served.
+    #[error("cannot serve the Runtime API")]
+    Api(#[source] crate::LocalError),
+    /// The program ended, reported an error or was too slow before it asked for its first event.
+    #[error("function {function} failed to initialize: {reason}{output}")]
+    Init {
+        /// The function.
+        function: String,
+        /// What went wrong.
+        reason: String,
+        /// The last lines it wrote.
+        output: Output,
+    },
+    /// The function returned an error.
+    #[error("function {function} returned {error_type}: {error_message}")]
+    Function {
+        /// The function.
+        function: String,
+        /// `errorType` of the error.
+        error_type: String,
+        /// `errorMessage` of the error.
+        error_message: String,
+    },
+    /// The program ended during the invocation.
+    #[error("function {function} ended during an invocation: {status}{output}")]
+    Exited {
+        /// The function.
+        function: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// The last lines it wrote.
+        output: Output,
+    },
+    /// The invocation took longer than the function's timeout; the program was killed.
+    #[error("function {function} timed out after {:.2} seconds{output}", timeout.as_secs_f64())]
+    TimedOut {
+        /// The function.
+        function: String,
+        /// Its timeout.
+        timeout: std::time::Duration,
+        /// The last lines it wrote.
+        output: Output,
+    },
+    /// The response is not JSON.
+    #[error("function {function} returned something that is not JSON")]
+    Response {
+        /// The function.
+        function: String,
+        /// Where it is not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The program's state could not be read from the system.
+    #[error("cannot watch the process of function {function}")]
+    Watch {
+        /// The function.
+        function: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The last lines that a program wrote, each after a line break when displayed; nothing if it was silent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output(pub Vec<String>);
+
+impl std::fmt::Display for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|line| write!(f, "\n    {line}"))
+    }
+}
+
+/// A function and its execution environments.
+///
+/// Dropping it kills their processes.
+#[derive(Debug)]
+pub struct Function {
+    program: LambdaProgram,
+    /// One permit for each environment that may exist.
+    slots: Semaphore,
+    /// Environments without an event, the last used last.
+    idle: Mutex<Vec<Environment>>,
+}
+
+impl Function {
+    /// A function with no execution environment yet; the first invocation starts one.
+    pub fn new(program: LambdaProgram) -> Self {
+        Self {
+            slots: Semaphore::new(program.concurrency.max(1)),
+            program,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// The function's configuration.
+    pub fn program(&self) -> &LambdaProgram {
+        &self.program
+    }
+
+    /// Gives `event` to the function and returns its result.
+    ///
+    /// Waits while all execution environments are busy. If the future is dropped, the environment at work is
+    /// killed.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be started, or fails in one of the ways that [`InvokeError`] lists.
+    pub async fn invoke(&self, event: Value) -> Result<Value, InvokeError> {
+        // Never closed, so the only error cannot occur; without a permit there would just be no limit.
+        let _slot = self.slots.acquire().await.ok();
+        let mut environment = self.ready_environment().await?;
+        let result = environment.invoke(event.to_string().into()).await;
+        // Also if it ended: whoever takes it next finds out, as when it ends later.
+        lock(&self.idle).push(environment);
+        result
+    }
+
+    /// An environment that waits for an event: a used one that is still alive, or else a new one.
+    async fn ready_environment(&self) -> Result<Environment, InvokeError> {
+        loop {
+            let used = lock(&self.idle).pop();
+            let Some(mut environment) = used else { break };
+            match environment.ready().await {
+                Ok(()) => return Ok(environment),
+                // It ended after its last response: Lambda starts another without a word to the caller.
+                Err(error) => {
+                    tracing::debug!(function = self.program.function_name, %error, "replacing an environment");
+                }
+            }
+        }
+        let mut environment = Environment::start(&self.program).await?;
+        environment.ready().await?;
+        Ok(environment)
+    }
+
+    /// Kills the idle environments and waits until they have ended.
+    pub async fn shutdown(self) {
+        let idle = self
+            .idle
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        for environment in idle {
+            environment.kill().await;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! SNS: topics, subscriptions and publishing over the
+//! [query protocol](https://docs.aws.amazon.com/sns/latest/api/CommonParameters.html), with an inbox to read
+//! what was published. Nothing is delivered to subscribers: [`Message::for_protocol`] gives what one would get.
+
+mod actions;
+mod error;
+mod message;
+mod xml;
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, StatusCode};
+
+pub use self::message::Message;
+use self::{error::SnsError, xml::Element};
+use crate::{ACCOUNT_ID, REGION, lock::lock, server::read_body};
+
+/// The parameters of one request.
+type Form = BTreeMap<String, String>;
+
+/// The topics of one endpoint and what was published to them.
+#[derive(Debug, Default)]
+pub(crate) struct Topics(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Subscriptions of each topic, by its ARN.
+    topics: BTreeMap<String, Vec<Subscription>>,
+    inbox: Vec<Message>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    arn: String,
+    protocol: String,
+    endpoint: String,
+}
+
+/// ARN of the topic with this name.
+pub(crate) fn topic_arn(name: &str) -> String {
+    format!("arn:aws:sns:{REGION}:{ACCOUNT_ID}:{name}")
+}
+
+impl Topics {
+    /// Adds a topic, if there is none with the name, and returns its ARN.
+    pub(crate) fn create(&self, name: &str) -> String {
+        let arn = topic_arn(name);
+        lock(&self.0).topics.entry(arn.clone()).or_default();
+        arn
+    }
+
+    /// What was published so far, oldest first.
+    pub(crate) fn inbox(&self) -> Vec<Message> {
+        lock(&self.0).inbox.clone()
+    }
+
+    /// Answers one HTTP request.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
+        let (status, body) = match self.answer(request).await {
+            Ok((action, result)) => (StatusCode::OK, xml::response(&action, &result)),
+            Err(error) => (error.status(), error.body()),
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert("content-type", HeaderValue::from_static("text/xml"));
+        Ok(response)
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Result<(String, Vec<Element>), SnsError> {
+        let body = read_body(request.into_body()).await;
+        let body =
+            body.ok_or_else(|| SnsError::invalid("The request body is too large or broke off"))?;
+        let form: Form = form_urlencoded::parse(&body).into_owned().collect();
+        let action = form.get("Action").ok_or_else(SnsError::no_action)?;
+        let result = lock(&self.0).act(action, &form)?;
+        Ok((action.clone(), result))
+    }
+}

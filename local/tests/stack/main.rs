@@ -1,0 +1,17 @@
+//! The local stack from outside: over HTTP and with the AWS SDKs, and its wiring with real child processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "clippy.toml allows them in test functions, and all of this crate is for tests"
+)]
+
+mod client;
+mod dynamodb;
+mod faults;
+mod function;
+mod runtime;
+mod s3;
+mod sns;
+mod sqs;
+mod wiring;
