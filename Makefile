@@ -1,0 +1,53 @@
+# Intake's commands. `make` lists them.
+
+# Everything that is built or installed goes here; Cargo reads the same variable.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+# The tools that check the SAM template, in an environment of their own for each version of Python.
+PYTHON ?= python3
+PYTHON_VERSION = $(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
+VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
+
+# Linting needs a region's rules, not an account. No credentials are looked for.
+SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
+	PYTHONDONTWRITEBYTECODE=1
+
+.PHONY: help run build test fmt clippy unit doc sam bench
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start everything on this machine, import the samples, show what came of it
+	cargo run
+
+build: ## build the programs, optimised
+	cargo build --release --workspace
+
+test: fmt clippy unit doc sam ## check and test everything, as CI does
+
+fmt: ## check the formatting
+	cargo fmt --all -- --check
+
+clippy: ## lint, warnings denied
+	cargo clippy --workspace --all-targets -- -D warnings
+
+unit: ## run every test, the examples in the documentation, and each bench once
+	cargo test --workspace --all-targets
+	cargo test --workspace --doc
+
+doc: ## build the documentation, warnings denied
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
+
+sam: ## lint and test the SAM template
+	@# Compared by content: a checkout changes every file's time, and the environment takes a minute to make.
+	cmp -s sam/requirements.txt $(VENV)/requirements.txt || { \
+		$(PYTHON) -m venv --clear $(VENV) && \
+		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r sam/requirements.txt && \
+		cp sam/requirements.txt $(VENV)/requirements.txt; }
+	$(SAM_ENV) $(VENV)/bin/python -m samcli validate --lint --template sam/template.yaml
+	$(SAM_ENV) $(VENV)/bin/cfn-lint sam/template.yaml
+	$(SAM_ENV) $(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
+
+bench: ## measure
+	cargo bench --workspace
