@@ -1,0 +1,181 @@
+//! AWS clients, and what their errors mean.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::error::{Class, Error};
+
+/// How long to wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one attempt of a call may take until its response begins.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The configuration that the environment gives, as for every AWS tool, with TLS by rustls and ring.
+///
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
+pub async fn sdk_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .build();
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .http_client(http)
+        .load()
+        .await
+}
+
+/// Codes of errors by which DynamoDB and S3 ask to slow down.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+const THROTTLES: &[&str] = &[
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "Throttling",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+];
+
+/// Codes of errors that may be gone at the next try.
+const PASSING: &[&str] = &[
+    "InternalServerError",
+    "InternalError",
+    "InternalFailure",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "TransactionInProgressException",
+    "ReplicatedWriteConflictException",
+    "RequestTimeTooSkewed",
+];
+
+/// Codes of errors that one row of a request causes for all of them.
+const ROWS_FAULT: &[&str] = &[
+    "ValidationException",
+    "ItemCollectionSizeLimitExceededException",
+];
+
+/// Turns an SDK error of a call to `resource` into the importer's.
+pub(crate) fn service_error<E>(
+    operation: &'static str,
+    resource: &str,
+    error: SdkError<E, HttpResponse>,
+) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let code = error.code().unwrap_or_default().to_owned();
+    let message = error.message().unwrap_or_default().to_owned();
+    let reached = matches!(error, SdkError::ServiceError(_));
+    let class = if ROWS_FAULT.contains(&code.as_str()) {
+        Class::RejectRow
+    } else if !reached && !matches!(error, SdkError::ConstructionFailure(_))
+        || THROTTLES.contains(&code.as_str())
+        || PASSING.contains(&code.as_str())
+        || status.is_some_and(|status| status >= 500 || status == 429)
+    {
+        Class::Retry
+    } else {
+        Class::Fatal
+    };
+    let problem = match (code.is_empty(), status) {
+        (false, _) if message.is_empty() => code.clone(),
+        (false, _) => format!("{code}: {message}"),
+        (true, Some(status)) => format!("HTTP status {status}"),
+        (true, None) => "no answer".to_owned(),
+    };
+    if THROTTLES.contains(&code.as_str()) {
+        return Error::Throttled { operation, problem };
+    }
+    // The chain of the SDK's errors repeats code and message for an answer; for no answer it is all there is.
+    let source = (!reached).then(|| Box::new(error) as Box<dyn StdError + Send + Sync>);
+    let fix = if source.as_deref().is_some_and(is_credentials_problem) {
+        CREDENTIALS_FIX.to_owned()
+    } else {
+        fix_for(&code, status, operation, resource)
+    };
+    Error::Service {
+        operation,
+        problem,
+        class,
+        fix,
+        source,
+    }
+}
+
+const CREDENTIALS_FIX: &str = "give credentials as for every AWS tool: AWS_PROFILE, AWS_ACCESS_KEY_ID and \
+     AWS_SECRET_ACCESS_KEY, or a role";
+
+fn is_credentials_problem(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().to_lowercase().contains("credential") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> String {
+    match (code, status) {
+        ("ResourceNotFoundException", _) => format!(
+            "there is no table {resource} in this account and Region: check --table (INTAKE_TABLE) and AWS_REGION"
+        ),
+        ("NoSuchBucket", _) => {
+            format!("there is no bucket for {resource}: check its name and AWS_REGION")
+        }
+        ("NoSuchKey" | "NotFound", _) => format!(
+            "{resource} does not exist (any more): check the key; without s3:ListBucket, S3 says 403 instead"
+        ),
+        ("AccessDeniedException" | "AccessDenied", _) | (_, Some(403)) => {
+            let service = if operation.contains("Object") {
+                "s3"
+            } else {
+                "dynamodb"
+            };
+            format!(
+                "allow {service}:{} on {resource} for these credentials",
+                permission(operation)
+            )
+        }
+        ("UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId", _) => {
+            CREDENTIALS_FIX.to_owned()
+        }
+        ("ExpiredTokenException" | "ExpiredToken", _) => {
+            "the credentials have expired: sign in again (aws sso login) and import again"
+                .to_owned()
+        }
+        ("PreconditionFailed", _) | (_, Some(412)) => format!(
+            "{resource} was replaced during the import: import the new version, rows of the old one may be written"
+        ),
+        ("", None) => "check the network, AWS_REGION and any AWS_ENDPOINT_URL".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The IAM action that an operation needs, where the names differ.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
+fn permission(operation: &str) -> &str {
+    match operation {
+        "HeadObject" => "GetObject",
+        "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => "PutObject",
+        other => other,
+    }
+}

@@ -1,0 +1,303 @@
+//! CSV and TSV with a header line, by the `csv` crate (RFC 4180).
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::{Decoder, Input, NOT_TEXT_FIX, read_error};
+use crate::decompress::Compression;
+use crate::encoder::{Encoder, Scalar, infer_cell};
+use crate::error::Error;
+use crate::position::Position;
+use crate::reject::{Reason, Reject};
+use crate::row::Row;
+use crate::schema::{DeclaredType, Schema, Types};
+use crate::window::{self, ROW_TEXT_BYTES_MAX, Window, WindowReader};
+
+pub(super) struct CsvDecoder<'r> {
+    reader: csv::Reader<WindowReader<Box<dyn Read + 'r>>>,
+    window: Window,
+    encoder: Encoder,
+    columns: Vec<Column>,
+    delimiter: u8,
+    compression: Compression,
+    offset_bytes: u64,
+    cells: ByteRecord,
+    /// Rows begun, the header included.
+    records: u64,
+}
+
+struct Column {
+    name: String,
+    /// The type its cells must have, if one is declared or the column is a key.
+    declared: Option<DeclaredType>,
+}
+
+impl<'r> CsvDecoder<'r> {
+    pub(super) fn new(
+        input: Input<'r>,
+        encoder: Encoder,
+        schema: &Schema,
+        types: &Types,
+        delimiter: u8,
+    ) -> Result<Self, Error> {
+        // A line break after the last byte: see `read_cells`.
+        let terminated: Box<dyn Read + 'r> = Box::new(input.reader.chain(&b"\n"[..]));
+        let (reader, window) = window::open(terminated);
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(reader);
+        let mut decoder = Self {
+            reader,
+            window,
+            encoder,
+            columns: Vec::new(),
+            delimiter,
+            compression: input.compression,
+            offset_bytes: input.offset_bytes,
+            cells: ByteRecord::new(),
+            records: 0,
+        };
+        decoder.read_cells()?;
+        if let Some(byte) = decoder.window.invalid_byte(decoder.end()) {
+            return Err(Error::Unusable {
+                problem: format!(
+                    "byte {} of the header is not UTF-8",
+                    decoder.offset_bytes + byte
+                ),
+                fix: NOT_TEXT_FIX.to_owned(),
+            });
+        }
+        if decoder.has_text_after_quote() {
+            return Err(Error::Unusable {
+                problem: "text follows the closing quote of a name in the header".to_owned(),
+                fix: "close every quote of the header; write a quote inside a name twice"
+                    .to_owned(),
+            });
+        }
+        let names: Vec<String> = decoder
+            .cells
+            .iter()
+            .map(|cell| String::from_utf8_lossy(cell).into_owned())
+            .collect();
+        check_header(&names, schema, types)?;
+        decoder.columns = names
+            .into_iter()
+            .map(|name| Column::new(name, schema, types))
+            .collect();
+        Ok(decoder)
+    }
+
+    /// Reads the next record into `self.cells` and tells where it begins; `None` is the end.
+    fn read_cells(&mut self) -> Result<Option<Position>, Error> {
+        self.window.begin_row(self.end());
+        match self.reader.read_byte_record(&mut self.cells) {
+            Ok(false) => return Ok(None),
+            Ok(true) => {}
+            Err(e) => return Err(self.broken(e)),
+        }
+        let position = self.position();
+        // The line break after the file's last byte ends every record but one inside quotes.
+        if self.window.ended() {
+            return Err(Error::Syntax {
+                position,
+                problem: "the file ends inside a quoted cell of this row".to_owned(),
+                fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
+            });
+        }
+        self.records += 1;
+        Ok(Some(position))
+    }
+
+    /// Where the record that was just read begins. For the parser that is right after the record before, line breaks
+    /// included.
+    fn position(&self) -> Position {
+        let (byte, line) = self.window.skip_line_breaks();
+        Position {
+            byte: self.offset_bytes + byte,
+            line,
+            record: self.records,
+        }
+    }
+
+    /// Offset after the record that was read last.
+    fn end(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    /// Offset after it without its line break.
+    fn text_end(&self) -> u64 {
+        let is_break = |b: &&u8| matches!(b, b'\r' | b'\n');
+        let row = self.window.row_bytes(self.end());
+        let breaks = row.map_or(0, |row| row.iter().rev().take_while(is_break).count());
+        self.end() - breaks as u64
+    }
+
+    fn has_text_after_quote(&self) -> bool {
+        let row = self.window.row_bytes(self.end());
+        row.is_some_and(|row| has_text_after_quote(&row, self.delimiter))
+    }
+
+    fn broken(&self, error: csv::Error) -> Error {
+        let position = self.position();
+        let source = match (self.window.take_failure(), error.into_kind()) {
+            (Some(source), _) | (None, csv::ErrorKind::Io(source)) => source,
+            (None, other) => std::io::Error::other(format!("{other:?}")),
+        };
+        if window::is_row_too_long(&source) {
+            return Error::Syntax {
+                position,
+                problem: Reason::RowTooLong {
+                    limit_bytes: ROW_TEXT_BYTES_MAX,
+                }
+                .to_string(),
+                fix: "a quote that opens a cell there is never closed, or --delimiter is wrong"
+                    .to_owned(),
+            };
+        }
+        read_error(self.compression, position.byte, source)
+    }
+
+    fn encode(&mut self, row: &mut Row) -> Result<(), Reason> {
+        if let Some(byte) = self.window.invalid_byte(self.end()) {
+            return Err(Reason::NotText {
+                byte: self.offset_bytes + byte,
+            });
+        }
+        // Before the count of cells, which this may be the cause of.
+        if self.has_text_after_quote() {
+            return Err(Reason::TextAfterQuote);
+        }
+        if self.cells.len() != self.columns.len() {
+            return Err(Reason::Ragged {
+                expected: self.columns.len(),
+                found: self.cells.len(),
+            });
+        }
+        self.encoder.begin_item();
+        for (column, cell) in self.columns.iter().zip(&self.cells) {
+            // An empty cell is an absent attribute.
+            if cell.is_empty() || self.encoder.failed() {
+                continue;
+            }
+            // Cannot fail: the window has replaced what is not UTF-8. A lossy copy would only cost time.
+            let text = String::from_utf8_lossy(cell);
+            self.encoder.name(&column.name);
+            self.encoder.scalar(match column.declared {
+                Some(DeclaredType::N) => Scalar::N(&text),
+                Some(DeclaredType::B) => Scalar::B(&text),
+                Some(DeclaredType::S | DeclaredType::Bool) => Scalar::S(&text),
+                None => infer_cell(&text),
+            });
+        }
+        self.encoder.finish(row)
+    }
+}
+
+impl Decoder for CsvDecoder<'_> {
+    fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
+        let Some(position) = self.read_cells()? else {
+            return Ok(false);
+        };
+        row.position = position;
+        match self.encode(row) {
+            Ok(()) => Ok(true),
+            Err(reason) => {
+                let text = self.window.row_text(self.text_end());
+                Err(Error::Row(Box::new(Reject::new(
+                    row.position,
+                    reason,
+                    &text,
+                ))))
+            }
+        }
+    }
+}
+
+impl Column {
+    fn new(name: String, schema: &Schema, types: &Types) -> Self {
+        let key_type = schema
+            .key
+            .iter()
+            .chain(&schema.index_keys)
+            .find(|key| key.name == name)
+            .map(|key| key.key_type.into());
+        Self {
+            declared: types.get(&name).or(key_type),
+            name,
+        }
+    }
+}
+
+/// Whether a quoted cell of `row` goes on after its closing quote.
+///
+/// RFC 4180 has no such thing and the parser takes it as text. It is what a quote that is never closed looks like: the
+/// cell swallows rows up to the next quote, and may well leave a row of the right length.
+fn has_text_after_quote(row: &[u8], delimiter: u8) -> bool {
+    let mut open = false;
+    let mut quotes = memchr::memchr_iter(b'"', row).peekable();
+    while let Some(at) = quotes.next() {
+        if !open {
+            // Within an unquoted cell a quote is itself.
+            open = at == 0 || matches!(row[at - 1], b'\r' | b'\n') || row[at - 1] == delimiter;
+        } else if quotes.next_if_eq(&(at + 1)).is_none() {
+            open = false;
+            let next = row.get(at + 1);
+            if next.is_some_and(|&b| b != delimiter && b != b'\r' && b != b'\n') {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Checks what makes a header usable: named columns, each once, with the table's key among them.
+fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), Error> {
+    let unusable = |problem: String, fix: String| Err(Error::Unusable { problem, fix });
+    let mut seen = HashSet::new();
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return unusable(
+                format!("column {} of the header has no name", index + 1),
+                "name every column in the first line; a delimiter at its end makes a column, too"
+                    .to_owned(),
+            );
+        }
+        if !seen.insert(name.as_str()) {
+            return unusable(
+                format!("the header names column \"{name}\" twice"),
+                "rename or remove one of the two: an item has each attribute once".to_owned(),
+            );
+        }
+    }
+    for name in schema
+        .key
+        .iter()
+        .map(|key| key.name.as_str())
+        .chain(types.names())
+    {
+        if !seen.contains(name) {
+            let squeeze = |text: &str| text.to_lowercase().replace([' ', '_', '-'], "");
+            let similar = names.iter().find(|other| squeeze(other) == squeeze(name));
+            let fix = match similar {
+                Some(similar) => {
+                    format!("rename column \"{similar}\" to \"{name}\": names match exactly")
+                }
+                None => format!(
+                    "name a column \"{name}\" in the first line, or give the right --delimiter; the header has: {}",
+                    names
+                        .iter()
+                        .take(20)
+                        .map(String::as_str)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            };
+            return unusable(format!("the header has no column \"{name}\""), fix);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! JSON files: one array of objects, or objects one after the other over several lines.
+//!
+//! struson reads them as a stream. After a syntax error there is no telling where the next row begins, so the file ends
+//! there; [`super::lines`] can go on, because a line is a line.
+
+use std::io::Read;
+
+use struson::reader::{JsonReader, JsonStreamReader, ValueType};
+
+use super::value::{Broken, RowReader, Typing, kind_name, line, offset, parser};
+use super::{CUT_OFF, CUT_OFF_FIX, Decoder, Input, NOT_TEXT_FIX, read_error};
+use crate::decompress::Compression;
+use crate::encoder::Encoder;
+use crate::error::Error;
+use crate::position::Position;
+use crate::reject::{Reason, Reject};
+use crate::row::Row;
+use crate::window::{self, ROW_TEXT_BYTES_MAX, Window, WindowReader};
+
+pub(super) struct JsonDecoder<'r> {
+    parser: JsonStreamReader<WindowReader<Box<dyn Read + 'r>>>,
+    window: Window,
+    rows: RowReader,
+    compression: Compression,
+    offset_bytes: u64,
+    /// Containers around the rows, outermost first: `true` is an object, `false` an array.
+    around: Vec<bool>,
+    record: u64,
+    ended: bool,
+}
+
+/// What comes next in a file.
+enum Found {
+    Row,
+    Rejected(Reason),
+    End,
+    /// A value that is not among the rows.
+    SecondValue,
+}
+
+impl<'r> JsonDecoder<'r> {
+    /// Rows are the elements of the array at `pointer`, which is empty for the file's one value.
+    pub(super) fn array(
+        input: Input<'r>,
+        encoder: Encoder,
+        typing: Typing,
+        pointer: &[String],
+    ) -> Result<Self, Error> {
+        let mut decoder = Self::new(input, encoder, typing);
+        match decoder.enter(pointer) {
+            Ok(Some(problem)) => Err(Error::Unusable {
+                problem,
+                fix: "give the JSON pointer of the array of rows, for example --rows-at /Items"
+                    .to_owned(),
+            }),
+            Ok(None) => Ok(decoder),
+            Err(broken) => Err(decoder.fatal(broken)),
+        }
+    }
+
+    /// Rows are the file's values, one after the other.
+    pub(super) fn sequence(input: Input<'r>, encoder: Encoder, typing: Typing) -> Self {
+        Self::new(input, encoder, typing)
+    }
+
+    fn new(input: Input<'r>, encoder: Encoder, typing: Typing) -> Self {
+        let (reader, window) = window::open(input.reader);
+        Self {
+            parser: parser(reader),
+            rows: RowReader::new(encoder, typing, Some(window.clone())),
+            window,
+            compression: input.compression,
+            offset_bytes: input.offset_bytes,
+            around: Vec::new(),
+            record: 0,
+            ended: false,
+        }
+    }
+
+    /// Goes down to the array of rows. `Some` says why there is none.
+    fn enter(&mut self, pointer: &[String]) -> Result<Option<String>, Broken> {
+        for name in pointer {
+            let found = self.parser.peek()?;
+            if found != ValueType::Object {
+                return Ok(Some(format!(
+                    "there is no \"{name}\" in a JSON {}",
+                    kind_name(found)
+                )));
+            }
+            self.parser.begin_object()?;
+            self.around.push(true);
+            loop {
+                if !self.parser.has_next()? {
+                    return Ok(Some(format!("the file has no \"{name}\"")));
+                }
+                if self.parser.next_name()? == name {
+                    break;
+                }
+                // What stands before the rows is only skipped: its values, unlike names, may be of any length.
+                self.window.skip_row();
+                self.parser.skip_value()?;
+                self.window.begin_row(offset(&self.parser));
+            }
+        }
+        let found = self.parser.peek()?;
+        if found != ValueType::Array {
+            return Ok(Some(format!(
+                "rows must be in a JSON array, found a JSON {}",
+                kind_name(found)
+            )));
+        }
+        self.parser.begin_array()?;
+        self.around.push(false);
+        Ok(None)
+    }
+
+    /// Closes what is around the rows and tells whether another value follows.
+    fn leave(&mut self) -> Result<bool, Broken> {
+        self.window.skip_row();
+        while let Some(is_object) = self.around.pop() {
+            if is_object {
+                while self.parser.has_next()? {
+                    self.parser.skip_name()?;
+                    self.parser.skip_value()?;
+                    self.window.begin_row(offset(&self.parser));
+                    self.window.skip_row();
+                }
+                self.parser.end_object()?;
+            } else {
+                self.parser.end_array()?;
+            }
+        }
+        Ok(self.parser.has_next()?)
+    }
+
+    fn next_row(&mut self, row: &mut Row) -> Result<Found, Broken> {
+        // Only whitespace and a comma stand between the rows: the last row's text may go before the next is known.
+        self.window.begin_row(offset(&self.parser));
+        if !self.has_next()? {
+            self.ended = true;
+            return Ok(if self.leave()? {
+                Found::SecondValue
+            } else {
+                Found::End
+            });
+        }
+        self.parser.peek()?;
+        self.record += 1;
+        row.position = self.here();
+        self.window.begin_row(offset(&self.parser));
+        self.rows.read(&mut self.parser)?;
+        let end = offset(&self.parser);
+        if let Some(byte) = self.window.invalid_byte(end) {
+            return Ok(Found::Rejected(Reason::NotText {
+                byte: self.offset_bytes + byte,
+            }));
+        }
+        Ok(match self.rows.encoder.finish(row) {
+            Ok(()) => Found::Row,
+            Err(reason) => Found::Rejected(reason),
+        })
+    }
+
+    fn has_next(&mut self) -> Result<bool, Broken> {
+        // A sequence begins with a value: the file is not empty. struson wants that one read before it is asked.
+        let first_of_sequence = self.around.is_empty() && self.record == 0;
+        Ok(first_of_sequence || self.parser.has_next()?)
+    }
+
+    /// Where the parser is.
+    fn here(&self) -> Position {
+        Position {
+            byte: self.offset_bytes + offset(&self.parser),
+            line: line(&self.parser),
+            record: self.record,
+        }
+    }
+
+    fn fatal(&self, broken: Broken) -> Error {
+        let (position, problem, fix) = match broken {
+            Broken::Syntax {
+                line,
+                byte,
+                problem,
+                ..
+            } => {
+                let position = Position {
+                    byte: self.offset_bytes + byte,
+                    line,
+                    record: self.record,
+                };
+                let repair = "repair the file there; JSON Lines, one object a line, would lose only that row";
+                // Whatever the parser lacked: it asked for more than there is.
+                if self.window.ended() {
+                    (position, CUT_OFF.to_owned(), CUT_OFF_FIX)
+                } else if let Some(invalid) = self.window.invalid_byte(byte + 1) {
+                    let problem = format!("byte {} is not UTF-8", self.offset_bytes + invalid);
+                    (position, problem, NOT_TEXT_FIX)
+                } else {
+                    (position, problem, repair)
+                }
+            }
+            Broken::Io(error) => {
+                let error = self.window.take_failure().unwrap_or(error);
+                if !window::is_row_too_long(&error) {
+                    return read_error(self.compression, self.here().byte, error);
+                }
+                let problem = Reason::RowTooLong {
+                    limit_bytes: ROW_TEXT_BYTES_MAX,
+                };
+                let fix = "split the row, or shorten the attribute that is this long";
+                (self.here(), problem.to_string(), fix)
+            }
+        };
+        Error::Syntax {
+            position,
+            problem,
+            fix: fix.to_owned(),
+        }
+    }
+}
+
+impl Decoder for JsonDecoder<'_> {
+    fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
+        if self.ended {
+            return Ok(false);
+        }
+        match self.next_row(row) {
+            Ok(Found::Row) => Ok(true),
+            Ok(Found::End) => Ok(false),
+            Ok(Found::SecondValue) => Err(Error::Syntax {
+                position: self.here(),
+                problem: "another JSON value follows the array of rows".to_owned(),
+                fix: "remove what stands there, or put all rows into one array".to_owned(),
+            }),
+            Ok(Found::Rejected(reason)) => {
+                let text = self.window.row_text(offset(&self.parser));
+                Err(Error::Row(Box::new(Reject::new(
+                    row.position,
+                    reason,
+                    &text,
+                ))))
+            }
+            Err(broken) => Err(self.fatal(broken)),
+        }
+    }
+}

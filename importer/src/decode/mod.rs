@@ -1,0 +1,162 @@
+//! Pull decoders: text in, one [`Row`] a call out. No AWS, no async, no clock.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use encoding_rs::Encoding;
+
+use crate::decompress::{Compression, decompress, peek};
+use crate::error::Error;
+use crate::row::Row;
+use crate::schema::{Schema, Types};
+use crate::text;
+
+mod csv;
+mod detect;
+mod json;
+mod lines;
+mod value;
+
+pub use detect::Format;
+
+/// Bytes at the beginning of the text by which the format is recognised.
+const DETECT_BYTES: usize = 64 * 1024;
+
+/// Turns a file's text into rows, one a call.
+pub trait Decoder {
+    /// Reads the next row into `row`, whose buffers are reused. `false` is the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Row`] for a row that cannot be written: call again for the next one. After any other error decoding is
+    /// over and the method must not be called again.
+    fn next(&mut self, row: &mut Row) -> Result<bool, Error>;
+}
+
+/// How a file is to be read. The default finds everything out from the content.
+#[derive(Debug, Clone, Default)]
+pub struct DecodeOptions {
+    /// The format, if not to be detected.
+    pub format: Option<Format>,
+    /// Declared attribute types.
+    pub types: Types,
+    /// CSV delimiter, if not to be found from the header.
+    pub delimiter: Option<u8>,
+    /// Encoding, if neither UTF-8 nor told by a byte order mark.
+    pub encoding: Option<&'static Encoding>,
+    /// JSON pointer to the array of rows inside a JSON object, such as `/Items`.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc6901>
+    pub rows_at: Option<String>,
+}
+
+/// A file opened for decoding.
+pub struct Opened<'r> {
+    /// Gives the rows.
+    pub decoder: Box<dyn Decoder + 'r>,
+    /// The format that was found or given.
+    pub format: Format,
+    /// The compression that was found.
+    pub compression: Compression,
+}
+
+/// Opens a file: undoes its compression, converts its text to UTF-8, finds its format.
+///
+/// ```
+/// use std::sync::Arc;
+/// use importer::decode::{DecodeOptions, open};
+/// use importer::row::Row;
+/// use importer::schema::{KeyAttribute, KeyType, Schema};
+///
+/// let schema = Schema::new("Books", KeyAttribute::partition("isbn", KeyType::S), None);
+/// let file = &b"isbn,pages\n0262510871,657\n"[..];
+/// let mut opened = open(file, &DecodeOptions::default(), &Arc::new(schema)).unwrap();
+/// let mut row = Row::default();
+/// assert!(opened.decoder.next(&mut row).unwrap());
+/// assert_eq!(row.item, br#"{"isbn":{"S":"0262510871"},"pages":{"N":"657"}}"#);
+/// assert!(!opened.decoder.next(&mut row).unwrap());
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if the file is empty or its format, header or options do not fit, else as for
+/// [`Decoder::next`].
+pub fn open<'r, R: Read + 'r>(
+    reader: R,
+    options: &DecodeOptions,
+    schema: &Arc<Schema>,
+) -> Result<Opened<'r>, Error> {
+    let read_error = |source| Error::Read {
+        bytes_read: 0,
+        source,
+    };
+    let (compression, reader) = decompress(reader).map_err(read_error)?;
+    let begin_error = |source| match compression {
+        Compression::None => read_error(source),
+        _ => Error::Compression {
+            compression: compression.name(),
+            bytes_read: 0,
+            source,
+        },
+    };
+    let text = text::open(reader, options.encoding).map_err(begin_error)?;
+    let (start, reader) = peek(text.reader, DETECT_BYTES).map_err(begin_error)?;
+    let layout = detect::layout(&start, start.len() < DETECT_BYTES, options, schema)?;
+    let input = Input {
+        reader,
+        compression,
+        offset_bytes: text.skipped_bytes,
+    };
+    let types = Arc::new(options.types.clone());
+    let encoder = crate::encoder::Encoder::new(Arc::clone(schema), types);
+    let format = layout.format();
+    let decoder: Box<dyn Decoder + 'r> = match layout {
+        detect::Layout::JsonArray { typed, pointer } => {
+            Box::new(json::JsonDecoder::array(input, encoder, typed, &pointer)?)
+        }
+        detect::Layout::JsonSequence { typed } => {
+            Box::new(json::JsonDecoder::sequence(input, encoder, typed))
+        }
+        detect::Layout::JsonLines { typed } => {
+            Box::new(lines::LinesDecoder::new(input, encoder, typed))
+        }
+        detect::Layout::Csv { delimiter } => Box::new(csv::CsvDecoder::new(
+            input,
+            encoder,
+            schema,
+            &options.types,
+            delimiter,
+        )?),
+    };
+    Ok(Opened {
+        decoder,
+        format,
+        compression,
+    })
+}
+
+/// What is wrong with a file that ends where more must follow, and how to repair it.
+const CUT_OFF: &str = "the file ends inside a value";
+const CUT_OFF_FIX: &str = "the file is cut off: upload it again";
+/// How to repair a file that is not UTF-8 where no row can be told from the next.
+const NOT_TEXT_FIX: &str = "name the encoding, for example --encoding windows-1252";
+
+/// The text a decoder reads, and what it needs to know to tell where something is.
+struct Input<'r> {
+    reader: Box<dyn Read + 'r>,
+    compression: Compression,
+    /// Bytes of the decoded file before the reader's first.
+    offset_bytes: u64,
+}
+
+/// The error for a read that failed after `bytes_read` bytes of text.
+fn read_error(compression: Compression, bytes_read: u64, source: std::io::Error) -> Error {
+    match compression {
+        Compression::None => Error::Read { bytes_read, source },
+        _ => Error::Compression {
+            compression: compression.name(),
+            bytes_read,
+            source,
+        },
+    }
+}

@@ -1,0 +1,267 @@
+//! What an invocation's event tells: which objects were created.
+//!
+//! Accepted are the S3 notification wrapped in SQS (the deployed path), the bare S3 notification (a bucket that invokes
+//! the function itself), and EventBridge's `Object Created`, bare or in SQS. `s3:TestEvent`, which S3 sends when a
+//! notification is set up, tells of no object.
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::sqs::SqsEvent;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// An object that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectCreated {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key, decoded.
+    pub key: String,
+    /// Its version, in a bucket that keeps them.
+    pub version_id: Option<String>,
+    /// Its `ETag`, without quotes.
+    pub etag: Option<String>,
+    /// Orders the events of one key.
+    pub sequencer: Option<String>,
+    /// When, in RFC 3339.
+    pub time: Option<String>,
+}
+
+/// An event, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Straight from S3 or EventBridge.
+    Objects(Vec<ObjectCreated>),
+    /// From a queue: each message can fail alone.
+    Messages(Vec<Message>),
+}
+
+/// A message from the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The name by which a failure is reported.
+    pub id: String,
+    /// The objects it tells of, or why it cannot be read.
+    pub objects: Result<Vec<ObjectCreated>, EventError>,
+}
+
+/// An event that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the event is not one that Intake knows: {0}; it takes S3 notifications, bare or in SQS, and EventBridge's Object Created"
+)]
+pub struct EventError(String);
+
+/// Reads an event.
+///
+/// # Errors
+///
+/// [`EventError`] if it is of no kind that is accepted. A message of a queue that cannot be read is no error of the
+/// whole event.
+pub fn parse(event: Value) -> Result<Event, EventError> {
+    let source = event
+        .pointer("/Records/0/eventSource")
+        .and_then(Value::as_str);
+    if source != Some("aws:sqs") {
+        return objects(event).map(Event::Objects);
+    }
+    let event: SqsEvent = serde_json::from_value(event).map_err(|e| EventError(e.to_string()))?;
+    let messages = event.records.into_iter().map(|message| Message {
+        id: message.message_id.unwrap_or_default(),
+        objects: serde_json::from_str(&message.body.unwrap_or_default())
+            .map_err(|e| EventError(format!("a message's body is not JSON ({e})")))
+            .and_then(objects),
+    });
+    Ok(Event::Messages(messages.collect()))
+}
+
+/// The objects that an S3 or EventBridge event tells of.
+fn objects(event: Value) -> Result<Vec<ObjectCreated>, EventError> {
+    let unreadable = |e: serde_json::Error| EventError(e.to_string());
+    if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+        return Ok(Vec::new());
+    }
+    if event.get("detail-type").is_some() {
+        let event: EventBridgeEvent = serde_json::from_value(event).map_err(unreadable)?;
+        if event.source != "aws.s3" || event.detail_type != "Object Created" {
+            return Err(EventError(format!(
+                "{} from {}",
+                event.detail_type, event.source
+            )));
+        }
+        let detail: Detail = serde_json::from_value(event.detail).map_err(unreadable)?;
+        return Ok(vec![ObjectCreated {
+            bucket: detail.bucket.name,
+            // Unlike S3's own notifications, EventBridge gives keys as they are.
+            key: detail.object.key,
+            version_id: detail.object.version_id,
+            etag: detail.object.etag,
+            sequencer: detail.object.sequencer,
+            time: event.time.map(|time| time.to_rfc3339()),
+        }]);
+    }
+    let Some(Value::Array(records)) = event.get("Records") else {
+        return Err(EventError(
+            "it has neither Records nor detail-type".to_owned(),
+        ));
+    };
+    let mut objects = Vec::new();
+    for record in records {
+        let record = S3Record::deserialize(record).map_err(unreadable)?;
+        // Whoever subscribes to removals, too, has nothing imported by them.
+        if record
+            .event_name
+            .is_some_and(|name| !name.trim_start_matches("s3:").starts_with("ObjectCreated:"))
+        {
+            continue;
+        }
+        objects.push(ObjectCreated {
+            bucket: record.s3.bucket.name,
+            key: decode_key(&record.s3.object.key)?,
+            version_id: record.s3.object.version_id,
+            etag: record.s3.object.etag,
+            sequencer: record.s3.object.sequencer,
+            time: record.event_time,
+        });
+    }
+    Ok(objects)
+}
+
+/// Undoes the encoding of a key in an S3 notification: a space is `+`, everything else is percent-encoded.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+fn decode_key(key: &str) -> Result<String, EventError> {
+    let spaced = key.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded
+        .map(Into::into)
+        .map_err(|_| EventError("an object's key is not UTF-8".to_owned()))
+}
+
+/// The part of an S3 notification that matters here. `aws_lambda_events` demands fields that people who write an event
+/// by hand to try a function leave out.
+#[derive(Deserialize)]
+struct S3Record {
+    #[serde(rename = "eventName")]
+    event_name: Option<String>,
+    #[serde(rename = "eventTime")]
+    event_time: Option<String>,
+    s3: S3Entity,
+}
+
+#[derive(Deserialize)]
+struct S3Entity {
+    bucket: Bucket,
+    object: S3Object,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct S3Object {
+    key: String,
+    #[serde(rename = "versionId", alias = "version-id")]
+    version_id: Option<String>,
+    #[serde(rename = "eTag", alias = "etag")]
+    etag: Option<String>,
+    sequencer: Option<String>,
+}
+
+/// The detail of EventBridge's `Object Created`.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
+#[derive(Deserialize)]
+struct Detail {
+    bucket: Bucket,
+    object: S3Object,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn s3(key: &str) -> Value {
+        json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-11-23T10:00:00.000Z",
+            "s3": {"bucket": {"name": "b"}, "object": {"key": key, "eTag": "e", "sequencer": "01"}}})
+    }
+
+    fn keys(event: Value) -> Vec<String> {
+        match parse(event).unwrap() {
+            Event::Objects(objects) => objects.into_iter().map(|o| o.key).collect(),
+            Event::Messages(messages) => messages
+                .into_iter()
+                .flat_map(|m| m.objects.unwrap())
+                .map(|o| o.key)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn keys_are_decoded() {
+        for (encoded, key) in [
+            ("uploads/a.json", "uploads/a.json"),
+            ("uploads/a+b.json", "uploads/a b.json"),
+            ("uploads/a%2Bb.json", "uploads/a+b.json"),
+            (
+                "uploads/Gr%C3%B6%C3%9Fe+%281%29.csv",
+                "uploads/Größe (1).csv",
+            ),
+            ("100%25.csv", "100%.csv"),
+        ] {
+            assert_eq!(keys(json!({"Records": [s3(encoded)]})), [key]);
+            let body = json!({"Records": [s3(encoded)]}).to_string();
+            let sqs =
+                json!({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body}]});
+            assert_eq!(keys(sqs), [key]);
+        }
+        assert!(parse(json!({"Records": [s3("%FF")]})).is_err());
+    }
+
+    #[test]
+    fn every_shape_is_read() {
+        let bridge = json!({"detail-type": "Object Created", "source": "aws.s3", "time": "2026-11-23T10:00:00Z",
+            "detail": {"bucket": {"name": "b"}, "object": {"key": "uploads/a+b.json", "etag": "e", "version-id": "v"}}});
+        assert_eq!(keys(bridge), ["uploads/a+b.json"]);
+        assert_eq!(
+            keys(json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"})),
+            [""; 0]
+        );
+        assert_eq!(keys(json!({"Records": [s3("a"), s3("b")]})), ["a", "b"]);
+        assert_eq!(keys(json!({"Records": []})), [""; 0]);
+        let minimal =
+            json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "a"}}}]});
+        assert_eq!(keys(minimal), ["a"]);
+        let mut removed = s3("a");
+        removed["eventName"] = json!("ObjectRemoved:Delete");
+        assert_eq!(keys(json!({"Records": [removed]})), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_error() {
+        for event in [
+            json!({}),
+            json!([]),
+            json!({"detail-type": "x", "source": "y", "detail": {}}),
+            json!({"Records": [{"a": 1}]}),
+        ] {
+            assert!(parse(event.clone()).is_err(), "{event}");
+        }
+    }
+
+    #[test]
+    fn one_unreadable_message_is_not_the_whole_event() {
+        let good = json!({"Records": [s3("a")]}).to_string();
+        let event = json!({"Records": [
+            {"eventSource": "aws:sqs", "messageId": "1", "body": "not json"},
+            {"eventSource": "aws:sqs", "messageId": "2", "body": good}]});
+        let Event::Messages(messages) = parse(event).unwrap() else {
+            panic!()
+        };
+        assert!(messages[0].objects.is_err() && messages[1].objects.is_ok());
+    }
+}

@@ -1,0 +1,43 @@
+//! Intake's importer: a catalog file in S3 becomes rows of a DynamoDB table.
+//!
+//! # Layout
+//!
+//! Follow a row from top to bottom; each stage hands it to the next:
+//!
+//! 1. [`lambda`] takes the invocation, [`event`] says which object it is about.
+//! 2. [`pipeline`] runs the stages and adds up what they did.
+//! 3. [`source`] reads the object's bytes ahead, [`decompress`] undoes gzip and zstd, [`text`] makes it UTF-8.
+//! 4. [`decode`] turns text into rows; each [`row::Row`] holds an item's wire bytes, key and size, checked against
+//!    DynamoDB's [`limits`] and the table's [`schema`] (looked up by [`table`]).
+//! 5. [`lanes`] spreads rows by key over lanes and fills each lane's open [`batch`].
+//! 6. [`limiter`] paces the batches, [`writer`] writes them and tries again as [`retry`] says.
+//! 7. [`report`] takes the rows that cannot be written (a [`reject::Reject`] each), [`summary`] tells how it ended.
+//!
+//! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
+
+pub mod aws;
+pub mod batch;
+pub mod decode;
+pub mod decompress;
+mod encoder;
+pub mod error;
+pub mod event;
+pub mod lambda;
+pub mod lanes;
+pub mod limiter;
+pub mod limits;
+mod number;
+pub mod pipeline;
+pub mod position;
+pub mod progress;
+pub mod reject;
+pub mod report;
+pub mod retry;
+pub mod row;
+pub mod schema;
+pub mod source;
+pub mod summary;
+pub mod table;
+pub mod text;
+mod window;
+pub mod writer;

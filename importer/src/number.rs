@@ -1,0 +1,240 @@
+//! DynamoDB's number: what it accepts, what it costs, and when two of them are one.
+
+use crate::limits::{NUMBER_DIGITS_MAX, NUMBER_EXPONENT_MAX, NUMBER_EXPONENT_MIN};
+use crate::reject::Reason;
+
+/// A decimal number taken apart: sign, significant digits, and the exponent of the first digit.
+///
+/// The value is `±d.ddd… × 10^exponent`. Digits hold neither leading nor trailing zeros; zero has no digits, no sign
+/// and exponent 0, so two numbers are equal exactly when their fields are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Number {
+    negative: bool,
+    digits: Vec<u8>,
+    exponent: i64,
+}
+
+impl Number {
+    /// Parses and checks a number by DynamoDB's grammar: `sign? (digits [. digits*] | . digits) (e sign? digits)?`.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::NotANumber`] outside the grammar, [`Reason::NumberPrecision`] over 38 significant digits,
+    /// [`Reason::NumberRange`] outside 1E-130…9.99E+125. Zero is range-checked as if its last digit were a 1,
+    /// as DynamoDB does (`0e126` overflows).
+    pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+        if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+            return Err(Reason::NotANumber);
+        }
+
+        let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
+        let leading_zeros = digits.iter().take_while(|&&d| d == b'0').count();
+        // The exponent of the first digit, were it significant; each leading zero moves it down by one.
+        let first = exponent.saturating_add(count(whole.len()) - 1);
+        if leading_zeros == digits.len() {
+            let last_digit = exponent.saturating_sub(count(fraction.len()));
+            check_range(last_digit)?;
+            return Ok(Self {
+                negative: false,
+                digits: Vec::new(),
+                exponent: 0,
+            });
+        }
+        digits.drain(..leading_zeros);
+        let significant = digits.iter().rposition(|&d| d != b'0').map_or(0, |i| i + 1);
+        digits.truncate(significant);
+        if digits.len() > NUMBER_DIGITS_MAX {
+            return Err(Reason::NumberPrecision {
+                digits: digits.len(),
+            });
+        }
+        let exponent = first.saturating_sub(count(leading_zeros));
+        check_range(exponent)?;
+        Ok(Self {
+            negative: text.starts_with('-'),
+            digits,
+            exponent,
+        })
+    }
+
+    /// Size in bytes by DynamoDB's rules: one byte per two digits on each side of the point, one for the exponent,
+    /// one for a minus sign.
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+    pub(crate) fn size_bytes(&self) -> usize {
+        let digits = self.digits.len();
+        let before_point = usize::try_from(self.exponent + 1).map_or(0, |n| n.min(digits));
+        let after_point = digits - before_point;
+        before_point.div_ceil(2) + after_point.div_ceil(2) + 1 + usize::from(self.negative)
+    }
+
+    /// Appends bytes that are the same for two numbers exactly when the numbers are equal.
+    pub(crate) fn write_canonical(&self, out: &mut Vec<u8>) {
+        out.push(if self.negative { b'-' } else { b'+' });
+        out.extend_from_slice(&self.digits);
+        out.push(b'e');
+        out.extend_from_slice(&self.exponent.to_be_bytes());
+    }
+}
+
+/// A count of digits in memory, to reckon exponents with.
+fn count(digits: usize) -> i64 {
+    i64::try_from(digits).unwrap_or(i64::MAX)
+}
+
+fn parse_exponent(text: &str) -> Result<i64, Reason> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Reason::NotANumber);
+    }
+    // An exponent past i64 is far outside the range whatever the mantissa.
+    text.parse().map_err(|_| Reason::NumberRange)
+}
+
+fn check_range(exponent: i64) -> Result<(), Reason> {
+    if (NUMBER_EXPONENT_MIN..=NUMBER_EXPONENT_MAX).contains(&exponent) {
+        Ok(())
+    } else {
+        Err(Reason::NumberRange)
+    }
+}
+
+/// Whether `text` is a number as JSON writes it: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
+///
+/// CSV cells become numbers by this rule, so that `00123`, `+5` and `1.` stay the text they are.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8259#section-6>
+pub(crate) fn is_json_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    digits(whole)
+        && (whole.len() == 1 || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(|e| digits(e.strip_prefix(['-', '+']).unwrap_or(e)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        Number::parse(text).unwrap().write_canonical(&mut out);
+        out
+    }
+
+    #[test]
+    fn accepts_what_dynamodb_accepts() {
+        let digits_38 = "9".repeat(38);
+        let zeros = format!("1{}", "0".repeat(60));
+        for text in [
+            "0", "-0", "5.", ".5", "+1.5", "00042", "1e+2", "1.5E+3", "1E-130", "9.99E125",
+            "-1E-130", "0e125", &digits_38, &zeros,
+        ] {
+            assert!(Number::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rejects_what_dynamodb_rejects() {
+        let digits_39 = "9".repeat(39);
+        let fraction_39 = format!("0.{}1", "1".repeat(38));
+        for (text, reason) in [
+            ("", Reason::NotANumber),
+            (".", Reason::NotANumber),
+            ("-", Reason::NotANumber),
+            ("1e", Reason::NotANumber),
+            ("+e2", Reason::NotANumber),
+            ("1.2.3", Reason::NotANumber),
+            (" 5", Reason::NotANumber),
+            ("NaN", Reason::NotANumber),
+            ("1_000", Reason::NotANumber),
+            ("٣", Reason::NotANumber),
+            ("1e126", Reason::NumberRange),
+            ("10e125", Reason::NumberRange),
+            ("1e-131", Reason::NumberRange),
+            ("0.1e-130", Reason::NumberRange),
+            ("0e126", Reason::NumberRange),
+            ("1e99999999999999999999", Reason::NumberRange),
+            (&digits_39, Reason::NumberPrecision { digits: 39 }),
+            (&fraction_39, Reason::NumberPrecision { digits: 39 }),
+        ] {
+            assert_eq!(Number::parse(text), Err(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_values_have_equal_canonical_bytes() {
+        for group in [
+            &["1", "1.0", "1e0", "10e-1", "0.1E1", "+1", "001"][..],
+            &["0", "-0", "0.000", "0e10"],
+            &["-1200", "-1.2e3", "-12E+2"],
+        ] {
+            for text in group {
+                assert_eq!(canonical(text), canonical(group[0]), "{text}");
+            }
+        }
+        assert_ne!(canonical("1"), canonical("-1"));
+        assert_ne!(canonical("1"), canonical("10"));
+        assert_ne!(canonical("12"), canonical("1.2"));
+    }
+
+    #[test]
+    fn sizes_follow_the_documented_rule() {
+        for (text, size_bytes) in [
+            ("0", 1),
+            ("1", 2),
+            ("42", 2),
+            ("-42", 3),
+            ("123", 3),
+            ("1.5", 3),
+            ("1e100", 2),
+        ] {
+            assert_eq!(
+                Number::parse(text).unwrap().size_bytes(),
+                size_bytes,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn json_numbers_only() {
+        for (text, is_number) in [
+            ("0", true),
+            ("-1", true),
+            ("1.50", true),
+            ("1e5", true),
+            ("1E-5", true),
+            ("12", true),
+            ("", false),
+            ("-", false),
+            ("00123", false),
+            ("+5", false),
+            ("1.", false),
+            (".5", false),
+            ("1e", false),
+            (" 1", false),
+            ("1,5", false),
+            ("0x10", false),
+            ("Infinity", false),
+        ] {
+            assert_eq!(is_json_number(text), is_number, "{text}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What an import has done so far, for whoever watches.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde::Serialize;
+
+/// Counters of a running import. They only grow, and may be read at any time.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes_read: AtomicU64,
+    rows_read: AtomicU64,
+    rows_written: AtomicU64,
+    rows_superseded: AtomicU64,
+    rows_rejected: AtomicU64,
+    consumed_milli_wcu: AtomicU64,
+    throttles: AtomicU64,
+    retries: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Bytes of the file that were read, as it is stored.
+    pub bytes_read: u64,
+    /// Rows that were read.
+    pub rows_read: u64,
+    /// Rows that DynamoDB took.
+    pub rows_written: u64,
+    /// Rows that a later row of the same key replaced before they were sent.
+    pub rows_superseded: u64,
+    /// Rows that are in the report of rejects.
+    pub rows_rejected: u64,
+    /// WCU that DynamoDB says it consumed.
+    pub consumed_wcu: f64,
+    /// Answers by which DynamoDB asked to slow down.
+    pub throttles: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+}
+
+impl Progress {
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        // Settled rows first: a row that is read in between must not look settled before it is read.
+        let rows_written = self.rows_written.load(Relaxed);
+        let rows_superseded = self.rows_superseded.load(Relaxed);
+        let rows_rejected = self.rows_rejected.load(Relaxed);
+        Counts {
+            bytes_read: self.bytes_read.load(Relaxed),
+            rows_read: self.rows_read.load(Relaxed),
+            rows_written,
+            rows_superseded,
+            rows_rejected,
+            consumed_wcu: self.consumed_milli_wcu.load(Relaxed) as f64 / 1000.0,
+            throttles: self.throttles.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn read_bytes(&self, bytes: usize) {
+        self.bytes_read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn read_row(&self) {
+        self.rows_read.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn wrote(&self, rows: usize, wcu: f64) {
+        self.rows_written.fetch_add(rows as u64, Relaxed);
+        // Capacity is never negative.
+        #[allow(clippy::cast_sign_loss)]
+        self.consumed_milli_wcu
+            .fetch_add((wcu * 1000.0) as u64, Relaxed);
+    }
+
+    pub(crate) fn superseded(&self) {
+        self.rows_superseded.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn rejected(&self) {
+        self.rows_rejected.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn throttled(&self) {
+        self.throttles.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+}
+
+impl Counts {
+    /// Rows that were read and are neither written, superseded nor rejected.
+    pub fn rows_unsettled(&self) -> u64 {
+        self.rows_read
+            .saturating_sub(self.rows_written + self.rows_superseded + self.rows_rejected)
+    }
+}

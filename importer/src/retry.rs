@@ -1,0 +1,118 @@
+//! When to try again, and when to give up.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How a failed call is tried again: exponential backoff with full jitter.
+///
+/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Longest first wait.
+    pub base: Duration,
+    /// Longest wait.
+    pub cap: Duration,
+    /// How long a batch may go without progress until the import is given up.
+    pub budget: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_millis(50),
+            cap: Duration::from_secs(5),
+            budget: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Draws waits. Shared by all lanes, so that one seed makes all of them repeatable.
+#[derive(Debug)]
+pub(crate) struct Jitter(Mutex<fastrand::Rng>);
+
+impl Jitter {
+    pub(crate) fn new(seed: Option<u64>) -> Self {
+        Self(Mutex::new(
+            seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+        ))
+    }
+
+    fn up_to(&self, longest: Duration) -> Duration {
+        // A generator is usable whatever happened while it was held.
+        let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_micros(rng.u64(0..=longest.as_micros() as u64))
+    }
+}
+
+/// The attempts on one piece of work since its last progress.
+#[derive(Debug)]
+pub(crate) struct Attempts<'a> {
+    policy: RetryPolicy,
+    jitter: &'a Jitter,
+    failed: u32,
+    since: Instant,
+}
+
+impl<'a> Attempts<'a> {
+    pub(crate) fn new(policy: RetryPolicy, jitter: &'a Jitter) -> Self {
+        Self {
+            policy,
+            jitter,
+            failed: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Starts the budget anew: part of the work is done.
+    pub(crate) fn progressed(&mut self) {
+        self.failed = 0;
+        self.since = Instant::now();
+    }
+
+    /// Notes a failure and draws the wait before the next attempt, or `None` if that would be past the budget.
+    pub(crate) fn failed(&mut self) -> Option<Duration> {
+        let doublings = self.failed.min(20);
+        self.failed += 1;
+        let longest = self
+            .policy
+            .base
+            .saturating_mul(1 << doublings)
+            .min(self.policy.cap);
+        let wait = self.jitter.up_to(longest);
+        (self.since.elapsed() + wait <= self.policy.budget).then_some(wait)
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.failed
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_to_the_cap_and_end_with_the_budget() {
+        let policy = RetryPolicy::default();
+        let jitter = Jitter::new(Some(7));
+        let mut attempts = Attempts::new(policy, &jitter);
+        let began = Instant::now();
+        let mut longest = Duration::ZERO;
+        while let Some(wait) = attempts.failed() {
+            assert!(wait <= policy.cap);
+            longest = longest.max(wait);
+            tokio::time::sleep(wait).await;
+        }
+        assert!(longest > policy.cap / 2);
+        assert!(attempts.count() > 20);
+        assert!(began.elapsed() <= policy.budget && began.elapsed() > policy.budget / 2);
+        attempts.progressed();
+        assert!(attempts.failed().is_some_and(|wait| wait <= policy.base));
+    }
+}

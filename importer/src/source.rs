@@ -1,0 +1,248 @@
+//! Where a file's bytes come from: S3, a local file, standard input.
+//!
+//! An S3 object is read in ranges, several at once and in order, each tried again alone. Every range demands the same
+//! `ETag`, so that an object replaced meanwhile is an error and never a mixture. Memory is the ranges read ahead,
+//! whatever the object's size.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use bytes::{Buf, Bytes};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use tokio::sync::mpsc;
+
+use crate::aws::service_error;
+use crate::error::{Class, Error};
+use crate::retry::{Attempts, Jitter, RetryPolicy};
+
+/// Bytes of one ranged request.
+const PART_BYTES: u64 = 4 * 1024 * 1024;
+/// Ranges that are requested at once.
+const PARTS_AHEAD: usize = 4;
+/// How one range is tried again.
+const PART_RETRIES: RetryPolicy = RetryPolicy {
+    base: Duration::from_millis(50),
+    cap: Duration::from_secs(2),
+    budget: Duration::from_secs(60),
+};
+
+/// A file to import.
+pub struct Source {
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// Size of the file as it is stored, if it is known.
+    pub bytes_total: Option<u64>,
+    /// What fills the reader: must run while it is read.
+    pub(crate) feed: Option<BoxFuture<'static, ()>>,
+}
+
+impl Source {
+    /// Any reader; it is read on a thread of its own and may block.
+    pub fn reader(reader: impl Read + Send + 'static, bytes_total: Option<u64>) -> Self {
+        Self {
+            reader: Box::new(reader),
+            bytes_total,
+            feed: None,
+        }
+    }
+
+    /// A local file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unusable`] if it cannot be opened.
+    pub fn file(path: &Path) -> Result<Self, Error> {
+        let unusable = |e: io::Error| Error::Unusable {
+            problem: format!("{} cannot be opened: {e}", path.display()),
+            fix: "check the path and its permissions".to_owned(),
+        };
+        let file = File::open(path).map_err(unusable)?;
+        let metadata = file.metadata().map_err(unusable)?;
+        if metadata.is_dir() {
+            return Err(unusable(io::ErrorKind::IsADirectory.into()));
+        }
+        // A pipe or a device has no size.
+        let bytes_total = metadata.is_file().then_some(metadata.len());
+        Ok(Self::reader(file, bytes_total))
+    }
+}
+
+/// An object in S3, as it was when it was looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key, decoded.
+    pub key: String,
+    /// Its version, in a bucket that keeps them.
+    pub version_id: Option<String>,
+    /// Its `ETag`, as S3 writes it.
+    pub etag: Option<String>,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its user metadata: `x-amz-meta-intake-types` stands under `intake-types`.
+    pub metadata: HashMap<String, String>,
+}
+
+impl Object {
+    /// Looks an object up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Service`] if it does not exist or may not be read.
+    pub async fn head(
+        client: &Client,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<Self, Error> {
+        let head = client
+            .head_object()
+            .bucket(bucket)
+            .key(key)
+            .set_version_id(version_id.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|e| service_error("HeadObject", &format!("s3://{bucket}/{key}"), e))?;
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            // Without a version asked for, the one that was found is the one to read.
+            version_id: version_id
+                .map(str::to_owned)
+                .or_else(|| head.version_id.clone()),
+            etag: head.e_tag.clone(),
+            size_bytes: head
+                .content_length
+                .unwrap_or_default()
+                .try_into()
+                .unwrap_or_default(),
+            metadata: head.metadata.unwrap_or_default(),
+        })
+    }
+
+    /// The object's name, as `s3://bucket/key`.
+    pub fn url(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
+
+    /// The object's bytes.
+    pub fn source(&self, client: &Client) -> Source {
+        let (parts, received) = mpsc::channel(1);
+        let (object, client) = (self.clone(), client.clone());
+        let feed = async move {
+            let starts = (0..object.size_bytes).step_by(PART_BYTES as usize);
+            let mut read = stream::iter(starts)
+                .map(|start| object.part(&client, start, PART_BYTES.min(object.size_bytes - start)))
+                .buffered(PARTS_AHEAD);
+            while let Some(part) = read.next().await {
+                let failed = part.is_err();
+                // Nobody reads any more: the import has ended.
+                if parts.send(part).await.is_err() || failed {
+                    break;
+                }
+            }
+        };
+        Source {
+            reader: Box::new(PartsReader {
+                received,
+                current: Bytes::new(),
+                left_bytes: self.size_bytes,
+            }),
+            bytes_total: Some(self.size_bytes),
+            feed: Some(feed.boxed()),
+        }
+    }
+
+    /// Reads `length` bytes from `start`, trying again until they are all there.
+    async fn part(&self, client: &Client, start: u64, length: u64) -> Result<Bytes, Error> {
+        let jitter = Jitter::new(None);
+        let mut attempts = Attempts::new(PART_RETRIES, &jitter);
+        loop {
+            let error = match self.part_once(client, start, length).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) if error.class() == Class::Retry => error,
+                Err(error) => return Err(error),
+            };
+            let Some(wait) = attempts.failed() else {
+                return Err(Error::RetriesExhausted {
+                    operation: "GetObject",
+                    attempts: attempts.count(),
+                    elapsed: attempts.elapsed(),
+                    rows_unwritten: 0,
+                    source: Box::new(error),
+                });
+            };
+            tracing::debug!(start, attempt = attempts.count(), %error, "reading the range again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn part_once(&self, client: &Client, start: u64, length: u64) -> Result<Bytes, Error> {
+        let output = client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(&self.key)
+            .set_version_id(self.version_id.clone())
+            .set_if_match(self.etag.clone())
+            .range(format!("bytes={start}-{}", start + length - 1))
+            .send()
+            .await
+            .map_err(|e| service_error("GetObject", &self.url(), e))?;
+        let broken_off =
+            |problem: String, source: Option<Box<dyn std::error::Error + Send + Sync>>| {
+                Error::Service {
+                    operation: "GetObject",
+                    problem,
+                    class: Class::Retry,
+                    fix: String::new(),
+                    source,
+                }
+            };
+        let body = output
+            .body
+            .collect()
+            .await
+            .map_err(|e| broken_off("the answer broke off".to_owned(), Some(Box::new(e))))?
+            .into_bytes();
+        if body.len() as u64 == length {
+            Ok(body)
+        } else {
+            Err(broken_off(
+                format!("{} of {length} bytes came", body.len()),
+                None,
+            ))
+        }
+    }
+}
+
+/// Reads the parts in order. Blocks: for a thread of its own.
+struct PartsReader {
+    received: mpsc::Receiver<Result<Bytes, Error>>,
+    current: Bytes,
+    /// Bytes not received yet: an end before 0 is not the end of the object.
+    left_bytes: u64,
+}
+
+impl Read for PartsReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.current.is_empty() {
+            match self.received.blocking_recv() {
+                Some(Ok(part)) => {
+                    self.left_bytes -= part.len() as u64;
+                    self.current = part;
+                }
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                None if self.left_bytes == 0 => return Ok(0),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        let length = out.len().min(self.current.len());
+        self.current.copy_to_slice(&mut out[..length]);
+        Ok(length)
+    }
+}

@@ -1,0 +1,26 @@
+//! What the decoders promise, through [`importer::decode::open`] alone.
+//!
+//! A case is one line: bytes and how to read them, then what must come out ([`support::check`]). Every case is run with
+//! a reader that hands out one byte, three bytes and everything at a time, and as the file itself, gzip and zstd: chunks
+//! and compression must make no difference to rows, positions and errors.
+
+// `allow-unwrap-in-tests` covers test functions, not what they call.
+#![allow(clippy::unwrap_used)]
+// Tests build small texts; one allocation a line is nothing here.
+#![allow(clippy::format_collect)]
+
+mod compression;
+mod csv;
+mod csv_header;
+mod csv_text;
+mod dynamodb;
+mod fuzz;
+mod json;
+mod json_cut;
+mod json_place;
+mod keys;
+mod limits;
+mod lines;
+mod long;
+mod model;
+mod support;

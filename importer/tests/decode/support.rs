@@ -1,0 +1,227 @@
+//! Runs a decoder over bytes in many ways and writes down what it gives.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write as _};
+use std::sync::Arc;
+
+use importer::decode::{DecodeOptions, Format, open};
+use importer::error::Error;
+use importer::position::Position;
+use importer::reject::Reject;
+use importer::row::Row;
+use importer::schema::{KeyAttribute, KeyType, Schema};
+use importer::text::encoding;
+
+/// How a file is read, and the table it is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) options: DecodeOptions,
+    pub(crate) schema: Schema,
+}
+
+/// Everything detected, for a table whose partition key is `id`, a string.
+pub(crate) fn plain() -> Setup {
+    Setup {
+        options: DecodeOptions::default(),
+        schema: Schema::new("T", KeyAttribute::partition("id", KeyType::S), None),
+    }
+}
+
+impl Setup {
+    pub(crate) fn format(mut self, format: Format) -> Self {
+        self.options.format = Some(format);
+        self
+    }
+
+    pub(crate) fn types(mut self, types: &str) -> Self {
+        self.options.types = types.parse().unwrap();
+        self
+    }
+
+    pub(crate) fn delimiter(mut self, delimiter: u8) -> Self {
+        self.options.delimiter = Some(delimiter);
+        self
+    }
+
+    pub(crate) fn encoding(mut self, name: &str) -> Self {
+        self.options.encoding = Some(encoding(name).unwrap());
+        self
+    }
+
+    pub(crate) fn rows_at(mut self, pointer: &str) -> Self {
+        self.options.rows_at = Some(pointer.to_owned());
+        self
+    }
+
+    pub(crate) fn key(mut self, name: &str, key_type: KeyType) -> Self {
+        self.schema.key[0] = KeyAttribute::partition(name, key_type);
+        self
+    }
+
+    pub(crate) fn sort(mut self, name: &str, key_type: KeyType) -> Self {
+        self.schema.key.push(KeyAttribute::sort(name, key_type));
+        self
+    }
+
+    pub(crate) fn index(mut self, attribute: KeyAttribute) -> Self {
+        self.schema.index_keys.push(attribute);
+        self
+    }
+}
+
+/// All that a decoder gave.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) rejects: Vec<Reject>,
+    /// What ended it, if not the end of the file.
+    pub(crate) error: Option<Error>,
+    /// Rows, rejects and end in the order they came, one a line:
+    ///
+    /// - `1@2:30 {"id":{"S":"a"}}`: row 1 begins on line 2 at byte 30, and its item;
+    /// - `2@3:45 !missing-key`: row 2 is rejected, and why;
+    /// - `2@3:45 #…`: the file is broken there, and how;
+    /// - `unusable: … | …`: the file cannot be read at all, and how to repair it;
+    /// - `read` or `gzip` or `zstd`: reading or decompressing failed;
+    /// - `end`: all is read.
+    pub(crate) events: Vec<String>,
+}
+
+impl Run {
+    pub(crate) fn ended(&self) -> bool {
+        self.error.is_none()
+    }
+
+    fn note(&mut self, position: Position, what: &str) {
+        let Position { byte, line, record } = position;
+        self.events.push(format!("{record}@{line}:{byte} {what}"));
+    }
+
+    fn fail(&mut self, error: Error) {
+        match &error {
+            Error::Syntax {
+                position, problem, ..
+            } => self.note(*position, &format!("#{problem}")),
+            Error::Unusable { problem, fix } => {
+                self.events.push(format!("unusable: {problem} | {fix}"));
+            }
+            Error::Read { .. } => self.events.push("read".to_owned()),
+            Error::Compression { compression, .. } => self.events.push((*compression).to_owned()),
+            other => panic!("a decoder must not fail with {other:?}"),
+        }
+        self.error = Some(error);
+    }
+}
+
+/// Decodes all of `reader`.
+pub(crate) fn run(setup: &Setup, reader: impl Read) -> Run {
+    let mut run = Run::default();
+    let schema = Arc::new(setup.schema.clone());
+    let mut opened = match open(reader, &setup.options, &schema) {
+        Ok(opened) => opened,
+        Err(error) => {
+            run.fail(error);
+            return run;
+        }
+    };
+    let mut row = Row::default();
+    loop {
+        match opened.decoder.next(&mut row) {
+            Ok(true) => {
+                run.note(row.position, std::str::from_utf8(&row.item).unwrap());
+                run.rows.push(row.clone());
+            }
+            Ok(false) => {
+                run.events.push("end".to_owned());
+                return run;
+            }
+            Err(Error::Row(reject)) => {
+                run.note(reject.position, &format!("!{}", reject.reason.code()));
+                run.rejects.push(*reject);
+            }
+            Err(error) => {
+                run.fail(error);
+                return run;
+            }
+        }
+    }
+}
+
+/// Hands out at most so many bytes a read.
+pub(crate) struct Chunked<'a>(pub(crate) &'a [u8], pub(crate) usize);
+
+impl Read for Chunked<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.1.min(out.len()).min(self.0.len());
+        let (now, later) = self.0.split_at(length);
+        out[..length].copy_from_slice(now);
+        self.0 = later;
+        Ok(length)
+    }
+}
+
+pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn zstd(data: &[u8]) -> Vec<u8> {
+    zstd::encode_all(data, 1).unwrap()
+}
+
+/// Decodes `input` in every way a file may come and returns what all of them agree on.
+#[track_caller]
+pub(crate) fn every_way(setup: &Setup, input: &[u8]) -> Run {
+    let whole = run(setup, input);
+    let files = [
+        ("plain", input.to_vec()),
+        ("gzip", gzip(input)),
+        ("zstd", zstd(input)),
+    ];
+    // Byte by byte takes its time with files of some hundred KiB; what is read at once is less than that anyway.
+    let chunks = if input.len() < 20_000 {
+        [1, 3, usize::MAX]
+    } else {
+        [1021, 40_000, usize::MAX]
+    };
+    for (name, file) in &files {
+        for chunk in chunks {
+            let again = run(setup, Chunked(file, chunk));
+            let way = format!("{name} by {chunk}");
+            assert_eq!(shown(&again.events), shown(&whole.events), "{way}");
+            assert_eq!(again.rows, whole.rows, "{way}");
+            assert_eq!(again.rejects, whole.rejects, "{way}");
+        }
+    }
+    whole
+}
+
+/// Asserts what decoding `input` gives; see [`Run::events`].
+#[track_caller]
+pub(crate) fn check(setup: &Setup, input: impl AsRef<[u8]>, expected: &[&str]) {
+    let run = every_way(setup, input.as_ref());
+    let expected: Vec<String> = expected.iter().map(|&event| event.to_owned()).collect();
+    assert_eq!(shown(&run.events), shown(&expected));
+}
+
+/// Decodes a file of good rows.
+#[track_caller]
+pub(crate) fn rows(setup: &Setup, input: impl AsRef<[u8]>) -> Vec<Row> {
+    let run = every_way(setup, input.as_ref());
+    assert!(run.ended() && run.rejects.is_empty(), "{:?}", run.events);
+    run.rows
+}
+
+/// Events one a line, so that a failed assertion can be read.
+fn shown(events: &[String]) -> String {
+    let mut text = String::new();
+    for event in events {
+        let end = event
+            .char_indices()
+            .nth(400)
+            .map_or(event.len(), |(i, _)| i);
+        writeln!(text, "{}", &event[..end]).unwrap();
+    }
+    text
+}
