@@ -1,0 +1,395 @@
+//! What can be typed after `intake`: definitions and help only.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the documentation is the text of --help, where backticks only disturb"
+)]
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use encoding_rs::Encoding;
+use importer::decode::{DecodeOptions, Format};
+use importer::schema::{KeyAttribute, KeyType, Types};
+
+use crate::generate;
+use crate::input::Input;
+
+macro_rules! exit_codes {
+    () => {
+        "Exit codes:
+  0  everything was written
+  1  failed, or stopped before the end
+  2  wrong usage
+  3  finished, but some rows were rejected"
+    };
+}
+
+const CLI_HELP: &str = concat!(
+    "Examples:
+  intake                                                          # the whole flow, locally
+  intake validate catalog.csv                                     # check a file, write nothing
+  intake import catalog.csv --table InventoryTable --local        # import it into the local table
+  intake import s3://bucket/catalog.json.gz --table InventoryTable
+
+",
+    exit_codes!()
+);
+
+const IMPORT_HELP: &str = concat!(
+    "Examples:
+  intake import inventory.json --table InventoryTable
+  intake import s3://my-bucket/uploads/catalog.csv.gz --table InventoryTable --max-wcu 500
+  intake import prices.csv --table Prices --types sku:S,price:N --delimiter ';' --encoding windows-1252
+  aws dynamodb scan --table-name Old > old.json
+  intake import old.json --table New --format ddb-json --rows-at /Items
+  intake generate --rows 200000 --shape catalog --format json | intake import - --local --table InventoryTable
+
+",
+    exit_codes!()
+);
+
+const VALIDATE_HELP: &str = concat!(
+    "Examples:
+  intake validate inventory.json
+  intake validate *.csv.gz --types sku:S --rejects bad.jsonl
+  intake validate orders.jsonl --key customerId:S,orderedAt:N
+  intake validate s3://my-bucket/uploads/catalog.csv --table InventoryTable
+
+",
+    exit_codes!()
+);
+
+const LOCAL_HELP: &str = "Examples:
+  intake local
+  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, SNS 4513
+  intake import inventory.csv --table InventoryTable --local       # in another terminal
+  aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
+
+const GENERATE_HELP: &str = "Examples:
+  intake generate --rows 1000 --shape small --format csv > small.csv
+  intake generate --rows 200000 --shape catalog --format json | gzip > catalog.json.gz
+  intake generate --rows 5000 --shape catalog --format jsonl --duplicates 10 --seed 7";
+
+/// Import product catalogs into DynamoDB tables.
+///
+/// Without a command, intake shows the whole flow on this machine, with no AWS account: it starts local stand-ins for
+/// S3, DynamoDB, SQS, SNS and Lambda, uploads two small files, and prints the table and the e-mail that come out.
+#[derive(Debug, Parser)]
+#[command(name = "intake", version, after_help = exit_codes!(), after_long_help = CLI_HELP)]
+pub struct Cli {
+    /// What to do; the local demonstration if nothing is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Import a file into a DynamoDB table
+    Import(ImportArgs),
+    /// Check files as import would, without writing anything
+    Validate(ValidateArgs),
+    /// Keep a local stack running: S3, DynamoDB, SQS, SNS and both functions
+    Local(LocalArgs),
+    /// Write test data to standard output
+    Generate(GenerateArgs),
+    /// Be the runtime of a Lambda function
+    #[command(hide = true)]
+    Lambda {
+        /// Which function.
+        #[arg(value_enum)]
+        function: Function,
+    },
+}
+
+/// The two Lambda functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Function {
+    /// `ProcessInventoryFile`
+    Importer,
+    /// `NotifyInventoryUpdate`
+    Notifier,
+}
+
+/// Import a file into a DynamoDB table.
+///
+/// The table must exist; its key is read from it. Rows are put in file order for each key, so that the last row of a key
+/// wins. A row that DynamoDB would refuse is rejected with its reason, and the rows around it are written.
+///
+/// Region and credentials come from where every AWS tool takes them: environment, profile, or the machine's role.
+/// The first Ctrl-C finishes the writes in flight and says where it stopped; the second one aborts.
+#[derive(Debug, Args)]
+#[command(after_long_help = IMPORT_HELP)]
+pub struct ImportArgs {
+    /// A file, an object as s3://bucket/key, or - for standard input
+    #[arg(value_name = "PATH | s3://BUCKET/KEY | -")]
+    pub source: Input,
+
+    /// The table to write to: its name or ARN
+    #[arg(long)]
+    pub table: String,
+
+    /// Use the local stack: the one that `intake local` keeps up, or else one for this import only
+    #[arg(long)]
+    pub local: bool,
+
+    /// Write at most N write capacity units a second [default: no cap; backs off when throttled]
+    #[arg(long, value_name = "N")]
+    pub max_wcu: Option<NonZeroU32>,
+
+    /// Write with N requests at a time
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub lanes: Option<NonZeroUsize>,
+
+    /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+
+    /// Read and check everything against the table's key, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// How to read the rows
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// Check files as import would, without writing anything.
+///
+/// No AWS account is needed: name the key of the table with --key. With --table the key is read from the table.
+#[derive(Debug, Args)]
+#[command(after_long_help = VALIDATE_HELP)]
+pub struct ValidateArgs {
+    /// Files, objects as s3://bucket/key, or - for standard input
+    #[arg(value_name = "PATH | s3://BUCKET/KEY | -", required = true)]
+    pub sources: Vec<Input>,
+
+    /// The table's key: NAME:TYPE of the partition key, then of the sort key if there is one; types are S, N, B
+    #[arg(
+        long,
+        value_name = "NAME:TYPE[,NAME:TYPE]",
+        default_value = "productId:S"
+    )]
+    pub key: Key,
+
+    /// Take the key from this table instead
+    #[arg(long, conflicts_with = "key")]
+    pub table: Option<String>,
+
+    /// Use the local stack
+    #[arg(long)]
+    pub local: bool,
+
+    /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// How to read the rows
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// How to read the rows of a file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub struct ReadingArgs {
+    /// The format [default: found out from the content]
+    #[arg(long, value_enum)]
+    pub format: Option<FileFormat>,
+
+    /// Types of attributes, as NAME:TYPE with S, N, B or BOOL; a row whose value does not fit is rejected
+    ///
+    /// In CSV, cells that are JSON numbers are otherwise N and all others S; the table's key decides for itself.
+    #[arg(
+        long,
+        value_name = "NAME:TYPE,…",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub types: Types,
+
+    /// The character between CSV cells: one character, or tab [default: found out from the header]
+    #[arg(long, value_name = "CHARACTER", value_parser = importer::lambda::delimiter)]
+    pub delimiter: Option<u8>,
+
+    /// The file's encoding by its WHATWG name, such as windows-1252 [default: UTF-8, or UTF-16 by byte order mark]
+    #[arg(long, value_name = "NAME", value_parser = importer::text::encoding)]
+    pub encoding: Option<&'static Encoding>,
+
+    /// Where the array of rows is inside a JSON object, as a JSON pointer such as /Items
+    #[arg(long, value_name = "POINTER")]
+    pub rows_at: Option<String>,
+}
+
+/// The formats that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// One JSON array of objects
+    Json,
+    /// JSON Lines: one object a line
+    Jsonl,
+    /// DynamoDB JSON: lines {"Item":{…}}, or an array of typed items with --rows-at
+    DdbJson,
+    /// Comma-separated values with a header
+    Csv,
+    /// Tab-separated values with a header
+    Tsv,
+}
+
+/// Keep a local stack running: S3, DynamoDB, SQS, SNS and both functions.
+///
+/// Prints the environment variables that make the AWS CLI, every AWS SDK and intake itself use it. A file put under
+/// uploads/ of its bucket is imported as on AWS. Everything is in memory or in a temporary folder and gone after
+/// Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_long_help = LOCAL_HELP)]
+pub struct LocalArgs {
+    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS) and N+3 (SNS) [default: free ports]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65532))]
+    pub port: Option<u16>,
+}
+
+/// Write test data to standard output.
+///
+/// The same arguments give the same bytes on every machine and in every release.
+#[derive(Debug, Args)]
+#[command(after_long_help = GENERATE_HELP)]
+pub struct GenerateArgs {
+    /// How many rows
+    #[arg(long, value_name = "N")]
+    pub rows: u64,
+
+    /// What a row holds
+    #[arg(long, value_enum)]
+    pub shape: generate::Shape,
+
+    /// How rows are written
+    #[arg(long, value_enum)]
+    pub format: generate::Format,
+
+    /// Another seed gives other values
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+
+    /// About this share of the rows repeats the key of an earlier row
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub duplicates: u8,
+}
+
+/// A table's key as `--key` gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The partition key.
+    pub partition: KeyAttribute,
+    /// The sort key, if there is one.
+    pub sort: Option<KeyAttribute>,
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut attributes = text.split(',').map(|pair| {
+            // The last colon divides, so that an attribute name may hold one.
+            let (name, key_type) = pair
+                .trim()
+                .rsplit_once(':')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(|| format!("\"{pair}\" is not NAME:TYPE, for example productId:S"))?;
+            Ok::<_, String>((name, key_type.parse::<KeyType>()?))
+        });
+        // `split` gives at least one part.
+        let (name, key_type) = attributes.next().unwrap_or_else(|| Err(String::new()))?;
+        let partition = KeyAttribute::partition(name, key_type);
+        let sort = attributes
+            .next()
+            .transpose()?
+            .map(|(name, key_type)| KeyAttribute::sort(name, key_type));
+        if attributes.next().is_some() {
+            return Err("a key has at most two attributes, partition key and sort key".to_owned());
+        }
+        Ok(Self { partition, sort })
+    }
+}
+
+impl From<ReadingArgs> for DecodeOptions {
+    fn from(args: ReadingArgs) -> Self {
+        let is_tsv = args.format == Some(FileFormat::Tsv);
+        Self {
+            format: args.format.map(|format| match format {
+                FileFormat::Json => Format::Json,
+                FileFormat::Jsonl => Format::JsonLines,
+                FileFormat::DdbJson => Format::DynamoDbJson,
+                FileFormat::Csv | FileFormat::Tsv => Format::Csv,
+            }),
+            types: args.types,
+            delimiter: args.delimiter.or(is_tsv.then_some(b'\t')),
+            encoding: args.encoding,
+            rows_at: args.rows_at,
+        }
+    }
+}
+
+/// More than a thousand connections at once help no table, and may well exceed what the system allows.
+const LANES_MAX: usize = 1024;
+
+fn lanes(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|lanes: &NonZeroUsize| lanes.get() <= LANES_MAX)
+        .ok_or_else(|| format!("it must be a number from 1 to {LANES_MAX}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn keys_have_one_or_two_typed_attributes() {
+        let cases = [
+            ("productId:S", Ok(("productId", KeyType::S, None))),
+            (
+                "a:b:N, c:B",
+                Ok(("a:b", KeyType::N, Some(("c", KeyType::B)))),
+            ),
+            ("productId", Err("\"productId\" is not NAME:TYPE")),
+            (":S", Err("\":S\" is not NAME:TYPE")),
+            ("a:X", Err("X is not a key type")),
+            ("a:S,b:S,c:S", Err("a key has at most two")),
+            ("", Err("\"\" is not NAME:TYPE")),
+        ];
+        for (text, expected) in cases {
+            match (text.parse::<Key>(), expected) {
+                (Ok(key), Ok((name, key_type, sort))) => {
+                    assert_eq!(
+                        key.partition,
+                        KeyAttribute::partition(name, key_type),
+                        "{text}"
+                    );
+                    let sort = sort.map(|(name, key_type)| KeyAttribute::sort(name, key_type));
+                    assert_eq!(key.sort, sort, "{text}");
+                }
+                (Err(error), Err(start)) => assert!(error.starts_with(start), "{text}: {error}"),
+                (got, expected) => panic!("{text}: {got:?}, not {expected:?}"),
+            }
+        }
+    }
+}

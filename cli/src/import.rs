@@ -1,0 +1,51 @@
+//! `intake import`.
+
+use std::sync::Arc;
+
+use importer::decode::DecodeOptions;
+use importer::pipeline::ImportOptions;
+use importer::table;
+
+use crate::args::ImportArgs;
+use crate::aws::Clients;
+use crate::job::Job;
+use crate::outcome::{Failure, Outcome};
+use crate::stack::LocalStack;
+
+/// Imports a file, into the caller's table or a local one.
+///
+/// # Errors
+///
+/// Whatever keeps the file from being imported to its end.
+pub async fn run(args: ImportArgs) -> Result<Outcome, Failure> {
+    if !args.local {
+        let clients = Clients::from_environment().await?;
+        return import(args, &clients).await;
+    }
+    let stack = LocalStack::find_or_start().await?;
+    let ended = import(args, &Clients::for_local(stack.endpoints())).await;
+    stack.release().await;
+    ended
+}
+
+async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
+    let schema = table::describe(&clients.dynamodb, &args.table).await?;
+    let defaults = ImportOptions::default();
+    let job = Job {
+        input: args.source,
+        schema: Arc::new(schema),
+        options: ImportOptions {
+            decode: DecodeOptions::from(args.reading),
+            lanes: args.lanes.unwrap_or(defaults.lanes),
+            max_wcu: args.max_wcu,
+            ..defaults
+        },
+        rejects: args.rejects,
+        quiet: args.quiet,
+    };
+    if args.dry_run {
+        job.check(Some(&clients.s3)).await
+    } else {
+        job.write(clients).await
+    }
+}

@@ -1,0 +1,195 @@
+//! How a command ends: its exit code, and what it says if it fails.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The end of a command that did what it was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was written: exit code 0.
+    Complete,
+    /// Finished, but some rows were rejected: exit code 3.
+    Rejects,
+    /// The failure has been told already: exit code 1.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Complete => 0,
+            Outcome::Failed => 1,
+            Outcome::Rejects => 3,
+        })
+    }
+}
+
+/// Why a command could not do what it was asked to, in words for the person who typed it.
+///
+/// # Examples
+///
+/// ```
+/// use intake::outcome::Failure;
+///
+/// let failure = Failure::new("table Prices does not exist").fix("create it, or name another with --table");
+/// assert_eq!(
+///     failure.to_string(),
+///     "error: table Prices does not exist\nfix: create it, or name another with --table"
+/// );
+/// ```
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    fix: Option<String>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Exit code 1.
+    Failed,
+    /// Exit code 2, as for arguments that do not parse.
+    Usage,
+    /// Whoever read standard output has seen enough: exit code 0.
+    ReaderGone,
+}
+
+impl Failure {
+    /// A failure without a known fix.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            fix: None,
+            kind: Kind::Failed,
+        }
+    }
+
+    /// Arguments that contradict each other.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Usage,
+            ..Self::new(message)
+        }
+    }
+
+    /// A failure at `place`, told with every cause of `error`.
+    pub fn caused(place: impl fmt::Display, error: &dyn Error) -> Self {
+        Self::new(format!("{place}: {}", causes(error)))
+    }
+
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// Tells standard error, unless the failure is only that the reader of standard output has gone.
+    pub fn report(&self) -> ExitCode {
+        if self.kind != Kind::ReaderGone {
+            tell(self);
+        }
+        ExitCode::from(match self.kind {
+            Kind::ReaderGone => 0,
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        if let Some(fix) = &self.fix {
+            write!(f, "\nfix: {fix}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A failure to write what was asked for; a closed pipe, as in `intake generate … | head`, is no failure.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::BrokenPipe => Kind::ReaderGone,
+            _ => Kind::Failed,
+        };
+        Self {
+            kind,
+            ..Self::caused("cannot write to standard output", &error)
+        }
+    }
+}
+
+impl From<importer::error::Error> for Failure {
+    fn from(error: importer::error::Error) -> Self {
+        let failure = Self::new(causes(&error));
+        match error.fix() {
+            Some(fix) => failure.fix(fix),
+            None => failure,
+        }
+    }
+}
+
+/// Writes a line to standard error. If that is closed, nothing is left to tell it to.
+pub fn tell(text: impl fmt::Display) {
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+/// `error` and its causes, outermost first, without those that only repeat the one before.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Chain(&'static str, Option<Box<Chain>>);
+
+    impl fmt::Display for Chain {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Chain {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_ref().map(|cause| &**cause as _)
+        }
+    }
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let chain = Chain(
+            "cannot read",
+            Some(Box::new(Chain(
+                "refused",
+                Some(Box::new(Chain("refused", None))),
+            ))),
+        );
+        assert_eq!(causes(&chain), "cannot read: refused");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_not_reported_as_a_failure() {
+        let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(closed.report(), ExitCode::SUCCESS);
+        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(full.report(), ExitCode::from(1));
+        assert_eq!(Failure::usage("no").report(), ExitCode::from(2));
+    }
+}

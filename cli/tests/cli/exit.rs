@@ -1,0 +1,224 @@
+use crate::support::{Bench, sample, scan, stack};
+
+/// Wrong usage is told by clap, with exit code 2 and without a stack being started.
+#[tokio::test]
+async fn wrong_usage_ends_with_2() {
+    let bench = Bench::new();
+    let cases: [(&[&str], &str); 15] = [
+        (&["frobnicate"], "unrecognized subcommand"),
+        (&["import"], "--table"),
+        (&["import", "a.csv"], "--table"),
+        (
+            &["import", "s3://bucket", "--table", "T"],
+            "s3://BUCKET/KEY",
+        ),
+        (
+            &["import", "a.csv", "--table", "T", "--format", "xml"],
+            "possible values: json",
+        ),
+        (
+            &["import", "a.csv", "--table", "T", "--types", "price:Q"],
+            "is not a type",
+        ),
+        (
+            &["import", "a.csv", "--table", "T", "--delimiter", "ab"],
+            "is not a delimiter",
+        ),
+        (
+            &["import", "a.csv", "--table", "T", "--encoding", "klingon"],
+            "is not an encoding",
+        ),
+        (
+            &["import", "a.csv", "--table", "T", "--max-wcu", "0"],
+            "--max-wcu",
+        ),
+        (
+            &["import", "a.csv", "--table", "T", "--lanes", "0"],
+            "from 1 to 1024",
+        ),
+        (&["validate"], "required"),
+        (&["validate", "a", "--key", "id"], "is not NAME:TYPE"),
+        (
+            &["validate", "a", "b", "--rejects", "r"],
+            "one file at a time",
+        ),
+        (&["generate", "--rows", "1"], "--shape"),
+        (&["local", "--port", "65533"], "--port"),
+    ];
+    for (args, expected) in cases {
+        let ended = bench.run(args).await.expect(2);
+        assert!(
+            ended.stderr.starts_with("error: "),
+            "{args:?}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains(expected),
+            "{args:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+/// A user's mistake is told in one line with its fix, and ends with 1.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_end_with_1_and_name_the_fix() {
+    let bench = Bench::new();
+    let stack = stack(&bench).await;
+    bench.file("empty.json", b"");
+    bench.file(
+        "broken.json",
+        b"[\n{\"productId\":\"B1\"},\n{\"productId\":\"B2\"},\n{\"productId\" \"B3\"}]",
+    );
+    bench.file("cut.csv", b"productId,name\nC1,\"never closed\nC2,x\n");
+    let cases: [(&str, &str, &[&str]); 6] = [
+        ("none.csv", "InventoryTable", &["none.csv", "fix: "]),
+        (".", "InventoryTable", &["error: . ", "fix: "]),
+        ("empty.json", "InventoryTable", &["empty.json: ", "fix: "]),
+        (
+            "broken.json",
+            "InventoryTable",
+            &["broken.json: the file is broken at line 4", "fix: "],
+        ),
+        (
+            "cut.csv",
+            "InventoryTable",
+            &["cut.csv: ", "line 2", "fix: "],
+        ),
+        ("empty.json", "Nope", &["Nope", "fix: "]),
+    ];
+    for (file, table, expected) in cases {
+        let ended = bench
+            .run(["import", file, "--table", table, "--local"])
+            .await
+            .expect(1);
+        for expected in expected {
+            assert!(
+                ended.stderr.contains(expected),
+                "{file} {table}: no {expected:?} in:\n{}",
+                ended.stderr
+            );
+        }
+    }
+    // The rows before the break are written.
+    let keys: Vec<_> = scan(stack.endpoints())
+        .await
+        .iter()
+        .map(|item| item["productId"]["S"].clone())
+        .collect();
+    assert!(
+        keys.contains(&"B1".into()) && keys.contains(&"B2".into()) && !keys.contains(&"B3".into()),
+        "{keys:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_region_or_credentials_the_fix_is_named() {
+    let bench = Bench::new();
+    let cases = [
+        (
+            ("AWS_ACCESS_KEY_ID", "id"),
+            "no AWS region is set",
+            "fix: export AWS_REGION=",
+        ),
+        (
+            ("AWS_REGION", "eu-central-1"),
+            "no AWS credentials",
+            "fix: set AWS_PROFILE",
+        ),
+    ];
+    for ((name, value), problem, fix) in cases {
+        let mut command = bench.command(["import", "-", "--table", "InventoryTable"]);
+        let ended = crate::support::wait(command.env(name, value).spawn().unwrap())
+            .await
+            .expect(1);
+        assert!(
+            ended.stderr.contains(problem) && ended.stderr.contains(fix),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn validate_says_what_import_would() {
+    let bench = Bench::new();
+    let [inventory, csv, bad] = ["inventory.json", "inventory.csv", "bad-rows.jsonl"].map(sample);
+    let [inventory, csv, bad] = [&inventory, &csv, &bad].map(|path| path.to_str().unwrap());
+    let cases: [(&[&str], i32); 8] = [
+        (&[inventory, csv], 0),
+        (&[inventory, bad, csv], 3),
+        (&[inventory, "none.csv", bad], 1),
+        (&["none.csv", inventory], 1),
+        (&[inventory, "--key", "name:S,quantity:N"], 0),
+        (&[inventory, "--key", "name:S,quantity:S"], 3),
+        (&[inventory, "--key", "missing:S"], 3),
+        (&[inventory, "--table", "InventoryTable", "--local"], 0),
+    ];
+    for (args, code) in cases {
+        bench
+            .run(["validate"].iter().chain(args))
+            .await
+            .expect(code);
+    }
+    let both = bench.run(["validate", inventory, csv]).await.expect(0);
+    assert_eq!(
+        both.stdout.matches("2 rows read = 2 good").count(),
+        2,
+        "{}",
+        both.stdout
+    );
+    let rejected = bench.run(["validate", bad]).await.expect(3);
+    assert!(
+        rejected.stderr.contains("rejected: line 3, "),
+        "{}",
+        rejected.stderr
+    );
+    assert!(
+        rejected
+            .stderr
+            .contains("key attribute \"productId\" is missing"),
+        "{}",
+        rejected.stderr
+    );
+    assert!(
+        rejected.stderr.contains("hint: --rejects FILE"),
+        "{}",
+        rejected.stderr
+    );
+}
+
+#[tokio::test]
+async fn generate_survives_a_reader_that_leaves() {
+    let bench = Bench::new();
+    for format in ["json", "jsonl", "csv", "ddb-json"] {
+        let args = [
+            "generate", "--rows", "1000000", "--shape", "catalog", "--format", format,
+        ];
+        let mut child = bench.command(args).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = crate::support::wait(child).await.expect(0);
+        assert_eq!(ended.stderr, "", "{format}");
+    }
+}
+
+#[tokio::test]
+async fn help_teaches_every_command() {
+    let bench = Bench::new();
+    for command in ["import", "validate", "local", "generate"] {
+        let ended = bench.run([command, "--help"]).await.expect(0);
+        let example = format!("Examples:\n  intake {command}");
+        assert!(
+            ended.stdout.contains(&example),
+            "{command}: {}",
+            ended.stdout
+        );
+    }
+    let ended = bench.run(["--help"]).await.expect(0);
+    assert!(ended.stdout.contains("Exit codes:"), "{}", ended.stdout);
+    assert!(
+        !ended.stdout.contains("lambda importer"),
+        "{}",
+        ended.stdout
+    );
+}

@@ -1,0 +1,161 @@
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout};
+
+use crate::support::{Bench, LIMIT, sample, scan, signal, wait};
+use intake::state::State;
+
+/// Starts `intake local` and reads what it prints until it is ready.
+async fn start(bench: &Bench, args: &[&str]) -> (Child, BufReader<ChildStdout>, Vec<String>) {
+    let mut command = bench.command(["local"].iter().chain(args));
+    let objects = bench.path("objects");
+    std::fs::create_dir_all(&objects).unwrap();
+    let mut child = command
+        .env("TMPDIR", objects)
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = Vec::new();
+    let ready = async {
+        loop {
+            let mut line = String::new();
+            assert_ne!(
+                stdout.read_line(&mut line).await.unwrap(),
+                0,
+                "it ended: {lines:?}"
+            );
+            lines.push(line.trim_end().to_owned());
+            if lines.last().unwrap().contains("--local") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, ready)
+        .await
+        .expect("it gets ready");
+    (child, stdout, lines)
+}
+
+fn exports(lines: &[String]) -> BTreeMap<String, String> {
+    lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("export "))
+        .filter_map(|assignment| assignment.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_running_stack_is_found_and_used_and_stops_when_told() {
+    let bench = Bench::new();
+    for stop in [Signal::INT, Signal::TERM] {
+        let (child, stdout, lines) = start(&bench, &[]).await;
+        let state = State::running(&bench.state_path()).expect("the stack is announced");
+        assert_eq!(Some(state.pid), child.id());
+        let exports = exports(&lines);
+        assert_eq!(
+            exports["AWS_ENDPOINT_URL_DYNAMODB"],
+            state.endpoints.dynamodb
+        );
+        assert_eq!(exports["AWS_ACCESS_KEY_ID"], state.endpoints.access_key_id);
+
+        // Once by the announcement, once by the environment that it prints.
+        let inventory = sample("inventory.csv");
+        let args = [
+            "import",
+            inventory.to_str().unwrap(),
+            "--table",
+            "InventoryTable",
+        ];
+        let ended = bench.run(args.iter().chain(&["--local"])).await.expect(0);
+        assert!(
+            ended.stderr.contains("using the local stack of process"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(scan(&state.endpoints).await.len(), 2);
+        wait(bench.command(args).envs(&exports).spawn().unwrap())
+            .await
+            .expect(0);
+
+        let second = bench.run(["local"]).await.expect(1);
+        assert!(
+            second.stderr.contains("a local stack is running already"),
+            "{}",
+            second.stderr
+        );
+        assert!(second.stderr.contains("fix: "), "{}", second.stderr);
+
+        signal(&child, stop);
+        drop(stdout);
+        wait(child).await.expect(0);
+        assert!(!bench.state_path().exists());
+        let left = std::fs::read_dir(bench.path("objects")).unwrap().count();
+        assert_eq!(left, 0, "folders are left behind");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_imported_by_the_function() {
+    let bench = Bench::new();
+    let (child, _stdout, _) = start(&bench, &[]).await;
+    let endpoints = State::running(&bench.state_path()).unwrap().endpoints;
+    intake::aws::Clients::for_local(&endpoints)
+        .s3
+        .put_object()
+        .bucket(&endpoints.bucket)
+        .key("uploads/a b+c.csv")
+        .body(std::fs::read(sample("inventory.csv")).unwrap().into())
+        .send()
+        .await
+        .unwrap();
+    let landed = async {
+        while scan(&endpoints).await.len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, landed)
+        .await
+        .expect("both rows land");
+    signal(&child, Signal::TERM);
+    wait(child).await.expect(0);
+}
+
+#[tokio::test]
+async fn ports_can_be_chosen() {
+    let bench = Bench::new();
+    // Free a moment ago; another process may take one of the four in between, so a few are tried.
+    for _ in 0..10 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let free = (port..=port.saturating_add(3))
+            .all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+        if !free || port > 65_532 {
+            continue;
+        }
+        let (child, _stdout, _) = start(&bench, &["--port", &port.to_string()]).await;
+        let endpoints = State::running(&bench.state_path()).unwrap().endpoints;
+        assert_eq!(endpoints.s3, format!("http://127.0.0.1:{port}"));
+        assert_eq!(endpoints.dynamodb, format!("http://127.0.0.1:{}", port + 1));
+        // A second stack cannot have the same ports, and says so.
+        let other = Bench::new();
+        let refused = other
+            .run(["local", "--port", &port.to_string()])
+            .await
+            .expect(1);
+        assert!(
+            refused.stderr.contains(&port.to_string()),
+            "{}",
+            refused.stderr
+        );
+        signal(&child, Signal::TERM);
+        wait(child).await.expect(0);
+        return;
+    }
+    panic!("no four free ports in a row");
+}
