@@ -12,7 +12,7 @@ VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam bench
+.PHONY: help run build test fmt clippy unit doc sam bench full memory
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,3 +51,10 @@ sam: ## lint and test the SAM template
 
 bench: ## measure
 	cargo bench --workspace
+
+full: ## compare whole tables of 200,000 rows with the generator, in every format (minutes, release build)
+	INTAKE_TEST_ROWS=200000 cargo test --release -p intake --test cli -- import:: --test-threads 1
+
+memory: ## peak memory of a 1 GiB import, in every format (minutes, release build)
+	cargo build --release -p intake -p benches --bin intake --bin sink
+	$(PYTHON) benches/memory.py

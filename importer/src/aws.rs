@@ -143,6 +143,19 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
         ("NoSuchKey" | "NotFound", _) => format!(
             "{resource} does not exist (any more): check the key; without s3:ListBucket, S3 says 403 instead"
         ),
+        // S3 says these with status 403, too: they come before access denied.
+        (
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException",
+            _,
+        ) => CREDENTIALS_FIX.to_owned(),
+        ("ExpiredTokenException" | "ExpiredToken", _) => {
+            "the credentials have expired: sign in again (aws sso login) and import again"
+                .to_owned()
+        }
         ("AccessDeniedException" | "AccessDenied", _) | (_, Some(403)) => {
             let service = if operation.contains("Object") {
                 "s3"
@@ -153,13 +166,6 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
                 "allow {service}:{} on {resource} for these credentials",
                 permission(operation)
             )
-        }
-        ("UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId", _) => {
-            CREDENTIALS_FIX.to_owned()
-        }
-        ("ExpiredTokenException" | "ExpiredToken", _) => {
-            "the credentials have expired: sign in again (aws sso login) and import again"
-                .to_owned()
         }
         ("PreconditionFailed", _) | (_, Some(412)) => format!(
             "{resource} was replaced during the import: import the new version, rows of the old one may be written"

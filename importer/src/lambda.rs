@@ -86,6 +86,10 @@ fn unusable(name: &str, value: &str, expected: &str) -> Error {
 /// # Errors
 ///
 /// [`Error::Unusable`] that names the metadata whose value does not fit.
+#[allow(
+    clippy::implicit_hasher,
+    reason = "the SDK gives metadata with the default one"
+)]
 pub fn options_from_metadata(metadata: &HashMap<String, String>) -> Result<DecodeOptions, Error> {
     let get = |name: &str| metadata.get(name).map(String::as_str);
     let misfit = |name: &str, problem: String| Error::Unusable {
@@ -315,7 +319,11 @@ impl Importer {
                 fix = error.fix(),
                 "summary not written"
             );
-            return Err(format!("{url}: {}", error.chain()));
+            let unwritten = format!("the summary was not written: {}", Failure::from(&error));
+            return Err(match failure {
+                Some(failure) => format!("{url}: {failure}; {unwritten}"),
+                None => format!("{url}: {unwritten}"),
+            });
         }
         match failure {
             Some(failure) => Err(format!("{url}: {failure}")),
@@ -372,13 +380,14 @@ fn job_id(created: &ObjectCreated) -> String {
         hash.update(part.map_or("", String::as_str));
         hash.update([0]);
     }
-    let hash: String = hash.finalize()[..8]
+    let digest = hash.finalize();
+    // Eight bytes tell the objects of one moment apart.
+    let hash = digest[..8]
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
     let time = created.time.as_deref().unwrap_or_default();
     let time: String = time.chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("{time}-{hash}")
+    format!("{time}-{hash:016x}")
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ impl Clock for TokioClock {
 
 impl Limit {
     fn new(rate: f64) -> Self {
+        // A rate is never negative, and beyond u32 nothing is limited anyway: the cast saturates.
+        #[allow(clippy::cast_sign_loss)]
         let whole = NonZeroU32::new(rate as u32).unwrap_or(NonZeroU32::MIN);
         let burst = NonZeroU32::new(whole.get() / BURST_DIVISOR).unwrap_or(NonZeroU32::MIN);
         let steady = NonZeroU32::new(whole.get() - burst.get()).unwrap_or(NonZeroU32::MIN);
@@ -79,7 +81,7 @@ impl Limit {
             TokioClock(Instant::now()),
         );
         // A new bucket is full. Were it not emptied, every change of the rate would be a burst of its own.
-        let _ = bucket.check_n(burst);
+        drop(bucket.check_n(burst));
         Self {
             rate,
             burst,
@@ -112,7 +114,7 @@ impl Limiter {
             let mut state = self.lock();
             let due = i64::from(wcu) + state.debt;
             state.debt = due.min(0);
-            due.max(0) as u64
+            due.max(0).cast_unsigned()
         };
         while due > 0 {
             let wait = {

@@ -20,7 +20,7 @@ use crate::error::{Error, StopReason};
 use crate::lanes::Lanes;
 use crate::limiter::Limiter;
 use crate::position::Position;
-use crate::progress::Progress;
+use crate::progress::{Counts, Progress};
 use crate::reject::Reject;
 use crate::report::RejectSink;
 use crate::retry::{Jitter, RetryPolicy};
@@ -83,9 +83,9 @@ impl Stop {
             StopReason::Interrupted => 2,
         };
         // Failing means that somebody has asked before.
-        let _ = self
-            .0
-            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+        self.0
+            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed)
+            .ok();
     }
 
     /// Whether somebody has asked, and why.
@@ -176,48 +176,19 @@ impl Import {
                 byte: 0,
             },
         };
-        // A thread of its own and not one of tokio's: it may block for as long as the file's reader does.
-        let (decoded_sender, decoded) = oneshot::channel();
-        let decoder = std::thread::spawn(move || {
-            // Whoever started it is gone if nobody takes the result.
-            let _ = decoded_sender.send(decoding.run(source.reader));
-        });
+        let decoded = decoding.start(source.reader);
 
         let written = settle_lanes(lanes, options.give_up_at, &stop).await;
-        let decoded = match decoded.await {
-            Ok(decoded) => decoded,
-            // Only a panic ends the thread without a result.
-            Err(_) => match decoder.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
-                Ok(()) => unreachable!("the decoder sends its result before it ends"),
-            },
-        };
+        if written.is_err() {
+            // A decoder that waits for the source must not keep the failure waiting.
+            helpers.abort_all();
+        }
+        let decoded = decoded.await;
         // The lanes and the decoder are gone, and their senders with them: the report gets to its end.
         let (rejects, reported) = join(report.await);
-        drop(helpers);
 
         let counts = progress.counts();
-        let unsettled = counts.rows_unsettled();
-        let end = match (written, reported, decoded.end) {
-            (Err(LaneError::GaveUp), _, _) => Err(Error::Stopped {
-                position: decoded.position,
-                why: StopReason::Deadline,
-            }),
-            (Err(LaneError::Failed(e)), _, _) | (Ok(()), Err(e), _) | (Ok(()), Ok(()), Err(e)) => {
-                Err(e)
-            }
-            (Ok(()), Ok(()), Ok(()))
-                if unsettled > 0 || counts.rows_read < counts.rows_rejected =>
-            {
-                Err(Error::Accounting {
-                    read: counts.rows_read,
-                    written: counts.rows_written,
-                    superseded: counts.rows_superseded,
-                    rejected: counts.rows_rejected,
-                })
-            }
-            (Ok(()), Ok(()), Ok(())) => Ok(()),
-        };
+        let end = end(written, reported, &counts, decoded.end, decoded.position);
         Summary {
             status: match end {
                 Err(_) => Status::Failed,
@@ -229,11 +200,40 @@ impl Import {
             format: decoded.format.map(|format| format.to_string()),
             compression: decoded.compression.map(|c| c.name().to_owned()),
             counts,
-            rows_unsettled: unsettled,
+            rows_unsettled: counts.rows_unsettled(),
             duration_seconds: began.elapsed().as_secs_f64(),
             rejects: rejects.place(),
             failure: end.as_ref().err().map(Failure::from),
         }
+    }
+}
+
+/// What became of it all. Of several failures the one that caused the others comes first.
+fn end(
+    written: Result<(), LaneError>,
+    reported: Result<(), Error>,
+    counts: &Counts,
+    decoded: Result<(), Error>,
+    position: Position,
+) -> Result<(), Error> {
+    written.map_err(|e| match e {
+        LaneError::Failed(error) => error,
+        LaneError::GaveUp => Error::Stopped {
+            position,
+            why: StopReason::Deadline,
+        },
+    })?;
+    reported?;
+    decoded?;
+    if counts.rows_read == counts.rows_settled() {
+        Ok(())
+    } else {
+        Err(Error::Accounting {
+            read: counts.rows_read,
+            written: counts.rows_written,
+            superseded: counts.rows_superseded,
+            rejected: counts.rows_rejected,
+        })
     }
 }
 
@@ -278,6 +278,22 @@ struct Decoded {
 struct NobodyListens;
 
 impl Decoding {
+    /// Decodes on a thread of its own and not one of tokio's: it may block for as long as the reader does.
+    fn start(self, reader: Box<dyn Read + Send>) -> impl Future<Output = Decoded> {
+        let (sender, decoded) = oneshot::channel();
+        let thread = std::thread::spawn(move || sender.send(self.run(reader)).is_ok());
+        async move {
+            if let Ok(decoded) = decoded.await {
+                return decoded;
+            }
+            // Only a panic ends the thread without a result.
+            match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(_) => unreachable!("the thread sends its result before it ends"),
+            }
+        }
+    }
+
     fn run(mut self, reader: Box<dyn Read + Send>) -> Decoded {
         let counted = Counted {
             inner: reader,
@@ -324,7 +340,10 @@ impl Decoding {
             }
         };
         // Whatever ended the file: the rows before are written.
-        let _ = self.send_all(lanes.finish());
+        let end = match self.send_all(lanes.finish()) {
+            Ok(()) => end,
+            Err(NobodyListens) => Ok(()),
+        };
         self.decoded(Some(format), Some(compression), end)
     }
 

@@ -91,9 +91,13 @@ impl Progress {
 }
 
 impl Counts {
-    /// Rows that were read and are neither written, superseded nor rejected.
+    /// Rows whose fate is known: written, superseded or rejected.
+    pub fn rows_settled(&self) -> u64 {
+        self.rows_written + self.rows_superseded + self.rows_rejected
+    }
+
+    /// Rows that were read and are not settled.
     pub fn rows_unsettled(&self) -> u64 {
-        self.rows_read
-            .saturating_sub(self.rows_written + self.rows_superseded + self.rows_rejected)
+        self.rows_read.saturating_sub(self.rows_settled())
     }
 }

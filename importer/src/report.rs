@@ -145,23 +145,24 @@ impl RejectObject {
     }
 
     async fn upload_part(&mut self) -> Result<(), Error> {
-        let upload_id = match &self.upload_id {
-            Some(id) => id.clone(),
-            None => {
-                let request = self
-                    .client
-                    .create_multipart_upload()
-                    .bucket(&self.bucket)
-                    .key(&self.key);
-                let created = request
-                    .content_type(NDJSON)
-                    .send()
-                    .await
-                    .map_err(|e| self.error(e))?;
-                let id = created.upload_id.unwrap_or_default();
-                self.upload_id.insert(id).clone()
-            }
+        let upload_id = if let Some(id) = &self.upload_id {
+            id.clone()
+        } else {
+            let request = self
+                .client
+                .create_multipart_upload()
+                .bucket(&self.bucket)
+                .key(&self.key);
+            let created = request
+                .content_type(NDJSON)
+                .send()
+                .await
+                .map_err(|e| self.error(e))?;
+            let id = created.upload_id.unwrap_or_default();
+            self.upload_id.insert(id).clone()
         };
+        // S3 counts parts from 1, and has at most 10,000.
+        #[allow(clippy::cast_possible_wrap)]
         let number = self.parts.len() as i32 + 1;
         let uploaded = self
             .client

@@ -23,7 +23,7 @@ impl Default for RetryPolicy {
         Self {
             base: Duration::from_millis(50),
             cap: Duration::from_secs(5),
-            budget: Duration::from_secs(120),
+            budget: Duration::from_mins(2),
         }
     }
 }

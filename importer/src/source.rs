@@ -28,7 +28,7 @@ const PARTS_AHEAD: usize = 4;
 const PART_RETRIES: RetryPolicy = RetryPolicy {
     base: Duration::from_millis(50),
     cap: Duration::from_secs(2),
-    budget: Duration::from_secs(60),
+    budget: Duration::from_mins(1),
 };
 
 /// A file to import.

@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    KeySchemaElement, KeyType as Role, ScalarAttributeType, TableDescription,
+    AttributeDefinition, GlobalSecondaryIndexDescription, KeySchemaElement, KeyType as Role,
+    LocalSecondaryIndexDescription, ScalarAttributeType, TableDescription,
 };
 
 use crate::aws::service_error;
@@ -28,11 +29,11 @@ pub async fn describe(client: &Client, name: &str) -> Result<Schema, Error> {
     let global = table
         .global_secondary_indexes()
         .iter()
-        .map(|index| index.key_schema());
+        .map(GlobalSecondaryIndexDescription::key_schema);
     let local = table
         .local_secondary_indexes()
         .iter()
-        .map(|index| index.key_schema());
+        .map(LocalSecondaryIndexDescription::key_schema);
     let mut index_keys = Vec::new();
     for schema in global.chain(local) {
         for attribute in attributes(table, schema, name)? {
@@ -59,7 +60,7 @@ fn attributes(
     for element in schema {
         let mut definitions = table.attribute_definitions().iter();
         let definition = definitions.find(|d| d.attribute_name() == element.attribute_name());
-        let key_type = match definition.map(|d| d.attribute_type()) {
+        let key_type = match definition.map(AttributeDefinition::attribute_type) {
             Some(ScalarAttributeType::S) => KeyType::S,
             Some(ScalarAttributeType::N) => KeyType::N,
             Some(ScalarAttributeType::B) => KeyType::B,

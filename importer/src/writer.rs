@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity,
+};
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
@@ -86,9 +88,7 @@ impl BatchWrite for SdkWriter {
             .flat_map(HashMap::values)
             .flatten()
         {
-            let item = request
-                .put_request()
-                .map(aws_sdk_dynamodb::types::PutRequest::item);
+            let item = request.put_request().map(PutRequest::item);
             unprocessed.push(item.map_or_else(Vec::new, |item| key_of(&self.schema, item)));
         }
         let consumed = output.consumed_capacity();
@@ -96,7 +96,7 @@ impl BatchWrite for SdkWriter {
             unprocessed,
             consumed_wcu: consumed
                 .iter()
-                .filter_map(|c| c.capacity_units())
+                .filter_map(ConsumedCapacity::capacity_units)
                 .reduce(|a, b| a + b),
         })
     }

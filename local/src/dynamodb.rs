@@ -1,4 +1,4 @@
-//! `DynamoDB` and `DynamoDB` Streams: `dynoxide` in memory, with a stream log that stays fast.
+//! DynamoDB and DynamoDB Streams: `dynoxide` in memory, with a stream log that stays fast.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Endpoints {
     /// URL of S3, such as `http://127.0.0.1:41234`. Path-style addressing only.
     pub s3: String,
-    /// URL of `DynamoDB` and `DynamoDB` Streams. With a [`FaultPlan`](crate::FaultPlan) it is the faulty one.
+    /// URL of DynamoDB and DynamoDB Streams. With a [`FaultPlan`](crate::FaultPlan) it is the faulty one.
     pub dynamodb: String,
     /// URL of SQS.
     pub sqs: String,

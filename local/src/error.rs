@@ -26,10 +26,10 @@ pub enum LocalError {
         /// What it said; its error type cannot be kept as a source.
         message: String,
     },
-    /// The threads that `DynamoDB` runs on could not be started.
+    /// The threads that DynamoDB runs on could not be started.
     #[error("cannot start the threads of the embedded DynamoDB")]
     Threads(#[source] io::Error),
-    /// The embedded `DynamoDB` failed.
+    /// The embedded DynamoDB failed.
     #[error("the embedded DynamoDB failed to {action}")]
     DynamoDb {
         /// What it was asked to do.

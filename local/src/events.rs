@@ -199,9 +199,9 @@ pub fn sqs_event(queue_arn: &str, deliveries: &[Delivery]) -> Value {
     json!({ "Records": records })
 }
 
-/// The [event of a `DynamoDB` stream's event source mapping](https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html).
+/// The [event of a DynamoDB stream's event source mapping](https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html).
 ///
-/// `records` are as `GetRecords` of `DynamoDB` Streams returns them.
+/// `records` are as `GetRecords` of DynamoDB Streams returns them.
 pub fn dynamodb_event(stream_arn: &str, records: impl IntoIterator<Item = Value>) -> Value {
     let records: Vec<Value> = records
         .into_iter()

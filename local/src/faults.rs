@@ -1,4 +1,4 @@
-//! A proxy in front of `DynamoDB` that makes it fail in the ways the real one does.
+//! A proxy in front of DynamoDB that makes it fail in the ways the real one does.
 //!
 //! Only requests that write are hit, so that reading a table back needs no retries; `UnprocessedItems` are
 //! for `BatchWriteItem` alone. What was injected is counted, so that a test can see that it did happen.
@@ -77,7 +77,7 @@ impl Faults {
         lock(&self.injector).counts
     }
 
-    /// URL of the `DynamoDB` behind the proxy, which does not fail.
+    /// URL of the DynamoDB behind the proxy, which does not fail.
     pub fn upstream(&self) -> &str {
         &self.upstream
     }

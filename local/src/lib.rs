@@ -1,8 +1,8 @@
-//! The AWS services that Intake is built on, embedded in one process on loopback: S3, `DynamoDB` with
+//! The AWS services that Intake is built on, embedded in one process on loopback: S3, DynamoDB with
 //! Streams, SQS, SNS and Lambda, with the event wiring between them that `sam/template.yaml` makes on AWS.
 //!
 //! ```text
-//! S3 ObjectCreated (uploads/) ─▶ SQS intake-imports ─▶ importer ─▶ `DynamoDB` InventoryTable ─▶ stream ─▶ notifier ─▶ SNS
+//! S3 ObjectCreated (uploads/) ─▶ SQS intake-imports ─▶ importer ─▶ DynamoDB InventoryTable ─▶ stream ─▶ notifier ─▶ SNS
 //!                                  └─▶ intake-imports-dlq after 3 receives
 //! ```
 //!

@@ -19,7 +19,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::LocalError;
 
-/// The largest request body accepted by the services that read it whole. `DynamoDB`'s limit is the largest of
+/// The largest request body accepted by the services that read it whole. DynamoDB's limit is the largest of
 /// them: [16 MB](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html).
 pub(crate) const MAX_BODY_BYTES: usize = 16 << 20;
 

@@ -23,7 +23,7 @@ pub struct StackOptions {
     pub importer: Option<LambdaProgram>,
     /// The function that the table's stream invokes; without it the stream is not read.
     pub notifier: Option<LambdaProgram>,
-    /// Faults to inject between `DynamoDB`'s clients and `DynamoDB`; none by default.
+    /// Faults to inject between DynamoDB's clients and DynamoDB; none by default.
     pub faults: Option<FaultPlan>,
     /// Where to listen; free ports by default.
     pub ports: Ports,
@@ -34,7 +34,7 @@ pub struct StackOptions {
 pub struct Ports {
     /// For S3.
     pub s3: u16,
-    /// For `DynamoDB` and its streams (the fault proxy, if there is one).
+    /// For DynamoDB and its streams (the fault proxy, if there is one).
     pub dynamodb: u16,
     /// For SQS.
     pub sqs: u16,
@@ -233,7 +233,7 @@ impl Stack {
     }
 }
 
-/// Starts `DynamoDB`, behind a proxy if there are faults to inject; also returns the URL for clients.
+/// Starts DynamoDB, behind a proxy if there are faults to inject; also returns the URL for clients.
 async fn start_dynamodb(
     port: u16,
     faults: Option<FaultPlan>,

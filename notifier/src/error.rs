@@ -15,7 +15,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// A stream record is not in the form `DynamoDB` Streams documents.
+    /// A stream record is not in the form DynamoDB Streams documents.
     ///
     /// The JSON parser's error is deliberately not kept: it quotes the value it stumbled over, and
     /// row contents must not reach the log.

@@ -32,7 +32,7 @@ pub const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Malformed records that get a log line of their own; the invocation's last line has their number.
 const MALFORMED_LOGGED_MAX: u64 = 10;
 
-/// A `DynamoDB` stream event whose records are not looked at yet, so that one of them that is broken
+/// A DynamoDB stream event whose records are not looked at yet, so that one of them that is broken
 /// does not spoil the others.
 ///
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>

@@ -1,4 +1,4 @@
-//! The notifier: a `DynamoDB` stream event in, one SNS digest out.
+//! The notifier: a DynamoDB stream event in, one SNS digest out.
 //!
 //! The lab publishes one message for every inserted item, which a bulk import turns into a hundred
 //! thousand e-mails. This crate folds all records of an invocation into a [`Digest`](digest::Digest)

@@ -1,4 +1,4 @@
-//! One record of a `DynamoDB` stream event: which change, and what to call the item.
+//! One record of a DynamoDB stream event: which change, and what to call the item.
 //!
 //! Only what a digest needs is read. An item's other attributes are skipped without being parsed.
 

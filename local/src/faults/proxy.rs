@@ -30,7 +30,7 @@ const WRITES: [&str; 6] = [
     "BatchExecuteStatement",
 ];
 
-/// Serves `DynamoDB` at `upstream` with the faults of `plan`.
+/// Serves DynamoDB at `upstream` with the faults of `plan`.
 pub(crate) fn start(listener: TcpListener, upstream: String, plan: FaultPlan) -> Faults {
     let injector = Arc::new(Mutex::new(Injector::new(plan)));
     let mut connector = HttpConnector::new();

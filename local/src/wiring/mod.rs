@@ -2,7 +2,7 @@
 //!
 //! * An object created under [`UPLOAD_PREFIX`](crate::UPLOAD_PREFIX) is announced to the imports queue.
 //! * An SQS event source mapping gives the queue's messages to the importer.
-//! * A `DynamoDB` event source mapping gives the table's stream to the notifier.
+//! * A DynamoDB event source mapping gives the table's stream to the notifier.
 //!
 //! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back until they
 //! have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again [`MAX_RETRY_ATTEMPTS`] times.

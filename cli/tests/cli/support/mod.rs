@@ -176,17 +176,20 @@ pub(crate) async fn stack(bench: &Bench) -> Stack {
 
 /// Every item of the table, in plain DynamoDB JSON with numbers and sets in one spelling.
 pub(crate) async fn scan(endpoints: &Endpoints) -> Vec<serde_json::Value> {
-    Clients::for_local(endpoints)
-        .dynamodb
-        .scan()
+    let mut items = Vec::new();
+    for_each_item(endpoints, |item| items.push(item)).await;
+    items
+}
+
+/// Hands every item of the table to `visit`, as [`scan`] gives them, and keeps none.
+pub(crate) async fn for_each_item(endpoints: &Endpoints, mut visit: impl FnMut(serde_json::Value)) {
+    let scan = Clients::for_local(endpoints).dynamodb.scan();
+    let mut items = scan
         .table_name(&endpoints.table)
         .into_paginator()
         .items()
-        .send()
-        .collect::<Result<Vec<_>, _>>()
-        .await
-        .unwrap()
-        .iter()
-        .map(as_stored)
-        .collect()
+        .send();
+    while let Some(item) = items.next().await {
+        visit(as_stored(&item.unwrap()));
+    }
 }
