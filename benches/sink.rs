@@ -61,9 +61,10 @@ async fn main() -> std::io::Result<()> {
                 async move { answer(request, &rows).await }
             });
             // A client that goes away is no matter of the sink's.
-            let _ = hyper::server::conn::http1::Builder::new()
+            hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
-                .await;
+                .await
+                .ok();
         });
     }
     println!("{} rows", rows.load(Relaxed));

@@ -69,8 +69,8 @@ impl Clients {
 
 /// Asked once at the start, because the same question inside the first request is answered with less help.
 async fn check_credentials(config: &SdkConfig) -> Result<(), Failure> {
-    const FIX: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; after `aws sso login`: \
-        eval \"$(aws configure export-credentials --format env)\"; or add --local for the local stack";
+    const FIX: &str = "set AWS_PROFILE (after `aws sso login` where it needs that), or AWS_ACCESS_KEY_ID and \
+        AWS_SECRET_ACCESS_KEY; or add --local for the local stack";
     let provider = config
         .credentials_provider()
         .ok_or_else(|| Failure::new("no AWS credentials are set").fix(FIX))?;

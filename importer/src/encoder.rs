@@ -6,13 +6,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-
+use crate::key::{append_key, decode_base64, key_mismatch, key_value, type_name};
 use crate::limits::{ATTRIBUTE_NAME_BYTES_MAX, DEPTH_MAX, ITEM_BYTES_MAX};
 use crate::number::{Number, is_json_number};
 use crate::reject::Reason;
 use crate::row::Row;
-use crate::schema::{DeclaredType, KeyAttribute, KeyType, Schema, Types};
+use crate::schema::{DeclaredType, Schema, Types};
 
 /// A value without children.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +113,25 @@ impl Encoder {
         self.problem.get_or_insert(reason);
     }
 
+    /// Records a problem of the value being written, with the attribute it is in unless the problem names it.
+    fn fail_value(&mut self, reason: Reason) {
+        let names_it = matches!(
+            reason,
+            Reason::KeyType { .. }
+                | Reason::EmptyKey { .. }
+                | Reason::KeyTooLong { .. }
+                | Reason::DeclaredType { .. }
+        );
+        self.fail(if names_it {
+            reason
+        } else {
+            Reason::Value {
+                name: shorten(&self.attribute),
+                problem: Box::new(reason),
+            }
+        });
+    }
+
     /// The name of the next member of the open map.
     pub(crate) fn name(&mut self, name: &str) {
         if self.failed() {
@@ -151,7 +169,7 @@ impl Encoder {
             return;
         }
         if let Err(reason) = self.try_scalar(value) {
-            self.fail(reason);
+            self.fail_value(reason);
         }
     }
 
@@ -283,7 +301,7 @@ impl Encoder {
         }
         // The container stands at this level, what it may hold one deeper; DynamoDB refuses even an empty one.
         if self.frames.len() + 1 > DEPTH_MAX {
-            return self.fail(Reason::TooDeep);
+            return self.fail_value(Reason::TooDeep);
         }
         self.add_size(LIST_OVERHEAD_BYTES);
         self.open(is_map, opening);
@@ -315,7 +333,7 @@ impl Encoder {
             return;
         }
         if let Err(reason) = self.try_set_member(kind, text) {
-            self.fail(reason);
+            self.fail_value(reason);
         }
     }
 
@@ -351,7 +369,7 @@ impl Encoder {
             return;
         }
         if self.set_members.is_empty() {
-            return self.fail(Reason::EmptySet);
+            return self.fail_value(Reason::EmptySet);
         }
         self.item.extend_from_slice(b"]}");
     }
@@ -404,67 +422,6 @@ impl Encoder {
             self.fail(Reason::ItemTooLarge);
         }
     }
-}
-
-/// Appends the canonical bytes of a key attribute to a primary key.
-pub(crate) fn append_key(key: &mut Vec<u8>, value: &[u8]) {
-    // The length keeps ("ab", "c") and ("a", "bc") apart.
-    key.extend_from_slice(&(value.len() as u32).to_be_bytes());
-    key.extend_from_slice(value);
-}
-
-/// The canonical bytes of a key attribute's value, or why it cannot be one.
-pub(crate) fn key_value(attribute: &KeyAttribute, value: Scalar<'_>) -> Result<Vec<u8>, Reason> {
-    let (canonical, size_bytes) = match (attribute.key_type, value) {
-        (KeyType::S, Scalar::S(text)) => (text.as_bytes().to_vec(), text.len()),
-        (KeyType::B, Scalar::B(text)) => {
-            let bytes = decode_base64(text)?;
-            let size_bytes = bytes.len();
-            (bytes, size_bytes)
-        }
-        (KeyType::N, Scalar::N(text)) => {
-            let number = Number::parse(text)?;
-            let mut canonical = Vec::new();
-            number.write_canonical(&mut canonical);
-            (canonical, number.size_bytes())
-        }
-        (_, value) => return Err(key_mismatch(attribute, type_name(value))),
-    };
-    if size_bytes == 0 {
-        return Err(Reason::EmptyKey {
-            name: attribute.name.clone(),
-        });
-    }
-    if size_bytes > attribute.limit_bytes {
-        return Err(Reason::KeyTooLong {
-            name: attribute.name.clone(),
-            size_bytes,
-            limit_bytes: attribute.limit_bytes,
-        });
-    }
-    Ok(canonical)
-}
-
-fn key_mismatch(attribute: &KeyAttribute, found: &'static str) -> Reason {
-    Reason::KeyType {
-        name: attribute.name.clone(),
-        expected: attribute.key_type,
-        found,
-    }
-}
-
-fn type_name(value: Scalar<'_>) -> &'static str {
-    match value {
-        Scalar::S(_) => "S",
-        Scalar::N(_) => "N",
-        Scalar::B(_) => "B",
-        Scalar::Bool(_) => "BOOL",
-        Scalar::Null => "NULL",
-    }
-}
-
-fn decode_base64(text: &str) -> Result<Vec<u8>, Reason> {
-    STANDARD.decode(text).map_err(|_| Reason::NotBase64)
 }
 
 /// The type and value that a CSV cell has when nothing is declared for its column: a number if JSON and DynamoDB take

@@ -22,6 +22,7 @@ pub mod decompress;
 mod encoder;
 pub mod error;
 pub mod event;
+mod key;
 pub mod lambda;
 pub mod lanes;
 pub mod limiter;

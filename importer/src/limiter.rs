@@ -43,8 +43,8 @@ struct State {
     debt: i64,
     epoch_began: Instant,
     epoch_wcu: f64,
-    /// WCU a second consumed in the last whole epoch.
-    measured: f64,
+    /// WCU a second consumed in the last whole epoch; none in the first.
+    measured: Option<f64>,
     /// The rate at which the table last throttled.
     ceiling: f64,
     changed: Instant,
@@ -101,7 +101,7 @@ impl Limiter {
                 debt: 0,
                 epoch_began: now,
                 epoch_wcu: 0.0,
-                measured: 0.0,
+                measured: None,
                 ceiling: cap.map_or(f64::MAX, |cap| f64::from(cap.get())),
                 changed: now,
             }),
@@ -157,7 +157,12 @@ impl Limiter {
         if state.limit.is_some() && now.duration_since(state.changed) < EPOCH {
             return;
         }
-        let measured = state.measured.max(state.epoch_wcu);
+        // In the first second nothing is known yet of what the table can take: what got through by then would make one
+        // early throttle slow the import to a crawl. Until then the waits between attempts must do.
+        let Some(measured) = state.measured else {
+            return;
+        };
+        let measured = measured.max(state.epoch_wcu);
         let current = state.limit.as_ref().map_or(f64::MAX, |limit| limit.rate);
         // A rate far above what got through says nothing: what got through is what the table can take.
         let ceiling = current.min(measured.max(RATE_MIN * 2.0));
@@ -197,7 +202,7 @@ impl State {
     fn roll_epoch(&mut self) {
         let elapsed = self.epoch_began.elapsed();
         if elapsed >= EPOCH {
-            self.measured = self.epoch_wcu / elapsed.as_secs_f64();
+            self.measured = Some(self.epoch_wcu / elapsed.as_secs_f64());
             self.epoch_wcu = 0.0;
             self.epoch_began = Instant::now();
         }
@@ -271,8 +276,24 @@ mod tests {
             limiter.settle(25, 25.0);
         }
         assert_eq!(began.elapsed(), Duration::ZERO);
+        tokio::time::advance(EPOCH).await;
         limiter.throttled();
         assert_eq!(limiter.rate(), Some(12_500.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_before_anything_is_measured_limits_nothing() {
+        for limit in [None, cap(1000)] {
+            let limiter = Limiter::new(limit);
+            let rate = limiter.rate();
+            limiter.throttled();
+            limiter.settle(25, 25.0);
+            limiter.throttled();
+            assert_eq!(limiter.rate(), rate);
+            tokio::time::advance(EPOCH).await;
+            limiter.throttled();
+            assert_eq!(limiter.rate(), Some(12.5));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -178,6 +178,14 @@ pub enum Reason {
     /// Values nested too deep.
     #[error("values are nested deeper than 32 levels, DynamoDB's limit")]
     TooDeep,
+    /// A value that DynamoDB does not take.
+    #[error("\"{name}\": {problem}")]
+    Value {
+        /// The attribute of the item that it is, or is in.
+        name: String,
+        /// What is wrong with it.
+        problem: Box<Reason>,
+    },
     /// Text where a number must be.
     #[error("not a number")]
     NotANumber,
@@ -244,6 +252,7 @@ impl Reason {
             Self::KeyTooLong { .. } => "key-too-long",
             Self::ItemTooLarge => "item-too-large",
             Self::TooDeep => "too-deep",
+            Self::Value { problem, .. } => problem.code(),
             Self::NotANumber => "not-a-number",
             Self::NumberPrecision { .. } => "number-precision",
             Self::NumberRange => "number-range",

@@ -50,25 +50,29 @@ impl RejectSink for Discard {
     }
 }
 
-/// Writes rejected rows to a local file, which is only made if there are any.
+/// Writes rejected rows to a local file. Without any the file is empty at the end, whatever was in it before.
 #[derive(Debug)]
 pub struct RejectFile {
     path: PathBuf,
     file: Option<BufWriter<File>>,
+    any: bool,
 }
 
 impl RejectFile {
-    /// Rejects go to `path`; an old file there is replaced at the first one.
+    /// Rejects go to `path`; an old file there is replaced.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, file: None }
+        Self {
+            path,
+            file: None,
+            any: false,
+        }
     }
 
-    fn write(&mut self, reject: &Reject) -> std::io::Result<()> {
-        let file = match &mut self.file {
+    fn open(&mut self) -> std::io::Result<&mut BufWriter<File>> {
+        Ok(match &mut self.file {
             Some(file) => file,
             none => none.insert(BufWriter::new(File::create(&self.path)?)),
-        };
-        writeln!(file, "{}", reject.to_json())
+        })
     }
 
     fn error(&self, source: std::io::Error) -> Error {
@@ -81,18 +85,20 @@ impl RejectFile {
 
 impl RejectSink for RejectFile {
     async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
-        self.write(reject).map_err(|e| self.error(e))
+        self.any = true;
+        let written = self
+            .open()
+            .and_then(|file| writeln!(file, "{}", reject.to_json()));
+        written.map_err(|e| self.error(e))
     }
 
     async fn finish(&mut self) -> Result<(), Error> {
-        match &mut self.file {
-            Some(file) => file.flush().map_err(|e| self.error(e)),
-            None => Ok(()),
-        }
+        let flushed = self.open().and_then(Write::flush);
+        flushed.map_err(|e| self.error(e))
     }
 
     fn place(&self) -> Option<String> {
-        self.file.as_ref().map(|_| self.path.display().to_string())
+        self.any.then(|| self.path.display().to_string())
     }
 }
 
@@ -232,5 +238,31 @@ impl RejectSink for RejectObject {
 
     fn place(&self) -> Option<String> {
         self.any.then(|| self.url())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Position;
+    use crate::reject::Reason;
+
+    #[tokio::test]
+    async fn an_old_file_of_rejects_does_not_outlive_a_run_without_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rejects.jsonl");
+        let reject = Reject::new(Position::default(), Reason::ItemTooLarge, b"{}");
+        for (rejects, lines) in [(2, 2), (1, 1), (0, 0)] {
+            let mut file = RejectFile::new(path.clone());
+            for _ in 0..rejects {
+                file.reject(&reject).await.unwrap();
+            }
+            file.finish().await.unwrap();
+            assert_eq!(file.place().is_some(), rejects > 0);
+            assert_eq!(
+                std::fs::read_to_string(&path).unwrap().lines().count(),
+                lines
+            );
+        }
     }
 }

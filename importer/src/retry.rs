@@ -71,6 +71,11 @@ impl<'a> Attempts<'a> {
         self.since = Instant::now();
     }
 
+    /// Leaves time out of the budget that nothing was tried in.
+    pub(crate) fn leave_out(&mut self, time: Duration) {
+        self.since += time;
+    }
+
     /// Notes a failure and draws the wait before the next attempt, or `None` if that would be past the budget.
     pub(crate) fn failed(&mut self) -> Option<Duration> {
         let doublings = self.failed.min(20);

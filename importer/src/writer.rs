@@ -9,11 +9,13 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::aws::service_error;
 use crate::batch::Batch;
-use crate::encoder::{Scalar, append_key, key_value};
+use crate::encoder::Scalar;
 use crate::error::{Class, Error};
+use crate::key::{append_key, key_value};
 use crate::limiter::Limiter;
 use crate::progress::Progress;
 use crate::reject::{Reason, Reject};
@@ -176,7 +178,10 @@ impl<W: BatchWrite> Settler<W> {
         let mut attempts = Attempts::new(self.policy, &self.jitter);
         loop {
             let paid = batch.wcu(&rows);
+            let began = Instant::now();
             self.limiter.acquire(paid).await;
+            // A low cap makes a batch wait longer than failures may last.
+            attempts.leave_out(began.elapsed());
             let body = Bytes::from(batch.body(&self.table, &rows));
             let failure = match self.writer.write(body).await {
                 Ok(written) => {

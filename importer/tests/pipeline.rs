@@ -1,5 +1,10 @@
 //! The pipeline against a table that fails in every way a table can, checked against rows put one by one.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic, in its helpers, too"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -475,7 +480,7 @@ fn the_deadline_ends_an_import_that_waits_for_a_throttled_table() {
         let options = ImportOptions {
             give_up_at: Some(give_up_at),
             retry: RetryPolicy {
-                budget: Duration::from_secs(3600),
+                budget: Duration::from_hours(1),
                 ..RetryPolicy::default()
             },
             ..options(2)
@@ -491,6 +496,19 @@ fn the_deadline_ends_an_import_that_waits_for_a_throttled_table() {
         failure.message.contains("the time given is used up"),
         "{failure}"
     );
+}
+
+#[test]
+fn waiting_for_the_cap_does_not_use_up_the_retry_budget() {
+    let table = Table::new(|call| (call % 2 == 1).then_some(Fault::ServerError));
+    // A batch waits for minutes: far longer than the budget for failures.
+    let options = ImportOptions {
+        max_wcu: NonZeroU32::new(1),
+        ..options(16)
+    };
+    let (summary, _) = import(&lines(&distinct(400)), options, &table);
+    assert_eq!(summary.status, Status::Completed, "{summary:?}");
+    assert_eq!(table.items().len(), 400);
 }
 
 #[test]

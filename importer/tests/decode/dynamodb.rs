@@ -174,8 +174,8 @@ fn the_wrapper_is_item_and_nothing_else() {
 
 #[test]
 fn one_bad_row_does_not_decide_the_format_for_all() {
-    let b = |at: &str| format!(r#"{at} {{"id":{{"S":"b"}}}}"#);
-    let line_2 = |line_1: &str| b(&format!("2@2:{}", line_1.len() + 1));
+    let good = r#"{"id":{"S":"b"}}"#;
+    let second = |place: &str| format!("2@{place} {good}");
     for (bad, reason) in [
         (
             r#"{"Item":{"id":{"S":"a"},"v":{"S":1}}}"#,
@@ -189,41 +189,40 @@ fn one_bad_row_does_not_decide_the_format_for_all() {
         (r#"{"Item":{}}"#, "!missing-key"),
         (r#"{"Item":{"id":{"S":"a"}"#, "!broken-line"),
     ] {
+        let first = format!("1@1:0 {reason}");
+        let file = format!("{bad}\n{{\"Item\":{good}}}\n");
         check(
             &plain(),
-            format!("{bad}\n{{\"Item\":{{\"id\":{{\"S\":\"b\"}}}}}}\n"),
-            &[&format!("1@1:0 {reason}"), &line_2(bad), "end"],
+            file,
+            &[&first, &second(&format!("2:{}", bad.len() + 1)), "end"],
         );
     }
     for (bad, reason) in [
         (r#"{"v":{"N":"1"}}"#, "!missing-key"),
         (r#"{"v":{"S":"1"},"w":7}"#, "!not-dynamodb-json"),
-        ("7", "!not-an-object"),
     ] {
-        let setup = plain().format(Format::DynamoDbJson);
-        let setup = if bad == "7" {
-            plain().format(Format::Json)
-        } else {
-            setup
-        };
-        if bad != "7" {
-            check(
-                &plain(),
-                format!("{bad}\n{{\"id\":{{\"S\":\"b\"}}}}\n"),
-                &[&format!("1@1:0 {reason}"), &line_2(bad), "end"],
-            );
+        let first = format!("1@1:0 {reason}");
+        for setup in [plain(), plain().format(Format::DynamoDbJson)] {
+            let file = format!("{bad}\n{good}\n");
             check(
                 &setup,
-                format!("{bad}\n{{\"id\":{{\"S\":\"b\"}}}}\n"),
-                &[&format!("1@1:0 {reason}"), &line_2(bad), "end"],
+                file,
+                &[&first, &second(&format!("2:{}", bad.len() + 1)), "end"],
             );
         }
-        let array = format!("[{bad},{{\"id\":{{\"S\":\"b\"}}}}]");
-        let expected = b(&format!("2@1:{}", bad.len() + 2));
+    }
+    for (bad, reason) in [
+        (r#"{"v":{"N":"1"}}"#, "!missing-key"),
+        (r#"{"v":7}"#, "!not-dynamodb-json"),
+        ("7", "!not-an-object"),
+        ("[{\"id\":\"x\"}]", "!not-an-object"),
+    ] {
+        let first = format!("1@1:1 {reason}");
+        let file = format!("[{bad},{good}]");
         check(
             &plain(),
-            array,
-            &[&format!("1@1:1 {reason}"), &expected, "end"],
+            file,
+            &[&first, &second(&format!("1:{}", bad.len() + 2)), "end"],
         );
     }
 }

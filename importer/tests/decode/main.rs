@@ -6,8 +6,6 @@
 
 // `allow-unwrap-in-tests` covers test functions, not what they call.
 #![allow(clippy::unwrap_used)]
-// Tests build small texts; one allocation a line is nothing here.
-#![allow(clippy::format_collect)]
 
 mod compression;
 mod csv;

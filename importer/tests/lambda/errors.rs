@@ -1,0 +1,176 @@
+//! What AWS refuses: each error says what to repair, and shows nobody's rows.
+
+use std::time::SystemTime;
+
+use importer::lambda::Importer;
+use local::{BUCKET, TABLE};
+use serde_json::json;
+
+use crate::bench::{Bench, TIMEOUT, config, notification, sample};
+use crate::support::clients::Services;
+use crate::support::scripted::{Reply, Server};
+
+const KEY: &str = "uploads/inventory.json";
+
+/// The error of importing [`KEY`].
+async fn error(importer: &Importer, bucket: &str) -> String {
+    let mut event = notification(&[KEY]);
+    event["Records"][0]["s3"]["bucket"]["name"] = bucket.into();
+    let handled = importer.handle(event, SystemTime::now() + TIMEOUT).await;
+    let error = handled.unwrap_err().to_string();
+    assert!(!error.contains("Laptop"), "{error}");
+    error
+}
+
+#[track_caller]
+fn assert_says(error: &str, words: &[&str]) {
+    for word in words {
+        assert!(error.contains(word), "\"{word}\" is not in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_was_deleted_meanwhile() {
+    let bench = Bench::start().await;
+    let error = error(&bench.importer(config()), BUCKET).await;
+    let url = format!("s3://{BUCKET}/{KEY}");
+    assert_says(
+        &error,
+        &[&url, "HeadObject", "does not exist", "check the key"],
+    );
+    let summary = bench.summary().await;
+    assert_eq!(
+        (&summary["status"], &summary["source"]),
+        (&json!("FAILED"), &json!(url))
+    );
+    assert_says(&summary["failure"]["fix"].to_string(), &["check the key"]);
+}
+
+#[tokio::test]
+async fn a_missing_table() {
+    let bench = Bench::start().await;
+    bench.put(KEY, sample("inventory.json")).await;
+    let mut config = config();
+    config.table = "Inventroy".to_owned();
+    let error = error(&bench.importer(config), BUCKET).await;
+    assert_says(
+        &error,
+        &[
+            "ResourceNotFoundException",
+            "Inventroy",
+            "INTAKE_TABLE",
+            "AWS_REGION",
+        ],
+    );
+    let summary = bench.summary().await;
+    assert_eq!(
+        (&summary["status"], &summary["table"]),
+        (&json!("FAILED"), &json!("Inventroy"))
+    );
+}
+
+#[tokio::test]
+async fn a_missing_bucket() {
+    let bench = Bench::start().await;
+    let error = error(&bench.importer(config()), "no-such-bucket").await;
+    // S3 says no more about a HEAD; that the report has no bucket either tells it apart from a missing object.
+    assert_says(&error, &["HeadObject", "does not exist"]);
+    assert_says(
+        &error,
+        &[
+            "NoSuchBucket",
+            "no bucket for s3://no-such-bucket/reports/",
+            "check its name",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn s3_denies_access() {
+    let bench = Bench::start().await;
+    bench.put(KEY, sample("inventory.json")).await;
+    let services = Services {
+        secret: "wrong".to_owned(),
+        ..bench.services.clone()
+    };
+    let importer = Importer::new(config(), services.sdk_config());
+    let error = error(&importer, BUCKET).await;
+    let url = format!("s3://{BUCKET}/{KEY}");
+    assert_says(
+        &error,
+        &["HeadObject", "403", "allow s3:GetObject on", &url],
+    );
+    // Why the report is not there either.
+    assert_says(
+        &error,
+        &[
+            "PutObject",
+            "SignatureDoesNotMatch",
+            "AWS_SECRET_ACCESS_KEY",
+        ],
+    );
+    assert!(bench.items().await.is_empty() && bench.reports().await.is_empty());
+}
+
+#[tokio::test]
+async fn dynamodb_denies_access() {
+    const DENIED: &str = "com.amazon.coral.service#AccessDeniedException";
+    for denied in ["DescribeTable", "BatchWriteItem"] {
+        let dynamodb = Server::start(move |request| {
+            let target = request.headers()["x-amz-target"].to_str().unwrap();
+            let operation = target.strip_prefix("DynamoDB_20120810.").unwrap();
+            if operation == denied {
+                let message = format!(
+                    "User: arn:aws:iam::1:user/x is not authorized to perform: dynamodb:{operation}"
+                );
+                return Reply::json(400, &json!({ "__type": DENIED, "Message": message }));
+            }
+            assert_eq!(operation, "DescribeTable");
+            Reply::json(
+                200,
+                &json!({ "Table": {
+                "KeySchema": [{ "AttributeName": "productId", "KeyType": "HASH" }],
+                "AttributeDefinitions": [{ "AttributeName": "productId", "AttributeType": "S" }],
+            } }),
+            )
+        })
+        .await;
+        let bench = Bench::start().await;
+        bench.put(KEY, sample("inventory.json")).await;
+        let services = Services {
+            dynamodb: dynamodb.url.clone(),
+            ..bench.services.clone()
+        };
+        let error = error(&Importer::new(config(), services.sdk_config()), BUCKET).await;
+        let permission = format!("allow dynamodb:{denied} on {TABLE}");
+        assert_says(
+            &error,
+            &["AccessDeniedException", "not authorized", &permission],
+        );
+        let summary = bench.summary().await;
+        assert_eq!(summary["status"], "FAILED");
+        assert_eq!(summary["rows_written"], 0);
+        assert_says(&summary["failure"]["fix"].to_string(), &[&permission]);
+    }
+}
+
+#[tokio::test]
+async fn dynamodb_is_not_there() {
+    let bench = Bench::start().await;
+    bench.put(KEY, sample("inventory.json")).await;
+    let gone = Server::start(|_| Reply::Reset).await;
+    let services = Services {
+        dynamodb: gone.url.clone(),
+        ..bench.services.clone()
+    };
+    let error = error(&Importer::new(config(), services.sdk_config()), BUCKET).await;
+    assert_says(
+        &error,
+        &[
+            "DescribeTable",
+            "no answer",
+            "check the network",
+            "AWS_ENDPOINT_URL",
+        ],
+    );
+}

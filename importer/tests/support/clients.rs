@@ -1,0 +1,46 @@
+//! AWS clients that see nothing of the developer's own AWS configuration.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+/// Where services are, as `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL_DYNAMODB` would say it.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    pub(crate) s3: String,
+    pub(crate) dynamodb: String,
+    pub(crate) secret: String,
+}
+
+impl Services {
+    pub(crate) fn of(stack: &local::Stack) -> Self {
+        Self {
+            s3: stack.endpoints().s3.clone(),
+            dynamodb: stack.endpoints().dynamodb.clone(),
+            secret: local::SECRET_ACCESS_KEY.to_owned(),
+        }
+    }
+
+    /// What the function makes its clients of.
+    pub(crate) fn sdk_config(&self) -> SdkConfig {
+        let credentials = Credentials::new(local::ACCESS_KEY_ID, &self.secret, None, None, "test");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .region(Region::new(local::REGION))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .service_config(self.clone())
+            .build()
+    }
+}
+
+impl LoadServiceConfig for Services {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        match (key.service_id(), key.env()) {
+            ("S3", "AWS_ENDPOINT_URL") => Some(self.s3.clone()),
+            ("DynamoDB", "AWS_ENDPOINT_URL") => Some(self.dynamodb.clone()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A whole import through everything that can go wrong on the way to DynamoDB.
+
+use std::collections::BTreeMap;
+
+use importer::decode::Format;
+use local::{FaultPlan, Rate};
+
+use crate::bench::{Bench, as_format, file};
+
+const ROWS: u32 = 2_000;
+
+/// Keys and versions of rows, about one in ten of which repeats an earlier key.
+fn rows(seed: u64) -> Vec<(u32, u32)> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut keys = 0;
+    let row = |version| {
+        if keys > 0 && rng.u32(0..10) == 0 {
+            return (rng.u32(0..keys), version);
+        }
+        keys += 1;
+        (keys - 1, version)
+    };
+    (0..ROWS).map(row).collect()
+}
+
+fn json(rows: &[(u32, u32)]) -> String {
+    let row =
+        |(key, version): &(u32, u32)| format!("{{\"productId\":\"P{key}\",\"version\":{version}}}");
+    format!("[{}]", rows.iter().map(row).collect::<Vec<_>>().join(",\n"))
+}
+
+fn csv(rows: &[(u32, u32)]) -> String {
+    let row = |(key, version): &(u32, u32)| format!("P{key},{version}\r\n");
+    format!(
+        "productId,version\r\n{}",
+        rows.iter().map(row).collect::<String>()
+    )
+}
+
+async fn survives(seed: u64, format: Format, content: fn(&[(u32, u32)]) -> String) {
+    let bench = Bench::start(Some(FaultPlan {
+        seed,
+        drop_request: Rate::Every(49),
+        drop_response: Rate::Every(51),
+        server_error: Rate::Every(50),
+        throttle: Rate::Every(20),
+        unprocessed: Rate::Every(5),
+    }))
+    .await;
+    let rows = rows(seed);
+    let schema = bench.inventory().await;
+    let ended = bench
+        .import(&schema, file(content(&rows)), as_format(format, 16))
+        .await;
+    let counts = ended.whole().counts;
+    assert_eq!(counts.rows_read, u64::from(ROWS));
+
+    let mut found = BTreeMap::new();
+    for item in bench.scan(&schema).await {
+        assert_eq!(item.len(), 2, "{item:?}");
+        let (key, version) = (
+            item["productId"].as_s().unwrap(),
+            item["version"].as_n().unwrap(),
+        );
+        found.insert(key.clone(), version.clone());
+    }
+    let expected: BTreeMap<_, _> = rows
+        .iter()
+        .map(|(key, version)| (format!("P{key}"), version.to_string()))
+        .collect();
+    assert_eq!(found, expected);
+
+    let faults = bench.stack.faults().unwrap().counts();
+    let each = [
+        faults.dropped_requests,
+        faults.dropped_responses,
+        faults.server_errors,
+        faults.throttles,
+        faults.unprocessed_batches,
+    ];
+    assert!(!each.contains(&0), "{faults:?}");
+    assert_eq!(
+        counts.throttles,
+        faults.throttles + faults.unprocessed_batches
+    );
+    assert_eq!(counts.retries, each.iter().sum::<u64>());
+}
+
+#[tokio::test]
+async fn the_last_row_wins_in_json_whatever_fails() {
+    survives(1, Format::Json, json).await;
+}
+
+#[tokio::test]
+async fn the_last_row_wins_in_csv_whatever_fails() {
+    survives(2, Format::Csv, csv).await;
+}
