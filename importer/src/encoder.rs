@@ -174,7 +174,7 @@ impl Encoder {
     }
 
     fn try_scalar(&mut self, value: Scalar<'_>) -> Result<(), Reason> {
-        self.element();
+        self.begin_value();
         let value = if self.frames.len() == 1 {
             let value = self.declared(value)?;
             self.check_key(value)?;
@@ -293,15 +293,14 @@ impl Encoder {
         if self.failed() {
             return;
         }
-        self.element();
+        self.begin_value();
+        if self.failed() {
+            return;
+        }
         if self.frames.len() == 1
             && let Err(reason) = self.check_not_scalar(found)
         {
             return self.fail(reason);
-        }
-        // The container stands at this level, what it may hold one deeper; DynamoDB refuses even an empty one.
-        if self.frames.len() + 1 > DEPTH_MAX {
-            return self.fail_value(Reason::TooDeep);
         }
         self.add_size(LIST_OVERHEAD_BYTES);
         self.open(is_map, opening);
@@ -317,7 +316,7 @@ impl Encoder {
             SetKind::N => ("NS", b"{\"NS\":["),
             SetKind::B => ("BS", b"{\"BS\":["),
         };
-        self.element();
+        self.begin_value();
         if self.frames.len() == 1
             && let Err(reason) = self.check_not_scalar(found)
         {
@@ -399,8 +398,11 @@ impl Encoder {
         });
     }
 
-    /// What a value costs and needs before it if it stands in a list.
-    fn element(&mut self) {
+    /// Begins a value: checks its level, and writes and counts what it needs before it if it stands in a list.
+    fn begin_value(&mut self) {
+        if self.frames.len() > DEPTH_MAX {
+            return self.fail_value(Reason::TooDeep);
+        }
         if self.frames.last().is_some_and(|frame| !frame.is_map) {
             self.separate();
             self.add_size(MEMBER_OVERHEAD_BYTES);

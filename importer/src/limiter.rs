@@ -1,8 +1,10 @@
 //! Keeps the write rate under a cap, and yields to other traffic when the table throttles.
 //!
 //! The unit is the write capacity unit (WCU). Every attempt is paid for before it is sent, retries too; what DynamoDB
-//! says it consumed is settled afterwards, so that indexes count. Throttles halve the rate, quiet seconds raise it
-//! again (additive increase, multiplicative decrease).
+//! says it consumed is settled afterwards, so that indexes count. Each second is judged when it is over: if the table
+//! throttled more than a little of it, the rate becomes half of what got through, else it climbs (additive increase,
+//! multiplicative decrease). It never falls below a tenth of the most that a second let through, so that throttles
+//! which have nothing to do with the rate do not bring an import to a standstill.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,10 +21,14 @@ use tokio::time::Instant;
 const BURST_DIVISOR: u32 = 50;
 /// How often the rate may change.
 const EPOCH: Duration = Duration::from_secs(1);
-/// How much of the rate that was last known to be too much is added in a quiet epoch.
+/// The share of a second's WCU that may be throttled without the rate being blamed.
+const THROTTLED_SHARE_MAX: f64 = 0.05;
+/// How much of the most that a second let through the rate climbs in a quiet second.
 const CLIMB_DIVISOR: f64 = 20.0;
-/// The slowest that throttling makes the importer.
-const RATE_MIN: f64 = 1.0;
+/// How much of it is left at the least.
+const FLOOR_DIVISOR: f64 = 10.0;
+/// The slowest that throttling makes the importer, as long as the cap allows it: a batch of small rows a second.
+const RATE_MIN: f64 = 25.0;
 /// Most WCU that one settlement may give back or take: an attempt on 25 items of 400 KB.
 const SETTLEMENT_MAX: i64 = 10_000;
 
@@ -42,12 +48,12 @@ struct State {
     /// WCU consumed beyond what was paid, still to be paid; negative is paid in advance.
     debt: i64,
     epoch_began: Instant,
-    epoch_wcu: f64,
-    /// WCU a second consumed in the last whole epoch; none in the first.
-    measured: Option<f64>,
-    /// The rate at which the table last throttled.
-    ceiling: f64,
-    changed: Instant,
+    /// WCU consumed in this epoch.
+    consumed: f64,
+    /// WCU throttled in this epoch.
+    throttled: f64,
+    /// The most WCU a second that an epoch let through.
+    peak: f64,
 }
 
 #[derive(Debug)]
@@ -100,10 +106,9 @@ impl Limiter {
                 limit: cap.map(|cap| Limit::new(f64::from(cap.get()))),
                 debt: 0,
                 epoch_began: now,
-                epoch_wcu: 0.0,
-                measured: None,
-                ceiling: cap.map_or(f64::MAX, |cap| f64::from(cap.get())),
-                changed: now,
+                consumed: 0.0,
+                throttled: 0.0,
+                peak: 0.0,
             }),
         }
     }
@@ -118,9 +123,7 @@ impl Limiter {
         };
         while due > 0 {
             let wait = {
-                let mut state = self.lock();
-                state.roll_epoch();
-                self.climb(&mut state);
+                let state = self.lock();
                 let Some(limit) = &state.limit else { return };
                 let part = limit.burst.get().min(due.min(u64::from(u32::MAX)) as u32);
                 // Cannot be none: neither a burst nor what is due is 0.
@@ -142,33 +145,15 @@ impl Limiter {
     /// Settles an attempt that paid `paid` WCU with what DynamoDB says it consumed.
     pub fn settle(&self, paid: u32, consumed: f64) {
         let mut state = self.lock();
-        state.roll_epoch();
-        state.epoch_wcu += consumed;
+        state.consumed += consumed;
         let difference = consumed.ceil() as i64 - i64::from(paid);
         state.debt += difference.clamp(-SETTLEMENT_MAX, SETTLEMENT_MAX);
         state.debt = state.debt.max(-SETTLEMENT_MAX);
     }
 
-    /// Says that the table throttled: the rate halves, at most once a second.
-    pub fn throttled(&self) {
-        let mut state = self.lock();
-        state.roll_epoch();
-        let now = Instant::now();
-        if state.limit.is_some() && now.duration_since(state.changed) < EPOCH {
-            return;
-        }
-        // In the first second nothing is known yet of what the table can take: what got through by then would make one
-        // early throttle slow the import to a crawl. Until then the waits between attempts must do.
-        let Some(measured) = state.measured else {
-            return;
-        };
-        let measured = measured.max(state.epoch_wcu);
-        let current = state.limit.as_ref().map_or(f64::MAX, |limit| limit.rate);
-        // A rate far above what got through says nothing: what got through is what the table can take.
-        let ceiling = current.min(measured.max(RATE_MIN * 2.0));
-        state.ceiling = ceiling;
-        state.limit = Some(Limit::new((ceiling / 2.0).max(RATE_MIN)));
-        state.changed = now;
+    /// Says that the table throttled an attempt, or a part of one, of `wcu`.
+    pub fn throttled(&self, wcu: u32) {
+        self.lock().throttled += f64::from(wcu);
     }
 
     /// WCU a second that are allowed now, if anything limits them.
@@ -176,35 +161,43 @@ impl Limiter {
         self.lock().limit.as_ref().map(|limit| limit.rate)
     }
 
-    /// Raises the rate after a quiet epoch.
-    fn climb(&self, state: &mut State) {
-        let now = Instant::now();
-        if now.duration_since(state.changed) < EPOCH {
-            return;
-        }
-        let cap = self.cap.map_or(f64::MAX, |cap| f64::from(cap.get()));
-        if let Some(limit) = &state.limit
-            && limit.rate < cap
-        {
-            let step = (state.ceiling / CLIMB_DIVISOR).max(RATE_MIN);
-            state.limit = Some(Limit::new((limit.rate + step).min(cap)));
-            state.changed = now;
-        }
-    }
-
+    /// The state, with the rate that follows from the last epoch if that is over.
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is numbers only: a panic elsewhere leaves them usable.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = state.epoch_began.elapsed();
+        if elapsed >= EPOCH {
+            state.judge(elapsed, self.cap);
+        }
+        state
     }
 }
 
 impl State {
-    fn roll_epoch(&mut self) {
-        let elapsed = self.epoch_began.elapsed();
-        if elapsed >= EPOCH {
-            self.measured = Some(self.epoch_wcu / elapsed.as_secs_f64());
-            self.epoch_wcu = 0.0;
-            self.epoch_began = Instant::now();
+    /// Ends an epoch: halves the rate or lets it climb.
+    fn judge(&mut self, elapsed: Duration, cap: Option<NonZeroU32>) {
+        let got_through = self.consumed / elapsed.as_secs_f64();
+        let share = self.throttled / (self.throttled + self.consumed).max(1.0);
+        self.peak = self.peak.max(got_through);
+        self.epoch_began = Instant::now();
+        self.consumed = 0.0;
+        self.throttled = 0.0;
+
+        let cap = cap.map_or(f64::MAX, |cap| f64::from(cap.get()));
+        let current = self.limit.as_ref().map(|limit| limit.rate);
+        let next = if share > THROTTLED_SHARE_MAX {
+            let floor = (self.peak / FLOOR_DIVISOR).max(RATE_MIN);
+            // A rate far above what got through says nothing: what got through is what the table can take.
+            let half = got_through.min(current.unwrap_or(f64::MAX)) / 2.0;
+            half.max(floor)
+        } else if let Some(current) = current {
+            current + (self.peak / CLIMB_DIVISOR).max(RATE_MIN)
+        } else {
+            return;
+        };
+        let next = next.min(cap);
+        if current != Some(next) {
+            self.limit = Some(Limit::new(next));
         }
     }
 }
@@ -276,40 +269,64 @@ mod tests {
             limiter.settle(25, 25.0);
         }
         assert_eq!(began.elapsed(), Duration::ZERO);
+        limiter.throttled(5_000);
         tokio::time::advance(EPOCH).await;
-        limiter.throttled();
         assert_eq!(limiter.rate(), Some(12_500.0));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_throttle_before_anything_is_measured_limits_nothing() {
+    async fn stray_throttles_change_nothing() {
         for limit in [None, cap(1000)] {
             let limiter = Limiter::new(limit);
             let rate = limiter.rate();
-            limiter.throttled();
-            limiter.settle(25, 25.0);
-            limiter.throttled();
-            assert_eq!(limiter.rate(), rate);
-            tokio::time::advance(EPOCH).await;
-            limiter.throttled();
-            assert_eq!(limiter.rate(), Some(12.5));
+            for _ in 0..10 {
+                limiter.settle(960, 960.0);
+                limiter.throttled(40);
+                tokio::time::advance(EPOCH).await;
+                assert_eq!(limiter.rate(), rate);
+            }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn throttles_halve_at_most_once_a_second_and_quiet_climbs_back() {
+    async fn throttles_that_no_rate_cures_leave_a_tenth() {
+        let limiter = Limiter::new(None);
+        for second in 0..60 {
+            let rate = limiter.rate().unwrap_or(8000.0) as u32;
+            assert!(rate >= 600, "{rate} after {second} s");
+            limiter.settle(rate / 4 * 3, f64::from(rate / 4 * 3));
+            limiter.throttled(rate / 4);
+            tokio::time::advance(EPOCH).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttles_halve_once_a_second_and_quiet_climbs_back() {
         let limiter = Limiter::new(cap(1000));
         spend(&limiter, 10, 3).await;
         for _ in 0..10 {
-            limiter.throttled();
+            limiter.throttled(100);
         }
+        tokio::time::advance(EPOCH).await;
         let halved = limiter.rate().unwrap();
-        assert!((450.0..=500.0).contains(&halved), "{halved}");
+        assert!((90.0..500.0).contains(&halved), "{halved}");
         spend(&limiter, 10, 5).await;
         let climbing = limiter.rate().unwrap();
-        assert!(climbing > halved + 150.0 && climbing < 1000.0, "{climbing}");
+        assert!(
+            climbing > halved + 150.0 && climbing < 1000.0,
+            "{climbing} after {halved}"
+        );
         spend(&limiter, 10, 20).await;
         assert_eq!(limiter.rate(), Some(1000.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cap_below_the_floor_still_holds() {
+        let limiter = Limiter::new(cap(5));
+        limiter.settle(5, 5.0);
+        limiter.throttled(5);
+        tokio::time::advance(EPOCH).await;
+        assert_eq!(limiter.rate(), Some(5.0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -198,7 +198,7 @@ impl<W: BatchWrite> Settler<W> {
                         attempts.progressed();
                     }
                     self.progress.throttled();
-                    self.limiter.throttled();
+                    self.limiter.throttled(owed);
                     Error::Throttled {
                         operation: "BatchWriteItem",
                         problem: "rows came back as UnprocessedItems".to_owned(),
@@ -208,7 +208,7 @@ impl<W: BatchWrite> Settler<W> {
                     Class::Retry => {
                         if matches!(error, Error::Throttled { .. }) {
                             self.progress.throttled();
-                            self.limiter.throttled();
+                            self.limiter.throttled(paid);
                         }
                         error
                     }

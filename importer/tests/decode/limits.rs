@@ -182,7 +182,7 @@ fn lists_and_maps_cost_three_bytes_and_one_for_each_member() {
 }
 
 #[test]
-fn a_value_may_stand_at_level_32_and_a_container_at_level_31() {
+fn a_value_may_stand_at_level_32_and_nothing_below() {
     let lists =
         |levels: usize, inner: &str| format!("{}{inner}{}", "[".repeat(levels), "]".repeat(levels));
     let maps = |levels: usize, inner: &str| {
@@ -193,12 +193,14 @@ fn a_value_may_stand_at_level_32_and_a_container_at_level_31() {
     attribute(lists(around, "1"), Ok(4 + around * 4 + 2));
     attribute(lists(around, ""), Ok(4 + around * 4 - 1));
     attribute(lists(around + 1, "1"), Err("too-deep"));
-    attribute(lists(around + 1, ""), Err("too-deep"));
+    attribute(lists(around + 1, ""), Ok(4 + (around + 1) * 4 - 1));
+    attribute(lists(around + 2, ""), Err("too-deep"));
     attribute(lists(1000, "1"), Err("too-deep"));
     attribute(maps(around, "1"), Ok(4 + around * 5 + 2));
     attribute(maps(around + 1, "1"), Err("too-deep"));
-    attribute(maps(around, "{}"), Err("too-deep"));
-    attribute(maps(around, "[]"), Err("too-deep"));
+    attribute(maps(around, "{}"), Ok(4 + around * 5 + 3));
+    attribute(maps(around, "[]"), Ok(4 + around * 5 + 3));
+    attribute(maps(around + 1, "{}"), Err("too-deep"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use local::{FaultPlan, Rate};
 
 use crate::bench::{Bench, as_format, file};
 
-const ROWS: u32 = 2_000;
+const ROWS: u32 = 10_000;
 
 /// Keys and versions of rows, about one in ten of which repeats an earlier key.
 fn rows(seed: u64) -> Vec<(u32, u32)> {
