@@ -292,10 +292,10 @@ mod tests {
     async fn throttles_that_no_rate_cures_leave_a_tenth() {
         let limiter = Limiter::new(None);
         for second in 0..60 {
-            let rate = limiter.rate().unwrap_or(8000.0) as u32;
-            assert!(rate >= 600, "{rate} after {second} s");
-            limiter.settle(rate / 4 * 3, f64::from(rate / 4 * 3));
-            limiter.throttled(rate / 4);
+            let rate = limiter.rate().unwrap_or(8000.0);
+            assert!(rate >= 600.0, "{rate} after {second} s");
+            limiter.settle(0, rate * 0.75);
+            limiter.throttled(2000);
             tokio::time::advance(EPOCH).await;
         }
     }
