@@ -52,8 +52,8 @@ sam: ## lint and test the SAM template
 bench: ## measure
 	cargo bench --workspace
 
-full: ## compare whole tables of 200,000 rows with the generator, in every format (minutes, release build)
-	INTAKE_TEST_ROWS=200000 cargo test --release -p intake --test cli -- import:: --test-threads 1
+full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
+	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
 
 memory: ## peak memory of a 1 GiB import, in every format (minutes, release build)
 	cargo build --release -p intake -p benches --bin intake --bin sink

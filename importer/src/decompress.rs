@@ -29,11 +29,11 @@ const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 /// <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1>
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// Largest zstd window that is accepted, as a power of two: 64 MiB. All levels up to `--ultra -21` stay within it;
-/// larger ones would break the promise that an import needs at most 128 MiB.
+/// Largest zstd window that is accepted, as a power of two: 32 MiB. All levels up to `--ultra -20` stay within it; larger
+/// ones would break the promise that an import needs at most 128 MiB.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.2>
-const ZSTD_WINDOW_LOG_MAX: u32 = 26;
+const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
 /// Bytes read ahead of the decompressor.
 const INPUT_BUFFER_BYTES: usize = 64 * 1024;

@@ -184,9 +184,9 @@ impl Error {
             Self::Throttled { .. } => Some(
                 "raise the table's capacity, or import with a lower --max-wcu (INTAKE_MAX_WCU)",
             ),
-            Self::Compression { .. } => {
-                Some("upload the file again; check it with gzip -t or zstd -t")
-            }
+            Self::Compression { .. } => Some(
+                "upload the file again; check it with gzip -t or zstd -t (a zstd window may have 32 MiB: no --long, no --ultra above -20)",
+            ),
             Self::Stopped {
                 why: StopReason::Deadline,
                 ..

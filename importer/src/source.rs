@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use bytes::{Buf, Bytes};
+use aws_smithy_types::byte_stream::AggregatedBytes;
+use bytes::Buf;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -150,7 +151,7 @@ impl Object {
         Source {
             reader: Box::new(PartsReader {
                 received,
-                current: Bytes::new(),
+                current: None,
                 left_bytes: self.size_bytes,
             }),
             bytes_total: Some(self.size_bytes),
@@ -159,7 +160,12 @@ impl Object {
     }
 
     /// Reads `length` bytes from `start`, trying again until they are all there.
-    async fn part(&self, client: &Client, start: u64, length: u64) -> Result<Bytes, Error> {
+    async fn part(
+        &self,
+        client: &Client,
+        start: u64,
+        length: u64,
+    ) -> Result<AggregatedBytes, Error> {
         let jitter = Jitter::new(None);
         let mut attempts = Attempts::new(PART_RETRIES, &jitter);
         loop {
@@ -182,7 +188,12 @@ impl Object {
         }
     }
 
-    async fn part_once(&self, client: &Client, start: u64, length: u64) -> Result<Bytes, Error> {
+    async fn part_once(
+        &self,
+        client: &Client,
+        start: u64,
+        length: u64,
+    ) -> Result<AggregatedBytes, Error> {
         let output = client
             .get_object()
             .bucket(&self.bucket)
@@ -207,13 +218,12 @@ impl Object {
             .body
             .collect()
             .await
-            .map_err(|e| broken_off("the answer broke off".to_owned(), Some(Box::new(e))))?
-            .into_bytes();
-        if body.len() as u64 == length {
+            .map_err(|e| broken_off("the answer broke off".to_owned(), Some(Box::new(e))))?;
+        if body.remaining() as u64 == length {
             Ok(body)
         } else {
             Err(broken_off(
-                format!("{} of {length} bytes came", body.len()),
+                format!("{} of {length} bytes came", body.remaining()),
                 None,
             ))
         }
@@ -222,27 +232,31 @@ impl Object {
 
 /// Reads the parts in order. Blocks: for a thread of its own.
 struct PartsReader {
-    received: mpsc::Receiver<Result<Bytes, Error>>,
-    current: Bytes,
+    received: mpsc::Receiver<Result<AggregatedBytes, Error>>,
+    /// What is left of the part being read, in the pieces it came in: joining them would double its memory.
+    current: Option<AggregatedBytes>,
     /// Bytes not received yet: an end before 0 is not the end of the object.
     left_bytes: u64,
 }
 
 impl Read for PartsReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.current.is_empty() {
+        while !self.current.as_ref().is_some_and(Buf::has_remaining) {
             match self.received.blocking_recv() {
                 Some(Ok(part)) => {
-                    self.left_bytes -= part.len() as u64;
-                    self.current = part;
+                    self.left_bytes -= part.remaining() as u64;
+                    self.current = Some(part);
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None if self.left_bytes == 0 => return Ok(0),
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
-        let length = out.len().min(self.current.len());
-        self.current.copy_to_slice(&mut out[..length]);
+        let Some(part) = &mut self.current else {
+            return Ok(0);
+        };
+        let length = out.len().min(part.remaining());
+        part.copy_to_slice(&mut out[..length]);
         Ok(length)
     }
 }
