@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
-use importer::decode::{DecodeOptions, Format};
+use importer::decode::{DecodeOptions, Engine, Format};
 use importer::schema::{KeyAttribute, KeyType, Types};
 
 use crate::generate;
@@ -230,6 +230,9 @@ pub struct ReadingArgs {
     /// Where the array of rows is inside a JSON object, as a JSON pointer such as /Items
     #[arg(long, value_name = "POINTER")]
     pub rows_at: Option<String>,
+    /// How the text becomes rows: fast, or reference, which is slower and simpler; the rows are the same
+    #[arg(long, value_name = "DECODER", default_value = "fast", value_parser = Engine::from_str)]
+    pub decoder: Engine,
 }
 
 /// The formats that can be imported.
@@ -337,6 +340,7 @@ impl From<ReadingArgs> for DecodeOptions {
             delimiter: args.delimiter.or(is_tsv.then_some(b'\t')),
             encoding: args.encoding,
             rows_at: args.rows_at,
+            engine: args.decoder,
         }
     }
 }

@@ -85,6 +85,7 @@ impl Job {
                     delimiter: asked.delimiter.or(told.delimiter),
                     encoding: asked.encoding.or(told.encoding),
                     rows_at: asked.rows_at.or(told.rows_at),
+                    engine: asked.engine,
                 };
                 Ok(object.source(client))
             }

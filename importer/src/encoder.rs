@@ -32,9 +32,23 @@ pub(crate) enum SetKind {
     B,
 }
 
-/// Names that open and close values on the wire.
-const LIST_OVERHEAD_BYTES: usize = 3;
-const MEMBER_OVERHEAD_BYTES: usize = 1;
+impl SetKind {
+    /// What a set begins with on the wire.
+    pub(crate) fn opening(self) -> &'static [u8] {
+        match self {
+            Self::S => b"{\"SS\":[",
+            Self::N => b"{\"NS\":[",
+            Self::B => b"{\"BS\":[",
+        }
+    }
+}
+
+/// Size of a map or list beside its members.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+pub(crate) const LIST_OVERHEAD_BYTES: usize = 3;
+/// Size of each of its members beside name and value.
+pub(crate) const MEMBER_OVERHEAD_BYTES: usize = 1;
 
 #[derive(Debug)]
 struct Frame {
@@ -311,10 +325,10 @@ impl Encoder {
         if self.failed() {
             return;
         }
-        let (found, opening): (_, &[u8]) = match kind {
-            SetKind::S => ("SS", b"{\"SS\":["),
-            SetKind::N => ("NS", b"{\"NS\":["),
-            SetKind::B => ("BS", b"{\"BS\":["),
+        let found = match kind {
+            SetKind::S => "SS",
+            SetKind::N => "NS",
+            SetKind::B => "BS",
         };
         self.begin_value();
         if self.frames.len() == 1
@@ -322,7 +336,7 @@ impl Encoder {
         {
             return self.fail(reason);
         }
-        self.item.extend_from_slice(opening);
+        self.item.extend_from_slice(kind.opening());
         self.set_members.clear();
     }
 

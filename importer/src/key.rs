@@ -16,18 +16,33 @@ pub(crate) fn append_key(key: &mut Vec<u8>, value: &[u8]) {
 
 /// The canonical bytes of a key attribute's value, or why it cannot be one.
 pub(crate) fn key_value(attribute: &KeyAttribute, value: Scalar<'_>) -> Result<Vec<u8>, Reason> {
-    let (canonical, size_bytes) = match (attribute.key_type, value) {
-        (KeyType::S, Scalar::S(text)) => (text.as_bytes().to_vec(), text.len()),
+    let mut canonical = Vec::new();
+    write_key_value(attribute, value, &mut canonical)?;
+    Ok(canonical)
+}
+
+/// Replaces `canonical` by the canonical bytes of a key attribute's value, or says why it cannot be one.
+pub(crate) fn write_key_value(
+    attribute: &KeyAttribute,
+    value: Scalar<'_>,
+    canonical: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    canonical.clear();
+    let size_bytes = match (attribute.key_type, value) {
+        (KeyType::S, Scalar::S(text)) => {
+            canonical.extend_from_slice(text.as_bytes());
+            text.len()
+        }
         (KeyType::B, Scalar::B(text)) => {
-            let bytes = decode_base64(text)?;
-            let size_bytes = bytes.len();
-            (bytes, size_bytes)
+            STANDARD
+                .decode_vec(text, canonical)
+                .map_err(|_| Reason::NotBase64)?;
+            canonical.len()
         }
         (KeyType::N, Scalar::N(text)) => {
             let number = Number::parse(text)?;
-            let mut canonical = Vec::new();
-            number.write_canonical(&mut canonical);
-            (canonical, number.size_bytes())
+            number.write_canonical(canonical);
+            number.size_bytes()
         }
         (_, value) => return Err(key_mismatch(attribute, type_name(value))),
     };
@@ -43,7 +58,7 @@ pub(crate) fn key_value(attribute: &KeyAttribute, value: Scalar<'_>) -> Result<V
             limit_bytes: attribute.limit_bytes,
         });
     }
-    Ok(canonical)
+    Ok(())
 }
 
 /// The problem of a key attribute that is of the type `found`.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::decode::{DecodeOptions, Format};
+use crate::decode::{DecodeOptions, Engine, Format};
 use crate::error::Error;
 use crate::event::{self, Event, ObjectCreated};
 use crate::pipeline::{Import, ImportOptions, Stop};
@@ -114,6 +114,8 @@ pub fn options_from_metadata(metadata: &HashMap<String, String>) -> Result<Decod
             .transpose()
             .map_err(|e| misfit("intake-encoding", e))?,
         rows_at: get("intake-rows-at").map(str::to_owned),
+        // How a file is decoded is for whoever runs the importer to say, not for whoever uploads.
+        engine: Engine::default(),
     })
 }
 

@@ -7,10 +7,12 @@ use crate::reject::Reason;
 ///
 /// The value is `±d.ddd… × 10^exponent`. Digits hold neither leading nor trailing zeros; zero has no digits, no sign
 /// and exponent 0, so two numbers are equal exactly when their fields are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number {
     negative: bool,
-    digits: Vec<u8>,
+    /// ASCII digits; those past `significant` are 0 bytes.
+    digits: [u8; NUMBER_DIGITS_MAX],
+    significant: usize,
     exponent: i64,
 }
 
@@ -30,36 +32,45 @@ impl Number {
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all_digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+        let count_all = whole.len() + fraction.len();
+        if count_all == 0 || !all_digits(whole) || !all_digits(fraction) {
             return Err(Reason::NotANumber);
         }
 
-        let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-        let leading_zeros = digits.iter().take_while(|&&d| d == b'0').count();
+        let all = || whole.bytes().chain(fraction.bytes());
+        let leading_zeros = all().take_while(|&d| d == b'0').count();
+        let mut digits = [0; NUMBER_DIGITS_MAX];
         // The exponent of the first digit, were it significant; each leading zero moves it down by one.
         let first = exponent.saturating_add(count(whole.len()) - 1);
-        if leading_zeros == digits.len() {
+        if leading_zeros == count_all {
             let last_digit = exponent.saturating_sub(count(fraction.len()));
             check_range(last_digit)?;
             return Ok(Self {
                 negative: false,
-                digits: Vec::new(),
+                digits,
+                significant: 0,
                 exponent: 0,
             });
         }
-        digits.drain(..leading_zeros);
-        let significant = digits.iter().rposition(|&d| d != b'0').map_or(0, |i| i + 1);
-        digits.truncate(significant);
-        if digits.len() > NUMBER_DIGITS_MAX {
+        let trailing_zeros = all().rev().take_while(|&d| d == b'0').count();
+        let significant = count_all - leading_zeros - trailing_zeros;
+        if significant > NUMBER_DIGITS_MAX {
             return Err(Reason::NumberPrecision {
-                digits: digits.len(),
+                digits: significant,
             });
         }
         let exponent = first.saturating_sub(count(leading_zeros));
         check_range(exponent)?;
+        for (slot, digit) in digits[..significant]
+            .iter_mut()
+            .zip(all().skip(leading_zeros))
+        {
+            *slot = digit;
+        }
         Ok(Self {
             negative: text.starts_with('-'),
             digits,
+            significant,
             exponent,
         })
     }
@@ -69,7 +80,7 @@ impl Number {
     ///
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
     pub(crate) fn size_bytes(&self) -> usize {
-        let digits = self.digits.len();
+        let digits = self.significant;
         let before_point = usize::try_from(self.exponent + 1).map_or(0, |n| n.min(digits));
         let after_point = digits - before_point;
         before_point.div_ceil(2) + after_point.div_ceil(2) + 1 + usize::from(self.negative)
@@ -78,7 +89,7 @@ impl Number {
     /// Appends bytes that are the same for two numbers exactly when the numbers are equal.
     pub(crate) fn write_canonical(&self, out: &mut Vec<u8>) {
         out.push(if self.negative { b'-' } else { b'+' });
-        out.extend_from_slice(&self.digits);
+        out.extend_from_slice(&self.digits[..self.significant]);
         out.push(b'e');
         out.extend_from_slice(&self.exponent.to_be_bytes());
     }
@@ -128,8 +139,66 @@ pub(crate) fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|e| digits(e.strip_prefix(['-', '+']).unwrap_or(e)))
 }
 
+/// The JSON number that `text` begins with, by [`is_json_number`]'s grammar: its length in bytes, and its size by
+/// [`Number::size_bytes`]. `None` if there is none, or none that DynamoDB can hold.
+pub(crate) fn scan_json_number(text: &[u8]) -> Option<(usize, usize)> {
+    let digits_from = |from: usize| {
+        let digits = text[from..].iter().take_while(|b| b.is_ascii_digit());
+        from + digits.count()
+    };
+    let negative = usize::from(text.first() == Some(&b'-'));
+    let whole_end = digits_from(negative);
+    let whole = &text[negative..whole_end];
+    if whole.is_empty() || (whole[0] == b'0' && whole.len() > 1) {
+        return None;
+    }
+    let mut end = whole_end;
+    let mut fraction: &[u8] = &[];
+    if text.get(end) == Some(&b'.') {
+        end = digits_from(whole_end + 1);
+        fraction = &text[whole_end + 1..end];
+        if fraction.is_empty() {
+            return None;
+        }
+    }
+    if let Some(b'e' | b'E') = text.get(end) {
+        let signed = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
+        let exponent = end + 1 + signed;
+        end = digits_from(exponent);
+        if end == exponent {
+            return None;
+        }
+    } else if whole.len() + fraction.len() <= NUMBER_DIGITS_MAX {
+        // Without an exponent so few digits are always in range.
+        let size_bytes = plain_size_bytes(negative, whole, fraction);
+        return Some((end, size_bytes));
+    }
+    let text = std::str::from_utf8(&text[..end]).ok()?;
+    Some((end, Number::parse(text).ok()?.size_bytes()))
+}
+
+/// [`Number::size_bytes`] of `whole.fraction`, of which `whole` has no leading zeros but may be `0`.
+fn plain_size_bytes(negative: usize, whole: &[u8], fraction: &[u8]) -> usize {
+    let zeros_at_end = |digits: &[u8]| digits.iter().rev().take_while(|&&d| d == b'0').count();
+    let after = fraction.len() - zeros_at_end(fraction);
+    if whole != b"0" {
+        let before = match after {
+            0 => whole.len() - zeros_at_end(whole),
+            _ => whole.len(),
+        };
+        return before.div_ceil(2) + after.div_ceil(2) + 1 + negative;
+    }
+    if after == 0 {
+        return 1;
+    }
+    let leading = fraction.iter().take_while(|&&d| d == b'0').count();
+    (after - leading).div_ceil(2) + 1 + negative
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn canonical(text: &str) -> Vec<u8> {
@@ -235,6 +304,23 @@ mod tests {
             ("Infinity", false),
         ] {
             assert_eq!(is_json_number(text), is_number, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scanning_agrees_with_parsing(text in "-?[0-9]{0,42}(\\.[0-9]{0,42})?([eE][+-]?[0-9]{0,3})?[,} x.]?") {
+            // The longest beginning that is a number, as the parser sees it.
+            let longest = (1..=text.len()).rev().map(|end| &text[..end]).find(|t| is_json_number(t));
+            let expected = longest.and_then(|t| Some((t.len(), Number::parse(t).ok()?.size_bytes())));
+            let scanned = scan_json_number(text.as_bytes());
+            // `1.` and `1e` begin with a number, but nothing that follows a number in JSON begins so.
+            let rest = longest.map_or("", |t| &text[t.len()..]);
+            if rest.starts_with(['.', 'e', 'E']) || rest.starts_with(|c: char| c.is_ascii_digit()) {
+                prop_assert!(scanned.is_none() || scanned == expected, "{} {:?}", text, scanned);
+            } else {
+                prop_assert_eq!(scanned, expected, "{}", text);
+            }
         }
     }
 }

@@ -81,6 +81,11 @@ struct Shared {
     row_bytes_limited: bool,
     /// Why the reader could not go on.
     failure: Option<io::Error>,
+    /// Bytes of a character that the last read cut off, which come after `kept`.
+    cut_off: Vec<u8>,
+    /// Whether the reader behind has ended.
+    exhausted: bool,
+    /// Whether the parser has been told so.
     ended: bool,
 }
 
@@ -142,6 +147,8 @@ pub(crate) fn open<R: Read>(inner: R) -> (WindowReader<R>, Window) {
         invalid: VecDeque::new(),
         row_bytes_limited: true,
         failure: None,
+        cut_off: Vec::new(),
+        exhausted: false,
         ended: false,
     }));
     let reader = WindowReader {
@@ -222,6 +229,13 @@ impl Window {
             .then(|| Ref::map(shared, |shared| shared.slice(shared.row_start, end)))
     }
 
+    /// What was read from `offset` on, as it came, and whether that is all there is.
+    pub(crate) fn rest(&self, offset: u64) -> (Vec<u8>, bool) {
+        let shared = self.0.borrow();
+        let kept = shared.slice(offset, shared.end());
+        ([kept, &shared.cut_off].concat(), shared.exhausted)
+    }
+
     /// Why the reader failed. Parsers wrap that into errors of their own, so it is kept here.
     pub(crate) fn take_failure(&self) -> Option<io::Error> {
         self.0.borrow_mut().failure.take()
@@ -285,8 +299,13 @@ impl<R: Read> WindowReader<R> {
 
     /// Keeps the bytes that are ready as they are, then replaces those that are not UTF-8.
     fn remember(&mut self) {
-        let bytes = &mut self.buffer[self.ready.clone()];
         let mut shared = self.shared.borrow_mut();
+        shared.exhausted = self.ended;
+        shared.cut_off.clear();
+        shared
+            .cut_off
+            .extend_from_slice(&self.buffer[self.ready.end..self.filled]);
+        let bytes = &mut self.buffer[self.ready.clone()];
         let offset = shared.end();
         let row_start = shared.row_start;
         shared.forget_before(row_start);

@@ -5,10 +5,11 @@ use std::io::Read;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{Decoder, Input, NOT_TEXT_FIX, read_error};
+use super::{Decoder, Engine, Input, NOT_TEXT_FIX, TableRules, read_error};
 use crate::decompress::Compression;
 use crate::encoder::{Encoder, Scalar, infer_cell};
 use crate::error::Error;
+use crate::item::{ItemWriter, Refused};
 use crate::position::Position;
 use crate::reject::{Reason, Reject};
 use crate::row::Row;
@@ -18,6 +19,8 @@ use crate::window::{self, ROW_TEXT_BYTES_MAX, Window, WindowReader};
 pub(super) struct CsvDecoder<'r> {
     reader: csv::Reader<WindowReader<Box<dyn Read + 'r>>>,
     window: Window,
+    /// The hot path, if it is to be taken.
+    item: Option<ItemWriter>,
     encoder: Encoder,
     columns: Vec<Column>,
     delimiter: u8,
@@ -37,10 +40,9 @@ struct Column {
 impl<'r> CsvDecoder<'r> {
     pub(super) fn new(
         input: Input<'r>,
-        encoder: Encoder,
-        schema: &Schema,
-        types: &Types,
+        table: &TableRules,
         delimiter: u8,
+        engine: Engine,
     ) -> Result<Self, Error> {
         // A line break after the last byte: see `read_cells`.
         let terminated: Box<dyn Read + 'r> = Box::new(input.reader.chain(&b"\n"[..]));
@@ -53,11 +55,12 @@ impl<'r> CsvDecoder<'r> {
         let mut decoder = Self {
             reader,
             window,
-            encoder,
+            item: (engine == Engine::Fast).then(|| table.item_writer()),
+            encoder: table.encoder(),
             columns: Vec::new(),
             delimiter,
             compression: input.compression,
-            offset_bytes: input.offset_bytes,
+            offset_bytes: input.begin.byte,
             cells: ByteRecord::new(),
             records: 0,
         };
@@ -83,6 +86,7 @@ impl<'r> CsvDecoder<'r> {
             .iter()
             .map(|cell| String::from_utf8_lossy(cell).into_owned())
             .collect();
+        let TableRules { schema, types } = table;
         check_header(&names, schema, types)?;
         decoder.columns = names
             .into_iter()
@@ -177,6 +181,9 @@ impl<'r> CsvDecoder<'r> {
                 found: self.cells.len(),
             });
         }
+        if self.write_item(row).is_ok() {
+            return Ok(());
+        }
         self.encoder.begin_item();
         for (column, cell) in self.columns.iter().zip(&self.cells) {
             // An empty cell is an absent attribute.
@@ -194,6 +201,21 @@ impl<'r> CsvDecoder<'r> {
             });
         }
         self.encoder.finish(row)
+    }
+}
+
+impl CsvDecoder<'_> {
+    /// Writes the cells on the hot path.
+    fn write_item(&mut self, row: &mut Row) -> Result<(), Refused> {
+        let item = self.item.as_mut().ok_or(Refused)?;
+        item.begin();
+        for (column, cell) in self.columns.iter().zip(&self.cells) {
+            if !cell.is_empty() {
+                item.member(column.name.as_bytes())?;
+                item.cell(cell, column.declared)?;
+            }
+        }
+        item.finish(row)
     }
 }
 

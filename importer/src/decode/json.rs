@@ -2,8 +2,10 @@
 //!
 //! struson reads them as a stream. After a syntax error there is no telling where the next row begins, so the file ends
 //! there; [`super::lines`] can go on, because a line is a line.
+//!
+//! This is the reference. [`super::stream`] reads most rows faster, and hands over here what it does not take.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use struson::reader::{JsonReader, JsonStreamReader, ValueType};
 
@@ -22,10 +24,10 @@ pub(super) struct JsonDecoder<'r> {
     window: Window,
     rows: RowReader,
     compression: Compression,
-    offset_bytes: u64,
+    /// Where the parser's first byte is in the file; its record is that of the last row.
+    begin: Position,
     /// Containers around the rows, outermost first: `true` is an object, `false` an array.
     around: Vec<bool>,
-    record: u64,
     ended: bool,
 }
 
@@ -46,7 +48,13 @@ impl<'r> JsonDecoder<'r> {
         typing: Typing,
         pointer: &[String],
     ) -> Result<Self, Error> {
-        let mut decoder = Self::new(input, encoder, typing);
+        let mut decoder = Self::new(
+            input.reader,
+            input.begin,
+            input.compression,
+            encoder,
+            typing,
+        );
         match decoder.enter(pointer) {
             Ok(Some(problem)) => Err(Error::Unusable {
                 problem,
@@ -60,21 +68,89 @@ impl<'r> JsonDecoder<'r> {
 
     /// Rows are the file's values, one after the other.
     pub(super) fn sequence(input: Input<'r>, encoder: Encoder, typing: Typing) -> Self {
-        Self::new(input, encoder, typing)
+        Self::new(
+            input.reader,
+            input.begin,
+            input.compression,
+            encoder,
+            typing,
+        )
     }
 
-    fn new(input: Input<'r>, encoder: Encoder, typing: Typing) -> Self {
-        let (reader, window) = window::open(input.reader);
+    /// Goes on at `place` in the file, which is behind the row `place.record` (or behind what is before the first row),
+    /// inside of the containers `around`.
+    pub(super) fn resume(
+        reader: impl Read + 'r,
+        place: Position,
+        around: &[bool],
+        compression: Compression,
+        encoder: Encoder,
+        typing: Typing,
+    ) -> Result<Self, Error> {
+        // What brings a parser to where it must be.
+        let mut context = Vec::new();
+        for &is_object in around {
+            context.extend_from_slice(if is_object { b"{\"\":" } else { b"[" });
+        }
+        if place.record > 0 {
+            context.extend_from_slice(b"[]");
+        }
+        let begin = Position {
+            // It may be longer than what the file has there; what is reckoned from it is behind it.
+            byte: place.byte.wrapping_sub(context.len() as u64),
+            ..place
+        };
+        let reader = Box::new(Cursor::new(context).chain(reader));
+        let mut decoder = Self::new(reader, begin, compression, encoder, typing);
+        match decoder.pass_context(around) {
+            Ok(()) => Ok(decoder),
+            Err(broken) => Err(decoder.fatal(broken)),
+        }
+    }
+
+    fn pass_context(&mut self, around: &[bool]) -> Result<(), Broken> {
+        for &is_object in around {
+            if is_object {
+                self.parser.begin_object()?;
+                self.parser.skip_name()?;
+            } else {
+                self.parser.begin_array()?;
+            }
+            self.around.push(is_object);
+        }
+        if self.begin.record > 0 {
+            self.parser.skip_value()?;
+        }
+        Ok(())
+    }
+
+    fn new(
+        reader: Box<dyn Read + 'r>,
+        begin: Position,
+        compression: Compression,
+        encoder: Encoder,
+        typing: Typing,
+    ) -> Self {
+        let (reader, window) = window::open(reader);
         Self {
             parser: parser(reader),
             rows: RowReader::new(encoder, typing, Some(window.clone())),
             window,
-            compression: input.compression,
-            offset_bytes: input.offset_bytes,
+            compression,
+            begin,
             around: Vec::new(),
-            record: 0,
             ended: false,
         }
+    }
+
+    /// Containers around the rows; see [`JsonDecoder::resume`].
+    pub(super) fn around(&self) -> &[bool] {
+        &self.around
+    }
+
+    /// What was read from here on but not used, and whether that is all there is.
+    pub(super) fn rest(&self) -> (Vec<u8>, bool) {
+        self.window.rest(offset(&self.parser))
     }
 
     /// Goes down to the array of rows. `Some` says why there is none.
@@ -145,14 +221,14 @@ impl<'r> JsonDecoder<'r> {
             });
         }
         self.parser.peek()?;
-        self.record += 1;
+        self.begin.record += 1;
         row.position = self.here();
         self.window.begin_row(offset(&self.parser));
         self.rows.read(&mut self.parser)?;
         let end = offset(&self.parser);
         if let Some(byte) = self.window.invalid_byte(end) {
             return Ok(Found::Rejected(Reason::NotText {
-                byte: self.offset_bytes + byte,
+                byte: self.begin.byte.wrapping_add(byte),
             }));
         }
         Ok(match self.rows.encoder.finish(row) {
@@ -163,16 +239,21 @@ impl<'r> JsonDecoder<'r> {
 
     fn has_next(&mut self) -> Result<bool, Broken> {
         // A sequence begins with a value: the file is not empty. struson wants that one read before it is asked.
-        let first_of_sequence = self.around.is_empty() && self.record == 0;
+        let first_of_sequence = self.around.is_empty() && self.begin.record == 0;
         Ok(first_of_sequence || self.parser.has_next()?)
     }
 
     /// Where the parser is.
-    fn here(&self) -> Position {
+    pub(super) fn here(&self) -> Position {
+        self.at(line(&self.parser), offset(&self.parser))
+    }
+
+    /// Where something is that the parser places on a line, from 1, and at a byte.
+    fn at(&self, line: u64, byte: u64) -> Position {
         Position {
-            byte: self.offset_bytes + offset(&self.parser),
-            line: line(&self.parser),
-            record: self.record,
+            byte: self.begin.byte.wrapping_add(byte),
+            line: self.begin.line + line - 1,
+            record: self.begin.record,
         }
     }
 
@@ -184,17 +265,16 @@ impl<'r> JsonDecoder<'r> {
                 problem,
                 ..
             } => {
-                let position = Position {
-                    byte: self.offset_bytes + byte,
-                    line,
-                    record: self.record,
-                };
+                let position = self.at(line, byte);
                 let repair = "repair the file there; JSON Lines, one object a line, would lose only that row";
                 // Whatever the parser lacked: it asked for more than there is.
                 if self.window.ended() {
                     (position, CUT_OFF.to_owned(), CUT_OFF_FIX)
                 } else if let Some(invalid) = self.window.invalid_byte(byte + 1) {
-                    let problem = format!("byte {} is not UTF-8", self.offset_bytes + invalid);
+                    let problem = format!(
+                        "byte {} is not UTF-8",
+                        self.begin.byte.wrapping_add(invalid)
+                    );
                     (position, problem, NOT_TEXT_FIX)
                 } else {
                     (position, problem, repair)

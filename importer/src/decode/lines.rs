@@ -1,27 +1,32 @@
 //! JSON Lines: one object a line. A line that is broken costs that line.
 //!
+//! The hot path ([`super::parse`]) takes the lines that are as they should be; the others are read by struson, which is the
+//! reference and knows what is wrong.
+//!
 //! <https://jsonlines.org>
 
 use std::cell::Cell;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::Read;
 
 use struson::reader::JsonReader;
 
+use super::parse::{Halt, Parser};
 use super::value::{Broken, RowReader, Typing, column, parser};
-use super::{CUT_OFF, CUT_OFF_FIX, Decoder, Input, read_error};
+use super::{CUT_OFF, CUT_OFF_FIX, Decoder, Engine, Input, TableRules, read_error};
 use crate::decompress::Compression;
-use crate::encoder::Encoder;
 use crate::error::Error;
+use crate::feed::Feed;
+use crate::item::ItemWriter;
 use crate::position::Position;
 use crate::reject::{Reason, Reject};
 use crate::row::Row;
 use crate::window::ROW_TEXT_BYTES_MAX;
 
-/// Bytes read at a time.
-const BUFFER_BYTES: usize = 64 * 1024;
-
 pub(super) struct LinesDecoder<'r> {
-    reader: BufReader<Box<dyn Read + 'r>>,
+    feed: Feed<'r>,
+    typing: Typing,
+    /// The hot path, if it is to be taken.
+    item: Option<ItemWriter>,
     rows: RowReader,
     compression: Compression,
     /// Where the next line begins; its record is the one before.
@@ -53,17 +58,46 @@ struct Line {
 }
 
 impl<'r> LinesDecoder<'r> {
-    pub(super) fn new(input: Input<'r>, encoder: Encoder, typing: Typing) -> Self {
+    pub(super) fn new(
+        input: Input<'r>,
+        table: &TableRules,
+        typing: Typing,
+        engine: Engine,
+    ) -> Self {
         Self {
-            reader: BufReader::with_capacity(BUFFER_BYTES, input.reader),
-            rows: RowReader::new(encoder, typing, None),
+            feed: Feed::new(input.reader),
+            typing,
+            item: (engine == Engine::Fast).then(|| table.item_writer()),
+            rows: RowReader::new(table.encoder(), typing, None),
             compression: input.compression,
-            next: Position {
-                byte: input.offset_bytes,
-                line: 1,
-                record: 0,
-            },
+            next: input.begin,
             line: Vec::new(),
+        }
+    }
+
+    /// Reads the next line on the hot path. `false` says that it is not taken there.
+    fn parse(&mut self, row: &mut Row) -> bool {
+        let Some(item) = &mut self.item else {
+            return false;
+        };
+        loop {
+            match parse_line(self.feed.text(), item, self.typing, row) {
+                Ok(Parsed::Blank { bytes }) => {
+                    self.feed.consume(bytes);
+                    self.next.byte += bytes as u64;
+                    self.next.line += 1;
+                }
+                Ok(Parsed::Row { bytes }) => {
+                    self.feed.consume(bytes);
+                    self.next.record += 1;
+                    row.position = self.next;
+                    self.next.byte += bytes as u64;
+                    self.next.line += 1;
+                    return true;
+                }
+                Err(Halt::More) if self.feed.more() => {}
+                Err(Halt::More | Halt::Refused) => return false,
+            }
         }
     }
 
@@ -76,10 +110,7 @@ impl<'r> LinesDecoder<'r> {
             too_long: false,
         };
         while !line.terminated {
-            let buffer = match self.reader.fill_buf() {
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                buffer => buffer?,
-            };
+            let buffer = self.feed.bytes()?;
             if buffer.is_empty() {
                 break;
             }
@@ -92,7 +123,7 @@ impl<'r> LinesDecoder<'r> {
             }
             let consumed = part.len() + usize::from(line.terminated);
             line.file_bytes += consumed as u64;
-            self.reader.consume(consumed);
+            self.feed.consume(consumed);
         }
         if self.line.last() == Some(&b'\r') {
             self.line.pop();
@@ -164,9 +195,36 @@ impl<'r> LinesDecoder<'r> {
     }
 }
 
+/// A line on the hot path, with its bytes in the file.
+enum Parsed {
+    Blank { bytes: usize },
+    Row { bytes: usize },
+}
+
+fn parse_line(
+    text: &[u8],
+    item: &mut ItemWriter,
+    typing: Typing,
+    row: &mut Row,
+) -> Result<Parsed, Halt> {
+    let mut parser = Parser::new(text, true);
+    if parser.space()? == b'\n' {
+        return Ok(Parsed::Blank {
+            bytes: parser.at + 1,
+        });
+    }
+    parser.row(item, typing)?;
+    parser.expect(b'\n')?;
+    item.finish(row)?;
+    Ok(Parsed::Row { bytes: parser.at })
+}
+
 impl Decoder for LinesDecoder<'_> {
     fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
         loop {
+            if self.parse(row) {
+                return Ok(true);
+            }
             let line = match self.read_line() {
                 Ok(Some(line)) => line,
                 Ok(None) => return Ok(false),

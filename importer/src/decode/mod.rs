@@ -1,12 +1,16 @@
 //! Pull decoders: text in, one [`Row`] a call out. No AWS, no async, no clock.
 
 use std::io::Read;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
 use crate::decompress::{Compression, decompress, peek};
+use crate::encoder::Encoder;
 use crate::error::Error;
+use crate::item::ItemWriter;
+use crate::position::Position;
 use crate::row::Row;
 use crate::schema::{Schema, Types};
 use crate::text;
@@ -15,6 +19,8 @@ mod csv;
 mod detect;
 mod json;
 mod lines;
+mod parse;
+mod stream;
 mod value;
 
 pub use detect::Format;
@@ -48,6 +54,32 @@ pub struct DecodeOptions {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc6901>
     pub rows_at: Option<String>,
+    /// How the text becomes rows. The rows are the same.
+    pub engine: Engine,
+}
+
+/// The two ways to decode, which give the same rows, rejects and errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// One pass over the text into wire bytes; what that does not take goes through the reference.
+    #[default]
+    Fast,
+    /// Each value through a parser and an encoder that are written to be read: the reference.
+    Reference,
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fast" => Ok(Self::Fast),
+            "reference" => Ok(Self::Reference),
+            _ => Err(format!(
+                "\"{text}\" is not a decoder; it is fast or reference"
+            )),
+        }
+    }
 }
 
 /// A file opened for decoding.
@@ -105,27 +137,44 @@ pub fn open<'r, R: Read + 'r>(
     let input = Input {
         reader,
         compression,
-        offset_bytes: text.skipped_bytes,
+        begin: Position {
+            byte: text.skipped_bytes,
+            line: 1,
+            record: 0,
+        },
     };
-    let types = Arc::new(options.types.clone());
-    let encoder = crate::encoder::Encoder::new(Arc::clone(schema), types);
     let format = layout.format();
+    let table = TableRules {
+        schema: Arc::clone(schema),
+        types: Arc::new(options.types.clone()),
+    };
+    let is_fast = options.engine == Engine::Fast;
     let decoder: Box<dyn Decoder + 'r> = match layout {
+        detect::Layout::JsonArray { typed, pointer } if is_fast => {
+            Box::new(stream::StreamDecoder::array(input, table, typed, &pointer)?)
+        }
+        detect::Layout::JsonSequence { typed } if is_fast => {
+            Box::new(stream::StreamDecoder::sequence(input, table, typed))
+        }
         detect::Layout::JsonArray { typed, pointer } => {
+            let encoder = table.encoder();
             Box::new(json::JsonDecoder::array(input, encoder, typed, &pointer)?)
         }
         detect::Layout::JsonSequence { typed } => {
+            let encoder = table.encoder();
             Box::new(json::JsonDecoder::sequence(input, encoder, typed))
         }
-        detect::Layout::JsonLines { typed } => {
-            Box::new(lines::LinesDecoder::new(input, encoder, typed))
-        }
+        detect::Layout::JsonLines { typed } => Box::new(lines::LinesDecoder::new(
+            input,
+            &table,
+            typed,
+            options.engine,
+        )),
         detect::Layout::Csv { delimiter } => Box::new(csv::CsvDecoder::new(
             input,
-            encoder,
-            schema,
-            &options.types,
+            &table,
             delimiter,
+            options.engine,
         )?),
     };
     Ok(Opened {
@@ -145,8 +194,25 @@ const NOT_TEXT_FIX: &str = "name the encoding, for example --encoding windows-12
 struct Input<'r> {
     reader: Box<dyn Read + 'r>,
     compression: Compression,
-    /// Bytes of the decoded file before the reader's first.
-    offset_bytes: u64,
+    /// Where the reader's first byte is in the decoded file.
+    begin: Position,
+}
+
+/// What rows must be to go into the table.
+#[derive(Clone)]
+struct TableRules {
+    schema: Arc<Schema>,
+    types: Arc<Types>,
+}
+
+impl TableRules {
+    fn encoder(&self) -> Encoder {
+        Encoder::new(Arc::clone(&self.schema), Arc::clone(&self.types))
+    }
+
+    fn item_writer(&self) -> ItemWriter {
+        ItemWriter::new(Arc::clone(&self.schema), Arc::clone(&self.types))
+    }
 }
 
 /// The error for a read that failed after `bytes_read` bytes of text.

@@ -5,6 +5,7 @@
 //! as rows were settled. JSON Lines: every line that is not blank was settled. CSV: every record that the `csv` crate
 //! finds was settled, and no cell was open at the end.
 
+use importer::decode::Engine;
 use proptest::prelude::*;
 
 use crate::support::{Chunked, Run, Setup, plain, run};
@@ -58,12 +59,15 @@ fn apply(file: &str, changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes `bytes`, one, seven and all at a time; each must give the same.
+/// Decodes `bytes` by the reference, and one, three and all at a time on the hot path; each must give the same.
 fn settle(setup: &Setup, bytes: &[u8]) -> Result<Run, TestCaseError> {
-    let whole = run(setup, bytes);
-    for chunk in [1, 7] {
+    let whole = run(&setup.clone().engine(Engine::Reference), bytes);
+    for chunk in [1, 3, usize::MAX] {
         let again = run(setup, Chunked(bytes, chunk));
         prop_assert_eq!(&again.events, &whole.events);
+        prop_assert_eq!(&again.rows, &whole.rows);
+        prop_assert_eq!(&again.rejects, &whole.rejects);
+        prop_assert_eq!(format!("{:?}", again.error), format!("{:?}", whole.error));
     }
     // Each is settled once and in order.
     let mut records: Vec<u64> = whole.rows.iter().map(|row| row.position.record).collect();

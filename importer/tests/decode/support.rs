@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::sync::Arc;
 
-use importer::decode::{DecodeOptions, Format, open};
+use importer::decode::{DecodeOptions, Engine, Format, open};
 use importer::error::Error;
 use importer::position::Position;
 use importer::reject::Reject;
@@ -50,6 +50,11 @@ impl Setup {
 
     pub(crate) fn rows_at(mut self, pointer: &str) -> Self {
         self.options.rows_at = Some(pointer.to_owned());
+        self
+    }
+
+    pub(crate) fn engine(mut self, engine: Engine) -> Self {
+        self.options.engine = engine;
         self
     }
 
@@ -170,10 +175,16 @@ pub(crate) fn zstd(data: &[u8]) -> Vec<u8> {
     zstd::encode_all(data, 1).unwrap()
 }
 
-/// Decodes `input` in every way a file may come and returns what all of them agree on.
+/// Decodes `input` by the reference and in every way a file may come, and returns what all of them agree on.
 #[track_caller]
 pub(crate) fn every_way(setup: &Setup, input: &[u8]) -> Run {
-    let whole = run(setup, input);
+    let whole = run(&setup.clone().engine(Engine::Reference), input);
+    same_every_way(setup, input, &whole);
+    whole
+}
+
+#[track_caller]
+fn same_every_way(setup: &Setup, input: &[u8], whole: &Run) {
     let files = [
         ("plain", input.to_vec()),
         ("gzip", gzip(input)),
@@ -192,9 +203,13 @@ pub(crate) fn every_way(setup: &Setup, input: &[u8]) -> Run {
             assert_eq!(shown(&again.events), shown(&whole.events), "{way}");
             assert_eq!(again.rows, whole.rows, "{way}");
             assert_eq!(again.rejects, whole.rejects, "{way}");
+            assert_eq!(
+                format!("{:?}", again.error),
+                format!("{:?}", whole.error),
+                "{way}"
+            );
         }
     }
-    whole
 }
 
 /// Asserts what decoding `input` gives; see [`Run::events`].

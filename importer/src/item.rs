@@ -1,0 +1,544 @@
+//! Builds one item as DynamoDB JSON wire bytes on the hot path.
+//!
+//! It takes what is right and refuses what is not, without a word: the decoder then gives the row to the reference
+//! ([`crate::encoder`]), which knows the reasons. Strings are copied as the file has them, names are recognised instead
+//! of looked up, and nothing is allocated for a row that looks like the ones before it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use crate::encoder::{
+    LIST_OVERHEAD_BYTES, MEMBER_OVERHEAD_BYTES, Scalar, SetKind, infer_cell, write_json_string,
+};
+use crate::json_text::{self, Escaped};
+use crate::key::{append_key, write_key_value};
+use crate::limits::{ATTRIBUTE_NAME_BYTES_MAX, DEPTH_MAX, ITEM_BYTES_MAX};
+use crate::number::{Number, scan_json_number};
+use crate::row::Row;
+use crate::schema::{DeclaredType, Schema, Types};
+
+/// The row is not for the hot path: it may be wrong, or only unusual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// Names remembered for a level beyond which they are forgotten: the rows do not look alike.
+const NAMES_MAX: usize = 4096;
+/// Names after the expected one that are tried before looking up: optional attributes are left out.
+const NAMES_AHEAD: usize = 4;
+/// Members of a set beyond which it is left to the reference.
+const SET_MEMBERS_MAX: usize = 64;
+
+/// See the [module documentation](self).
+#[derive(Debug)]
+pub(crate) struct ItemWriter {
+    schema: Arc<Schema>,
+    types: Arc<Types>,
+    item: Vec<u8>,
+    size_bytes: usize,
+    /// The containers that are open; the item itself is the first.
+    frames: Vec<Frame>,
+    frames_begun: u64,
+    /// The names seen so far, by the number of maps and lists around them.
+    levels: Vec<Level>,
+    /// The role of the attribute of the item that is being written.
+    role: Role,
+    /// The values of `schema.key`, in its order, in canonical form; empty while there is none.
+    key: Vec<Vec<u8>>,
+    /// The canonical form of a value that is not kept.
+    scratch: Vec<u8>,
+    /// The canonical forms of the open set's members, each with where it ends.
+    members: Vec<u8>,
+    member_ends: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    is_map: bool,
+    is_empty: bool,
+    /// No other frame has it.
+    number: u64,
+    /// The name that comes next if this map is like the one before it.
+    expected: usize,
+}
+
+/// Names in the order in which they were first seen, so that the next one is mostly the one after the last.
+#[derive(Debug, Default)]
+struct Level {
+    names: Vec<Name>,
+    by_text: HashMap<Box<[u8]>, usize>,
+}
+
+#[derive(Debug)]
+struct Name {
+    text: Box<[u8]>,
+    /// A comma, the name as a JSON string, and a colon.
+    wire: Box<[u8]>,
+    /// The last frame that had it: the same one must not have it twice.
+    frame: u64,
+    role: Role,
+}
+
+/// What the table and the user demand of an attribute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Role {
+    /// Index into `schema.key`.
+    key: Option<usize>,
+    is_index_key: bool,
+    declared: Option<DeclaredType>,
+}
+
+impl Role {
+    const NONE: Self = Self {
+        key: None,
+        is_index_key: false,
+        declared: None,
+    };
+
+    fn of(name: &[u8], schema: &Schema, types: &Types) -> Self {
+        let is_name = |other: &str| other.as_bytes() == name;
+        Self {
+            key: schema.key.iter().position(|key| is_name(&key.name)),
+            is_index_key: schema.index_keys.iter().any(|key| is_name(&key.name)),
+            declared: std::str::from_utf8(name)
+                .ok()
+                .and_then(|name| types.get(name)),
+        }
+    }
+}
+
+impl ItemWriter {
+    pub(crate) fn new(schema: Arc<Schema>, types: Arc<Types>) -> Self {
+        Self {
+            key: vec![Vec::new(); schema.key.len()],
+            schema,
+            types,
+            item: Vec::new(),
+            size_bytes: 0,
+            frames: Vec::new(),
+            frames_begun: 0,
+            levels: Vec::new(),
+            role: Role::NONE,
+            scratch: Vec::new(),
+            members: Vec::new(),
+            member_ends: Vec::new(),
+        }
+    }
+
+    /// Starts an item, forgetting whatever was there.
+    pub(crate) fn begin(&mut self) {
+        self.item.clear();
+        self.size_bytes = 0;
+        self.frames.clear();
+        self.key.iter_mut().for_each(Vec::clear);
+        // Between items nobody depends on a name, so that is when there may be too many.
+        if self
+            .levels
+            .iter()
+            .any(|level| level.names.len() > NAMES_MAX)
+        {
+            self.levels.clear();
+        }
+        self.open(true, b"{");
+    }
+
+    /// Ends the item and puts it into `row`. `row.position` is the caller's.
+    pub(crate) fn finish(&mut self, row: &mut Row) -> Result<(), Refused> {
+        if self.size_bytes > ITEM_BYTES_MAX {
+            return Err(Refused);
+        }
+        self.item.push(b'}');
+        row.key.clear();
+        for value in &self.key {
+            if value.is_empty() {
+                return Err(Refused);
+            }
+            append_key(&mut row.key, value);
+        }
+        std::mem::swap(&mut row.item, &mut self.item);
+        row.size_bytes = self.size_bytes;
+        Ok(())
+    }
+
+    /// The name of the next member of the open map, as a JSON string without its quotes.
+    pub(crate) fn name(&mut self, raw: &[u8], escaped: Escaped) -> Result<(), Refused> {
+        match escaped {
+            Escaped::No => self.member(raw),
+            Escaped::Perhaps => {
+                let text = json_text::unescape(raw).ok_or(Refused)?;
+                self.member(text.as_bytes())
+            }
+        }
+    }
+
+    /// The name of the next member of the open map.
+    pub(crate) fn member(&mut self, name: &[u8]) -> Result<(), Refused> {
+        let depth = self.frames.len() - 1;
+        if self.levels.len() <= depth {
+            self.levels.resize_with(depth + 1, Level::default);
+        }
+        let frame = &mut self.frames[depth];
+        let level = &mut self.levels[depth];
+        let ahead = level.names.iter().skip(frame.expected).take(NAMES_AHEAD);
+        let found = ahead.zip(frame.expected..).find(|(n, _)| *n.text == *name);
+        let index = match found {
+            Some((_, index)) => index,
+            None => level.index_of(name, || match depth {
+                0 => Role::of(name, &self.schema, &self.types),
+                _ => Role::NONE,
+            })?,
+        };
+        let known = &mut level.names[index];
+        if known.frame == frame.number {
+            return Err(Refused);
+        }
+        known.frame = frame.number;
+        frame.expected = index + 1;
+        let comma = usize::from(frame.is_empty);
+        frame.is_empty = false;
+        self.item.extend_from_slice(&known.wire[comma..]);
+        self.size_bytes += name.len();
+        if depth == 0 {
+            self.role = known.role;
+        } else {
+            self.size_bytes += MEMBER_OVERHEAD_BYTES;
+        }
+        Ok(())
+    }
+
+    /// A string value: `raw` is a JSON string without its quotes.
+    pub(crate) fn string(&mut self, raw: &[u8], escaped: Escaped) -> Result<(), Refused> {
+        let role = self.begin_value()?;
+        if role != Role::NONE {
+            let text = match escaped {
+                Escaped::No => Cow::Borrowed(std::str::from_utf8(raw).map_err(|_| Refused)?),
+                Escaped::Perhaps => Cow::Owned(json_text::unescape(raw).ok_or(Refused)?),
+            };
+            if !matches!(role.declared, None | Some(DeclaredType::S)) {
+                return self.declared_text(role, &text);
+            }
+            self.check_key(role, Scalar::S(&text))?;
+        }
+        self.item.extend_from_slice(b"{\"S\":\"");
+        self.size_bytes += match escaped {
+            Escaped::No => {
+                self.item.extend_from_slice(raw);
+                raw.len()
+            }
+            Escaped::Perhaps => json_text::write_normal(raw, &mut self.item).ok_or(Refused)?,
+        };
+        self.item.extend_from_slice(b"\"}");
+        Ok(())
+    }
+
+    /// A number that [`scan_json_number`] found, with the size that it gave.
+    pub(crate) fn number(&mut self, digits: &[u8], size_bytes: usize) -> Result<(), Refused> {
+        let role = self.begin_value()?;
+        if role != Role::NONE {
+            let text = std::str::from_utf8(digits).map_err(|_| Refused)?;
+            match role.declared {
+                None | Some(DeclaredType::N) => self.check_key(role, Scalar::N(text))?,
+                Some(DeclaredType::S) => {
+                    self.check_key(role, Scalar::S(text))?;
+                    self.write(b"{\"S\":\"", digits, b"\"}", digits.len());
+                    return Ok(());
+                }
+                Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
+            }
+        }
+        self.write(b"{\"N\":\"", digits, b"\"}", size_bytes);
+        Ok(())
+    }
+
+    /// A number as the text of DynamoDB JSON has it.
+    pub(crate) fn number_text(&mut self, text: &[u8]) -> Result<(), Refused> {
+        let text = std::str::from_utf8(text).map_err(|_| Refused)?;
+        let size_bytes = Number::parse(text).map_err(|_| Refused)?.size_bytes();
+        self.number(text.as_bytes(), size_bytes)
+    }
+
+    /// A binary value, as Base64.
+    pub(crate) fn binary(&mut self, base64: &[u8]) -> Result<(), Refused> {
+        let role = self.begin_value()?;
+        let text = std::str::from_utf8(base64).map_err(|_| Refused)?;
+        if role != Role::NONE {
+            self.check_key(role, Scalar::B(text))?;
+        }
+        self.write_binary(text)
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, value: bool) -> Result<(), Refused> {
+        let role = self.begin_value()?;
+        if role != Role::NONE && role.declared != Some(DeclaredType::Bool) {
+            // A key is never boolean, and one that is declared text is rare enough for the reference.
+            return Err(Refused);
+        }
+        self.check_key(role, Scalar::Bool(value))?;
+        self.write_boolean(value);
+        Ok(())
+    }
+
+    /// `null`.
+    pub(crate) fn null(&mut self) -> Result<(), Refused> {
+        let role = self.begin_value()?;
+        self.check_key(role, Scalar::Null)?;
+        self.write(b"{\"NULL\":true}", b"", b"", 1);
+        Ok(())
+    }
+
+    /// A cell of CSV, which is not empty, in a column whose cells must be of the type `declared`.
+    pub(crate) fn cell(
+        &mut self,
+        text: &[u8],
+        declared: Option<DeclaredType>,
+    ) -> Result<(), Refused> {
+        match declared {
+            Some(DeclaredType::S) => {}
+            Some(DeclaredType::N) => return self.number_text(text),
+            None if matches!(text[0], b'-' | b'0'..=b'9') => {
+                if let Some((end, size_bytes)) = scan_json_number(text)
+                    && end == text.len()
+                {
+                    return self.number(text, size_bytes);
+                }
+                // Numbers that DynamoDB cannot hold are text, too.
+                let text = std::str::from_utf8(text).map_err(|_| Refused)?;
+                if matches!(infer_cell(text), Scalar::N(_)) {
+                    return Err(Refused);
+                }
+            }
+            None => {}
+            Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
+        }
+        if json_text::special(text).is_none() {
+            return self.string(text, Escaped::No);
+        }
+        let role = self.begin_value()?;
+        let text = std::str::from_utf8(text).map_err(|_| Refused)?;
+        self.check_key(role, Scalar::S(text))?;
+        self.item.extend_from_slice(b"{\"S\":");
+        write_json_string(&mut self.item, text);
+        self.item.push(b'}');
+        self.size_bytes += text.len();
+        Ok(())
+    }
+
+    /// Opens a map as the next value.
+    pub(crate) fn begin_map(&mut self) -> Result<(), Refused> {
+        self.begin_container(true, b"{\"M\":{")
+    }
+
+    /// Opens a list as the next value.
+    pub(crate) fn begin_list(&mut self) -> Result<(), Refused> {
+        self.begin_container(false, b"{\"L\":[")
+    }
+
+    /// Opens a set as the next value.
+    pub(crate) fn begin_set(&mut self, kind: SetKind) -> Result<(), Refused> {
+        if self.begin_value()? != Role::NONE {
+            return Err(Refused);
+        }
+        self.members.clear();
+        self.member_ends.clear();
+        self.item.extend_from_slice(kind.opening());
+        Ok(())
+    }
+
+    /// A member of the open set, as a JSON string that has no escapes, without its quotes.
+    pub(crate) fn set_member(&mut self, kind: SetKind, raw: &[u8]) -> Result<(), Refused> {
+        let text = std::str::from_utf8(raw).map_err(|_| Refused)?;
+        let begin = self.members.len();
+        self.size_bytes += match kind {
+            SetKind::S => {
+                self.members.extend_from_slice(raw);
+                raw.len()
+            }
+            SetKind::N => {
+                let number = Number::parse(text).map_err(|_| Refused)?;
+                number.write_canonical(&mut self.members);
+                number.size_bytes()
+            }
+            SetKind::B => {
+                STANDARD
+                    .decode_vec(text, &mut self.members)
+                    .map_err(|_| Refused)?;
+                self.members.len() - begin
+            }
+        };
+        let (before, new) = self.members.split_at(begin);
+        let mut start = 0;
+        for &end in &self.member_ends {
+            if before[start..end] == *new {
+                return Err(Refused);
+            }
+            start = end;
+        }
+        // Comparing each with all is for the few members that sets have.
+        if self.member_ends.len() == SET_MEMBERS_MAX {
+            return Err(Refused);
+        }
+        if !self.member_ends.is_empty() {
+            self.item.push(b',');
+        }
+        self.member_ends.push(self.members.len());
+        self.write(b"\"", raw, b"\"", 0);
+        Ok(())
+    }
+
+    /// Closes the open set.
+    pub(crate) fn end_set(&mut self) -> Result<(), Refused> {
+        if self.member_ends.is_empty() {
+            return Err(Refused);
+        }
+        self.item.extend_from_slice(b"]}");
+        Ok(())
+    }
+
+    /// Closes the map or list that is open.
+    pub(crate) fn end_container(&mut self) {
+        if let Some(frame) = self.frames.pop() {
+            let closing = if frame.is_map { b"}}" } else { b"]}" };
+            self.item.extend_from_slice(closing);
+        }
+    }
+
+    fn begin_container(&mut self, is_map: bool, opening: &[u8]) -> Result<(), Refused> {
+        if self.begin_value()? != Role::NONE {
+            return Err(Refused);
+        }
+        self.size_bytes += LIST_OVERHEAD_BYTES;
+        self.open(is_map, opening);
+        Ok(())
+    }
+
+    fn open(&mut self, is_map: bool, opening: &[u8]) {
+        self.item.extend_from_slice(opening);
+        self.frames_begun += 1;
+        self.frames.push(Frame {
+            is_map,
+            is_empty: true,
+            number: self.frames_begun,
+            expected: 0,
+        });
+    }
+
+    /// Begins a value: checks its level, writes and counts what it needs before it if it stands in a list, and gives
+    /// the role of its attribute if it is an attribute's value itself.
+    fn begin_value(&mut self) -> Result<Role, Refused> {
+        let depth = self.frames.len();
+        if depth == 1 {
+            return Ok(self.role);
+        }
+        if depth > DEPTH_MAX {
+            return Err(Refused);
+        }
+        if let Some(frame) = self.frames.last_mut()
+            && !frame.is_map
+        {
+            if !frame.is_empty {
+                self.item.push(b',');
+            }
+            frame.is_empty = false;
+            self.size_bytes += MEMBER_OVERHEAD_BYTES;
+        }
+        Ok(Role::NONE)
+    }
+
+    /// Checks an attribute against the table's and the indexes' keys and keeps the primary key's value.
+    fn check_key(&mut self, role: Role, value: Scalar<'_>) -> Result<(), Refused> {
+        if role.is_index_key {
+            let name = &self.levels[0].names[self.frames[0].expected - 1].text;
+            for attribute in &self.schema.index_keys {
+                if attribute.name.as_bytes() == &**name {
+                    write_key_value(attribute, value, &mut self.scratch).map_err(|_| Refused)?;
+                }
+            }
+        }
+        if let Some(index) = role.key {
+            write_key_value(&self.schema.key[index], value, &mut self.key[index])
+                .map_err(|_| Refused)?;
+        }
+        Ok(())
+    }
+
+    /// A string of an attribute that is declared to be something else.
+    fn declared_text(&mut self, role: Role, text: &str) -> Result<(), Refused> {
+        match role.declared {
+            Some(DeclaredType::N) => {
+                let size_bytes = Number::parse(text).map_err(|_| Refused)?.size_bytes();
+                self.check_key(role, Scalar::N(text))?;
+                self.write(b"{\"N\":\"", text.as_bytes(), b"\"}", size_bytes);
+            }
+            Some(DeclaredType::B) => {
+                self.check_key(role, Scalar::B(text))?;
+                self.write_binary(text)?;
+            }
+            Some(DeclaredType::Bool) => {
+                let value = if text.eq_ignore_ascii_case("true") {
+                    true
+                } else if text.eq_ignore_ascii_case("false") {
+                    false
+                } else {
+                    return Err(Refused);
+                };
+                self.check_key(role, Scalar::Bool(value))?;
+                self.write_boolean(value);
+            }
+            Some(DeclaredType::S) | None => return Err(Refused),
+        }
+        Ok(())
+    }
+
+    fn write_binary(&mut self, text: &str) -> Result<(), Refused> {
+        self.scratch.clear();
+        STANDARD
+            .decode_vec(text, &mut self.scratch)
+            .map_err(|_| Refused)?;
+        self.write(b"{\"B\":\"", text.as_bytes(), b"\"}", self.scratch.len());
+        Ok(())
+    }
+
+    fn write_boolean(&mut self, value: bool) {
+        let wire: &[u8] = if value {
+            b"{\"BOOL\":true}"
+        } else {
+            b"{\"BOOL\":false}"
+        };
+        self.write(wire, b"", b"", 1);
+    }
+
+    #[inline]
+    fn write(&mut self, opening: &[u8], value: &[u8], closing: &[u8], size_bytes: usize) {
+        self.item.extend_from_slice(opening);
+        self.item.extend_from_slice(value);
+        self.item.extend_from_slice(closing);
+        self.size_bytes += size_bytes;
+    }
+}
+
+impl Level {
+    /// Index of `name`, which is remembered if it is new.
+    fn index_of(&mut self, name: &[u8], role: impl FnOnce() -> Role) -> Result<usize, Refused> {
+        if let Some(&index) = self.by_text.get(name) {
+            return Ok(index);
+        }
+        if name.is_empty() || name.len() > ATTRIBUTE_NAME_BYTES_MAX {
+            return Err(Refused);
+        }
+        let mut wire = vec![b','];
+        write_json_string(&mut wire, std::str::from_utf8(name).map_err(|_| Refused)?);
+        wire.push(b':');
+        let index = self.names.len();
+        self.names.push(Name {
+            text: name.into(),
+            wire: wire.into(),
+            frame: 0,
+            role: role(),
+        });
+        self.by_text.insert(name.into(), index);
+        Ok(index)
+    }
+}
