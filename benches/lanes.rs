@@ -34,12 +34,13 @@ fn lanes(c: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS));
     group.bench_function("fill and close", |b| {
         b.iter(|| {
-            let mut lanes = Lanes::new(NonZeroUsize::new(16).expect("16 is not 0"));
+            let mut lanes = Lanes::new(
+                NonZeroUsize::new(16).expect("16 is not 0"),
+                "InventoryTable",
+            );
             let mut written = 0;
             let mut close = |batches: Vec<(usize, importer::batch::Batch)>| {
                 for (_, batch) in batches {
-                    let all: Vec<usize> = (0..batch.len()).collect();
-                    assert!(batch.body("InventoryTable", &all).len() > batch.bytes());
                     written += batch.len() as u64;
                 }
             };

@@ -1,6 +1,9 @@
 //! Rows that go to DynamoDB in one `BatchWriteItem` request.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::encoder::write_json_string;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, wcu};
@@ -9,15 +12,37 @@ use crate::row::Row;
 
 const REQUEST_HEAD: &[u8] = b"{\"PutRequest\":{\"Item\":";
 const REQUEST_TAIL: &[u8] = b"}}";
+const BODY_TAIL: &[u8] = b"]},\"ReturnConsumedCapacity\":\"TOTAL\"}";
 /// Room in a request for what is around the rows: the table's name or ARN and the braces.
 const ENVELOPE_BYTES_MAX: usize = 4096;
 
-/// Up to 25 rows with different keys, as the bytes of a request.
-#[derive(Debug, Default, Clone)]
-pub struct Batch {
-    /// The rows' put requests, separated by commas.
-    requests: Vec<u8>,
+/// What a request for `table` begins with.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
+pub(crate) fn body_head(table: &str) -> Arc<[u8]> {
+    let mut head = b"{\"RequestItems\":{".to_vec();
+    write_json_string(&mut head, table);
+    head.extend_from_slice(b":[");
+    head.into()
+}
+
+/// Up to 25 rows with different keys, which grow into the body of a request.
+#[derive(Debug)]
+pub(crate) struct OpenBatch {
+    /// The body's beginning.
+    head: Arc<[u8]>,
+    /// The body so far: its beginning and the rows' put requests, separated by commas.
+    body: Vec<u8>,
     /// The rows' keys, one after the other.
+    keys: Vec<u8>,
+    rows: Vec<BatchRow>,
+}
+
+/// Up to 25 rows with different keys, and the request that writes them.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    head: Arc<[u8]>,
+    body: Bytes,
     keys: Vec<u8>,
     rows: Vec<BatchRow>,
 }
@@ -27,59 +52,69 @@ pub struct Batch {
 struct BatchRow {
     request: Range<usize>,
     key: Range<usize>,
+    key_hash: u64,
     wcu: u32,
     position: Position,
 }
 
-impl Batch {
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.rows.len()
+impl OpenBatch {
+    /// No rows, with room for `body_bytes` of body.
+    pub(crate) fn new(head: Arc<[u8]>, body_bytes: usize) -> Self {
+        let mut body = Vec::with_capacity(body_bytes);
+        body.extend_from_slice(&head);
+        Self {
+            head,
+            body,
+            keys: Vec::new(),
+            rows: Vec::with_capacity(BATCH_ROWS_MAX),
+        }
     }
 
     /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Whether no further row may be added, whatever its size.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.rows.len() == BATCH_ROWS_MAX
     }
 
-    /// Bytes that the rows take in memory and on the wire.
-    pub fn bytes(&self) -> usize {
-        self.requests.len()
+    /// Bytes that the rows take on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len() - self.head.len()
     }
 
     /// Whether `row` fits, by the request's limits on rows and bytes.
-    pub fn has_room_for(&self, row: &Row) -> bool {
+    pub(crate) fn has_room_for(&self, row: &Row) -> bool {
         let request = REQUEST_HEAD.len() + row.item.len() + REQUEST_TAIL.len() + 1;
-        !self.is_full() && self.requests.len() + request <= BATCH_BYTES_MAX - ENVELOPE_BYTES_MAX
+        !self.is_full() && self.bytes() + request <= BATCH_BYTES_MAX - ENVELOPE_BYTES_MAX
     }
 
-    /// Adds a row, which must have room and a key that no row of the batch has.
-    pub(crate) fn push(&mut self, row: &Row) {
+    /// Adds a row, which must have room and a key that no row of the batch has. `key_hash` is a hash of its key.
+    pub(crate) fn push(&mut self, row: &Row, key_hash: u64) {
         if !self.rows.is_empty() {
-            self.requests.push(b',');
+            self.body.push(b',');
         }
-        let request = self.requests.len();
+        let request = self.body.len();
         for part in [REQUEST_HEAD, &row.item, REQUEST_TAIL] {
-            self.requests.extend_from_slice(part);
+            self.body.extend_from_slice(part);
         }
         let key = self.keys.len();
         self.keys.extend_from_slice(&row.key);
         self.rows.push(BatchRow {
-            request: request..self.requests.len(),
+            request: request..self.body.len(),
             key: key..self.keys.len(),
+            key_hash,
             wcu: wcu(row.size_bytes),
             position: row.position,
         });
     }
 
     /// Takes out the row with the key `key`, and tells whether there was one.
-    pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(index) = self.row_with_key(key) else {
+    pub(crate) fn remove(&mut self, key: &[u8], key_hash: u64) -> bool {
+        let is_it = |row: &BatchRow| row.key_hash == key_hash && &self.keys[row.key.clone()] == key;
+        let Some(index) = self.rows.iter().position(is_it) else {
             return false;
         };
         let removed = self.rows.remove(index);
@@ -87,14 +122,38 @@ impl Batch {
         // The comma after the row goes with it, or the one before if the row was the last.
         if index < self.rows.len() {
             gone.end += 1;
-        } else {
-            gone.start = gone.start.saturating_sub(1);
+        } else if index > 0 {
+            gone.start -= 1;
         }
-        self.requests.drain(gone.clone());
+        self.body.drain(gone.clone());
         for row in &mut self.rows[index..] {
             row.request = row.request.start - gone.len()..row.request.end - gone.len();
         }
         true
+    }
+
+    /// No further row comes.
+    pub(crate) fn close(mut self) -> Batch {
+        self.body.extend_from_slice(BODY_TAIL);
+        Batch {
+            head: self.head,
+            body: self.body.into(),
+            keys: self.keys,
+            rows: self.rows,
+        }
+    }
+}
+
+impl Batch {
+    /// Number of rows, at least one.
+    #[allow(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Bytes of the whole body.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
     }
 
     /// Index of the row with the key `key`.
@@ -116,30 +175,26 @@ impl Batch {
 
     /// The item of the row at `row`, as DynamoDB JSON.
     pub(crate) fn item(&self, row: usize) -> &[u8] {
-        let request = &self.requests[self.rows[row].request.clone()];
+        let request = &self.body[self.rows[row].request.clone()];
         &request[REQUEST_HEAD.len()..request.len() - REQUEST_TAIL.len()]
     }
 
-    /// The body of a `BatchWriteItem` request that puts the rows at `rows` into `table`.
-    ///
-    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
-    pub fn body(&self, table: &str, rows: &[usize]) -> Vec<u8> {
-        let mut body = Vec::with_capacity(self.requests.len() + ENVELOPE_BYTES_MAX);
-        body.extend_from_slice(b"{\"RequestItems\":{");
-        write_json_string(&mut body, table);
-        body.extend_from_slice(b":[");
+    /// The body of a `BatchWriteItem` request that puts the rows at `rows`, in the order of the batch. All of them cost
+    /// nothing.
+    pub fn body(&self, rows: &[usize]) -> Bytes {
         if rows.len() == self.rows.len() {
-            body.extend_from_slice(&self.requests);
-        } else {
-            for (index, &row) in rows.iter().enumerate() {
-                if index > 0 {
-                    body.push(b',');
-                }
-                body.extend_from_slice(&self.requests[self.rows[row].request.clone()]);
-            }
+            return self.body.clone();
         }
-        body.extend_from_slice(b"]},\"ReturnConsumedCapacity\":\"TOTAL\"}");
-        body
+        let mut body = Vec::with_capacity(self.body.len());
+        body.extend_from_slice(&self.head);
+        for (index, &row) in rows.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&self.body[self.rows[row].request.clone()]);
+        }
+        body.extend_from_slice(BODY_TAIL);
+        body.into()
     }
 }
 
@@ -158,8 +213,21 @@ mod tests {
         }
     }
 
+    fn open() -> OpenBatch {
+        OpenBatch::new(body_head("a \"table\""), 0)
+    }
+
+    fn push(batch: &mut OpenBatch, row: &Row) {
+        batch.push(row, hash(&row.key));
+    }
+
+    /// Not a good one: keys of one length collide.
+    fn hash(key: &[u8]) -> u64 {
+        key.len() as u64
+    }
+
     fn keys(batch: &Batch, rows: &[usize]) -> Vec<String> {
-        let body: Value = serde_json::from_slice(&batch.body("a \"table\"", rows)).unwrap();
+        let body: Value = serde_json::from_slice(&batch.body(rows)).unwrap();
         assert_eq!(body["ReturnConsumedCapacity"], json!("TOTAL"));
         let requests = body["RequestItems"]["a \"table\""].as_array().unwrap();
         let key = |r: &Value| {
@@ -173,10 +241,11 @@ mod tests {
 
     #[test]
     fn rows_are_put_in_order_whole_or_in_part() {
-        let mut batch = Batch::default();
+        let mut batch = open();
         for key in ["a", "b", "c"] {
-            batch.push(&row(key, 1025));
+            push(&mut batch, &row(key, 1025));
         }
+        let batch = batch.close();
         assert_eq!(keys(&batch, &[0, 1, 2]), ["a", "b", "c"]);
         assert_eq!(keys(&batch, &[2]), ["c"]);
         assert_eq!(keys(&batch, &[0, 2]), ["a", "c"]);
@@ -187,45 +256,46 @@ mod tests {
     #[test]
     fn any_row_may_be_removed() {
         for gone in ["a", "b", "c"] {
-            let mut batch = Batch::default();
+            let mut batch = open();
             for key in ["a", "b", "c"] {
-                batch.push(&row(key, 1));
+                push(&mut batch, &row(key, 1));
             }
-            assert!(batch.remove(gone.as_bytes()));
-            assert!(!batch.remove(gone.as_bytes()));
-            batch.push(&row("d", 1));
+            assert!(batch.remove(gone.as_bytes(), hash(gone.as_bytes())));
+            assert!(!batch.remove(gone.as_bytes(), hash(gone.as_bytes())));
+            push(&mut batch, &row("d", 1));
             let expected: Vec<&str> = ["a", "b", "c", "d"]
                 .into_iter()
                 .filter(|k| *k != gone)
                 .collect();
+            let batch = batch.close();
             assert_eq!(keys(&batch, &[0, 1, 2]), expected);
             assert_eq!(keys(&batch, &[1]), [expected[1]]);
         }
-        let mut batch = Batch::default();
-        batch.push(&row("only", 1));
-        assert!(batch.remove(b"only"));
+        let mut batch = open();
+        push(&mut batch, &row("only", 1));
+        assert!(batch.remove(b"only", hash(b"only")));
         assert!(batch.is_empty());
         assert_eq!(batch.bytes(), 0);
     }
 
     #[test]
     fn a_request_stays_within_its_limits() {
-        let mut batch = Batch::default();
+        let mut batch = open();
         let large = Row {
             item: vec![b'x'; BATCH_BYTES_MAX / 2],
             ..row("a", 1)
         };
         assert!(batch.has_room_for(&large));
-        batch.push(&large);
+        push(&mut batch, &large);
         assert!(!batch.has_room_for(&Row {
             key: b"b".to_vec(),
             ..large
         }));
-        assert!(batch.body(&"t".repeat(1024), &[0]).len() < BATCH_BYTES_MAX);
-        let mut batch = Batch::default();
+        assert!(batch.close().bytes() < BATCH_BYTES_MAX);
+        let mut batch = open();
         for key in 0..BATCH_ROWS_MAX {
             assert!(!batch.is_full());
-            batch.push(&row(&key.to_string(), 1));
+            push(&mut batch, &row(&key.to_string(), 1));
         }
         assert!(batch.is_full() && !batch.has_room_for(&row("x", 1)));
     }

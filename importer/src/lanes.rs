@@ -5,19 +5,25 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, OpenBatch, body_head};
 use crate::row::Row;
 
 /// Most bytes that wait in open batches, over all lanes. Beyond it the largest is closed early, so that memory does not
 /// grow with lanes × 25 × 400 KB.
 const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most room that a batch gets before its first row.
+const ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// The open batch of every lane.
 #[derive(Debug)]
 pub struct Lanes {
-    open: Vec<Batch>,
+    open: Vec<OpenBatch>,
     open_bytes: usize,
+    head: Arc<[u8]>,
+    /// Room for a body like the last one.
+    room_bytes: usize,
 }
 
 /// What adding a row did.
@@ -30,11 +36,15 @@ pub struct Pushed {
 }
 
 impl Lanes {
-    /// `count` empty lanes.
-    pub fn new(count: NonZeroUsize) -> Self {
+    /// `count` empty lanes to `table`, which is a name or an ARN.
+    pub fn new(count: NonZeroUsize, table: &str) -> Self {
+        let head = body_head(table);
+        let open = || OpenBatch::new(Arc::clone(&head), 0);
         Self {
-            open: vec![Batch::default(); count.get()],
+            open: std::iter::repeat_with(open).take(count.get()).collect(),
             open_bytes: 0,
+            room_bytes: 0,
+            head,
         }
     }
 
@@ -43,16 +53,17 @@ impl Lanes {
         let mut pushed = Pushed::default();
         let mut hasher = DefaultHasher::new();
         hasher.write(&row.key);
-        let lane = (hasher.finish() % self.open.len() as u64) as usize;
+        let key_hash = hasher.finish();
+        let lane = (key_hash % self.open.len() as u64) as usize;
 
         let before = self.open[lane].bytes();
-        pushed.superseded = self.open[lane].remove(&row.key);
+        pushed.superseded = self.open[lane].remove(&row.key, key_hash);
         self.open_bytes -= before - self.open[lane].bytes();
         if !self.open[lane].has_room_for(row) {
             pushed.closed.push(self.close(lane));
         }
         let before = self.open[lane].bytes();
-        self.open[lane].push(row);
+        self.open[lane].push(row, key_hash);
         self.open_bytes += self.open[lane].bytes() - before;
         if self.open[lane].is_full() {
             pushed.closed.push(self.close(lane));
@@ -69,13 +80,18 @@ impl Lanes {
     /// The batches that are still open and not empty, each with its lane.
     pub fn finish(mut self) -> Vec<(usize, Batch)> {
         let lanes = 0..self.open.len();
-        let closed = lanes.map(|lane| self.close(lane));
-        closed.filter(|(_, batch)| !batch.is_empty()).collect()
+        let filled = lanes.filter(|&lane| !self.open[lane].is_empty());
+        let filled: Vec<usize> = filled.collect();
+        filled.into_iter().map(|lane| self.close(lane)).collect()
     }
 
     fn close(&mut self, lane: usize) -> (usize, Batch) {
-        let batch = std::mem::take(&mut self.open[lane]);
-        self.open_bytes -= batch.bytes();
+        let next = OpenBatch::new(Arc::clone(&self.head), self.room_bytes);
+        let full = std::mem::replace(&mut self.open[lane], next);
+        self.open_bytes -= full.bytes();
+        let batch = full.close();
+        // A little more than the last one, so that few grow and few waste.
+        self.room_bytes = (batch.bytes() + batch.bytes() / 8).min(ROOM_BYTES_MAX);
         (lane, batch)
     }
 }
@@ -121,7 +137,7 @@ mod tests {
             rows in prop::collection::vec((0_u32..40, 0_usize..200), 0..400),
             lanes in 1_usize..20,
         ) {
-            let mut lanes = Lanes::new(NonZeroUsize::new(lanes).unwrap());
+            let mut lanes = Lanes::new(NonZeroUsize::new(lanes).unwrap(), "T");
             let (mut table, mut written, mut superseded) = (HashMap::new(), 0, 0);
             let (mut model, mut keys) = (HashMap::new(), HashMap::new());
             for (value, (key, bytes)) in rows.iter().enumerate() {
@@ -144,7 +160,7 @@ mod tests {
 
     #[test]
     fn open_batches_stay_within_their_memory() {
-        let mut lanes = Lanes::new(NonZeroUsize::new(64).unwrap());
+        let mut lanes = Lanes::new(NonZeroUsize::new(64).unwrap(), "T");
         let mut rows = 0;
         for key in 0..200 {
             let pushed = lanes.push(&row(key, key as usize, 400_000));
@@ -156,7 +172,7 @@ mod tests {
             assert!(lanes.open_bytes <= OPEN_BYTES_MAX);
             assert_eq!(
                 lanes.open_bytes,
-                lanes.open.iter().map(Batch::bytes).sum::<usize>()
+                lanes.open.iter().map(OpenBatch::bytes).sum::<usize>()
             );
         }
         rows += lanes
@@ -169,7 +185,7 @@ mod tests {
 
     #[test]
     fn batches_close_at_25_rows() {
-        let mut lanes = Lanes::new(NonZeroUsize::MIN);
+        let mut lanes = Lanes::new(NonZeroUsize::MIN, "T");
         for key in 0..24 {
             assert!(lanes.push(&row(key, 0, 1)).closed.is_empty());
         }

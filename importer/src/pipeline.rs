@@ -305,7 +305,7 @@ impl Decoding {
         };
         let (format, compression) = (opened.format, opened.compression);
         let mut lanes = match NonZeroUsize::new(self.lanes.len()) {
-            Some(count) => Lanes::new(count),
+            Some(count) => Lanes::new(count, &self.schema.table),
             // Cannot be: the number of lanes is a NonZeroUsize.
             None => return self.decoded(Some(format), Some(compression), Ok(())),
         };
@@ -358,9 +358,16 @@ impl Decoding {
     fn send_all(&self, batches: Vec<(usize, Batch)>) -> Result<(), NobodyListens> {
         for (lane, batch) in batches {
             let bytes = batch.bytes().min(IN_FLIGHT_BYTES_MAX) as u32;
-            let memory = Arc::clone(&self.in_flight).acquire_many_owned(bytes);
-            // Cannot fail: the semaphore is never closed.
-            let memory = self.runtime.block_on(memory).map_err(|_| NobodyListens)?;
+            let in_flight = || Arc::clone(&self.in_flight);
+            // Mostly there is memory; waiting costs more than asking.
+            let memory = match in_flight().try_acquire_many_owned(bytes) {
+                Ok(memory) => memory,
+                // Cannot fail: the semaphore is never closed.
+                Err(_) => self
+                    .runtime
+                    .block_on(in_flight().acquire_many_owned(bytes))
+                    .map_err(|_| NobodyListens)?,
+            };
             let under_way = UnderWay {
                 batch,
                 _memory: memory,

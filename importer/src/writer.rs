@@ -182,7 +182,7 @@ impl<W: BatchWrite> Settler<W> {
             self.limiter.acquire(paid).await;
             // A low cap makes a batch wait longer than failures may last.
             attempts.leave_out(began.elapsed());
-            let body = Bytes::from(batch.body(&self.table, &rows));
+            let body = batch.body(&rows);
             let failure = match self.writer.write(body).await {
                 Ok(written) => {
                     let before = rows.len();
