@@ -58,7 +58,14 @@ fn log(filter: &str) {
 }
 
 fn run_on_runtime(command: Option<Command>) -> Result<Outcome, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut builder = match &command {
+        // The services of the local stack do not wait for each other.
+        None | Some(Command::Local(_)) => tokio::runtime::Builder::new_multi_thread(),
+        // An import decodes on a thread of its own. One more is enough for all of its lanes, and cheaper than several
+        // that wake each other.
+        Some(_) => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::caused("cannot start the runtime", &error))?;

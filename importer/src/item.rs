@@ -11,7 +11,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::encoder::{
-    LIST_OVERHEAD_BYTES, MEMBER_OVERHEAD_BYTES, Scalar, SetKind, infer_cell, write_json_string,
+    LIST_OVERHEAD_BYTES, MEMBER_OVERHEAD_BYTES, Scalar, SetKind, write_json_string,
 };
 use crate::json_text::{self, Escaped};
 use crate::key::{append_key, write_key_value};
@@ -43,6 +43,7 @@ pub(crate) struct ItemWriter {
     frames_begun: u64,
     /// The names seen so far, by the number of maps and lists around them.
     levels: Vec<Level>,
+    columns: Level,
     /// The role of the attribute of the item that is being written.
     role: Role,
     /// The values of `schema.key`, in its order, in canonical form; empty while there is none.
@@ -86,14 +87,15 @@ struct Name {
 struct Role {
     /// Index into `schema.key`.
     key: Option<usize>,
-    is_index_key: bool,
+    /// Index into `schema.index_keys` of the first that is of this name.
+    index_key: Option<usize>,
     declared: Option<DeclaredType>,
 }
 
 impl Role {
     const NONE: Self = Self {
         key: None,
-        is_index_key: false,
+        index_key: None,
         declared: None,
     };
 
@@ -101,7 +103,7 @@ impl Role {
         let is_name = |other: &str| other.as_bytes() == name;
         Self {
             key: schema.key.iter().position(|key| is_name(&key.name)),
-            is_index_key: schema.index_keys.iter().any(|key| is_name(&key.name)),
+            index_key: schema.index_keys.iter().position(|key| is_name(&key.name)),
             declared: std::str::from_utf8(name)
                 .ok()
                 .and_then(|name| types.get(name)),
@@ -120,6 +122,7 @@ impl ItemWriter {
             frames: Vec::new(),
             frames_begun: 0,
             levels: Vec::new(),
+            columns: Level::default(),
             role: Role::NONE,
             scratch: Vec::new(),
             members: Vec::new(),
@@ -206,6 +209,32 @@ impl ItemWriter {
             self.size_bytes += MEMBER_OVERHEAD_BYTES;
         }
         Ok(())
+    }
+
+    /// The attributes of items that all have the same ones, in their order.
+    ///
+    /// [`ItemWriter::column`] takes them by their index.
+    pub(crate) fn columns<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<(), Refused> {
+        self.columns = Level::default();
+        for name in names {
+            let role = || Role::of(name.as_bytes(), &self.schema, &self.types);
+            self.columns.index_of(name.as_bytes(), role)?;
+        }
+        Ok(())
+    }
+
+    /// The attribute of the column `index` is the next member of the item.
+    pub(crate) fn column(&mut self, index: usize) {
+        let known = &self.columns.names[index];
+        let frame = &mut self.frames[0];
+        let comma = usize::from(frame.is_empty);
+        frame.is_empty = false;
+        self.item.extend_from_slice(&known.wire[comma..]);
+        self.size_bytes += known.text.len();
+        self.role = known.role;
     }
 
     /// A string value: `raw` is a JSON string without its quotes.
@@ -298,19 +327,13 @@ impl ItemWriter {
         match declared {
             Some(DeclaredType::S) => {}
             Some(DeclaredType::N) => return self.number_text(text),
-            None if matches!(text[0], b'-' | b'0'..=b'9') => {
+            None => {
                 if let Some((end, size_bytes)) = scan_json_number(text)
                     && end == text.len()
                 {
                     return self.number(text, size_bytes);
                 }
-                // Numbers that DynamoDB cannot hold are text, too.
-                let text = std::str::from_utf8(text).map_err(|_| Refused)?;
-                if matches!(infer_cell(text), Scalar::N(_)) {
-                    return Err(Refused);
-                }
             }
-            None => {}
             Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
         }
         if json_text::special(text).is_none() {
@@ -449,12 +472,11 @@ impl ItemWriter {
 
     /// Checks an attribute against the table's and the indexes' keys and keeps the primary key's value.
     fn check_key(&mut self, role: Role, value: Scalar<'_>) -> Result<(), Refused> {
-        if role.is_index_key {
-            let name = &self.levels[0].names[self.frames[0].expected - 1].text;
-            for attribute in &self.schema.index_keys {
-                if attribute.name.as_bytes() == &**name {
-                    write_key_value(attribute, value, &mut self.scratch).map_err(|_| Refused)?;
-                }
+        if let Some(first) = role.index_key {
+            let (first, others) = self.schema.index_keys[first..].split_at(1);
+            let others = others.iter().filter(|key| key.name == first[0].name);
+            for attribute in first.iter().chain(others) {
+                write_key_value(attribute, value, &mut self.scratch).map_err(|_| Refused)?;
             }
         }
         if let Some(index) = role.key {

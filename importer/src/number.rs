@@ -161,38 +161,60 @@ pub(crate) fn scan_json_number(text: &[u8]) -> Option<(usize, usize)> {
             return None;
         }
     }
+    let mut exponent: &[u8] = &[];
     if let Some(b'e' | b'E') = text.get(end) {
         let signed = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
-        let exponent = end + 1 + signed;
-        end = digits_from(exponent);
-        if end == exponent {
+        let digits = end + 1 + signed;
+        exponent = &text[end + 1..digits_from(digits)];
+        end = digits_from(digits);
+        if end == digits {
             return None;
         }
-    } else if whole.len() + fraction.len() <= NUMBER_DIGITS_MAX {
-        // Without an exponent so few digits are always in range.
-        let size_bytes = plain_size_bytes(negative, whole, fraction);
+    }
+    if let Some(size_bytes) = plain_size_bytes(negative, whole, fraction, exponent) {
         return Some((end, size_bytes));
     }
     let text = std::str::from_utf8(&text[..end]).ok()?;
     Some((end, Number::parse(text).ok()?.size_bytes()))
 }
 
-/// [`Number::size_bytes`] of `whole.fraction`, of which `whole` has no leading zeros but may be `0`.
-fn plain_size_bytes(negative: usize, whole: &[u8], fraction: &[u8]) -> usize {
+/// [`Number::size_bytes`] of `whole.fraction × 10^exponent`, where `whole` has no leading zeros but may be `0`. `None` for
+/// what is rare or out of range.
+fn plain_size_bytes(
+    negative: usize,
+    whole: &[u8],
+    fraction: &[u8],
+    exponent: &[u8],
+) -> Option<usize> {
+    const EXPONENT_DIGITS_MAX: usize = 3;
+    let count_all = whole.len() + fraction.len();
+    if count_all > NUMBER_DIGITS_MAX || exponent.len() > EXPONENT_DIGITS_MAX {
+        return None;
+    }
     let zeros_at_end = |digits: &[u8]| digits.iter().rev().take_while(|&&d| d == b'0').count();
-    let after = fraction.len() - zeros_at_end(fraction);
-    if whole != b"0" {
-        let before = match after {
-            0 => whole.len() - zeros_at_end(whole),
-            _ => whole.len(),
-        };
-        return before.div_ceil(2) + after.div_ceil(2) + 1 + negative;
+    let mut trailing = zeros_at_end(fraction);
+    if trailing == fraction.len() {
+        trailing += zeros_at_end(whole);
     }
-    if after == 0 {
-        return 1;
+    if trailing == count_all {
+        return exponent.is_empty().then_some(1);
     }
-    let leading = fraction.iter().take_while(|&&d| d == b'0').count();
-    (after - leading).div_ceil(2) + 1 + negative
+    let leading = match whole {
+        b"0" => 1 + fraction.iter().take_while(|&&d| d == b'0').count(),
+        _ => 0,
+    };
+    let shift = exponent.iter().filter(|d| d.is_ascii_digit());
+    let shift = shift.fold(0, |shift, digit| shift * 10 + i64::from(digit - b'0'));
+    let shift = if exponent.first() == Some(&b'-') {
+        -shift
+    } else {
+        shift
+    };
+    let first = count(whole.len()) - 1 - count(leading) + shift;
+    check_range(first).ok()?;
+    let digits = count_all - leading - trailing;
+    let before = usize::try_from(first + 1).map_or(0, |n| n.min(digits));
+    Some(before.div_ceil(2) + (digits - before).div_ceil(2) + 1 + negative)
 }
 
 #[cfg(test)]

@@ -229,6 +229,13 @@ impl Window {
             .then(|| Ref::map(shared, |shared| shared.slice(shared.row_start, end)))
     }
 
+    /// Line breaks before `offset`, and whether the byte before it is a carriage return.
+    pub(crate) fn line_breaks_to(&self, offset: u64) -> (u64, bool) {
+        let mut shared = self.0.borrow_mut();
+        shared.count_lines_to(offset);
+        (shared.lines.breaks, shared.lines.after_return)
+    }
+
     /// What was read from `offset` on, as it came, and whether that is all there is.
     pub(crate) fn rest(&self, offset: u64) -> (Vec<u8>, bool) {
         let shared = self.0.borrow();

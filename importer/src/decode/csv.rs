@@ -1,15 +1,17 @@
 //! CSV and TSV with a header line, by the `csv` crate (RFC 4180).
+//!
+//! This is the reference. [`super::records`] reads most rows faster, and hands over here what it does not take.
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::Arc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::{Decoder, Engine, Input, NOT_TEXT_FIX, TableRules, read_error};
+use super::{Decoder, Input, NOT_TEXT_FIX, TableRules, read_error};
 use crate::decompress::Compression;
 use crate::encoder::{Encoder, Scalar, infer_cell};
 use crate::error::Error;
-use crate::item::{ItemWriter, Refused};
 use crate::position::Position;
 use crate::reject::{Reason, Reject};
 use crate::row::Row;
@@ -19,57 +21,39 @@ use crate::window::{self, ROW_TEXT_BYTES_MAX, Window, WindowReader};
 pub(super) struct CsvDecoder<'r> {
     reader: csv::Reader<WindowReader<Box<dyn Read + 'r>>>,
     window: Window,
-    /// The hot path, if it is to be taken.
-    item: Option<ItemWriter>,
     encoder: Encoder,
-    columns: Vec<Column>,
+    columns: Arc<[Column]>,
     delimiter: u8,
     compression: Compression,
-    offset_bytes: u64,
+    /// Where the reader's first byte is in the file; its record is that of the next row. The header is record 0.
+    begin: Position,
     cells: ByteRecord,
-    /// Rows begun, the header included.
-    records: u64,
 }
 
-struct Column {
-    name: String,
+/// A column of the table that the file is.
+pub(super) struct Column {
+    /// The attribute's name.
+    pub(super) name: String,
     /// The type its cells must have, if one is declared or the column is a key.
-    declared: Option<DeclaredType>,
+    pub(super) declared: Option<DeclaredType>,
 }
 
 impl<'r> CsvDecoder<'r> {
-    pub(super) fn new(
-        input: Input<'r>,
-        table: &TableRules,
-        delimiter: u8,
-        engine: Engine,
-    ) -> Result<Self, Error> {
-        // A line break after the last byte: see `read_cells`.
-        let terminated: Box<dyn Read + 'r> = Box::new(input.reader.chain(&b"\n"[..]));
-        let (reader, window) = window::open(terminated);
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(reader);
-        let mut decoder = Self {
-            reader,
-            window,
-            item: (engine == Engine::Fast).then(|| table.item_writer()),
-            encoder: table.encoder(),
-            columns: Vec::new(),
+    pub(super) fn new(input: Input<'r>, table: &TableRules, delimiter: u8) -> Result<Self, Error> {
+        let mut decoder = Self::resume(
+            input.reader,
+            input.begin,
+            Arc::default(),
             delimiter,
-            compression: input.compression,
-            offset_bytes: input.begin.byte,
-            cells: ByteRecord::new(),
-            records: 0,
-        };
+            input.compression,
+            table.encoder(),
+        );
         decoder.read_cells()?;
         if let Some(byte) = decoder.window.invalid_byte(decoder.end()) {
             return Err(Error::Unusable {
                 problem: format!(
                     "byte {} of the header is not UTF-8",
-                    decoder.offset_bytes + byte
+                    decoder.begin.byte + byte
                 ),
                 fix: NOT_TEXT_FIX.to_owned(),
             });
@@ -95,6 +79,56 @@ impl<'r> CsvDecoder<'r> {
         Ok(decoder)
     }
 
+    /// Goes on at `place` in the file, before the row `place.record`.
+    pub(super) fn resume(
+        reader: impl Read + 'r,
+        place: Position,
+        columns: Arc<[Column]>,
+        delimiter: u8,
+        compression: Compression,
+        encoder: Encoder,
+    ) -> Self {
+        // A line break after the last byte: see `read_cells`.
+        let terminated: Box<dyn Read + 'r> = Box::new(reader.chain(&b"\n"[..]));
+        let (reader, window) = window::open(terminated);
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(reader);
+        Self {
+            reader,
+            window,
+            encoder,
+            columns,
+            delimiter,
+            compression,
+            begin: place,
+            cells: ByteRecord::new(),
+        }
+    }
+
+    /// The columns of the header.
+    pub(super) fn columns(&self) -> Arc<[Column]> {
+        Arc::clone(&self.columns)
+    }
+
+    /// Where the next record begins, and whether a line feed there only ends the line break of the record before.
+    pub(super) fn here(&self) -> (Position, bool) {
+        let (line_breaks, after_return) = self.window.line_breaks_to(self.end());
+        let here = Position {
+            byte: self.begin.byte + self.end(),
+            line: self.begin.line + line_breaks,
+            record: self.begin.record,
+        };
+        (here, after_return)
+    }
+
+    /// What was read from there on but not used, and whether that is all there is.
+    pub(super) fn rest(&self) -> (Vec<u8>, bool) {
+        self.window.rest(self.end())
+    }
+
     /// Reads the next record into `self.cells` and tells where it begins; `None` is the end.
     fn read_cells(&mut self) -> Result<Option<Position>, Error> {
         self.window.begin_row(self.end());
@@ -112,7 +146,7 @@ impl<'r> CsvDecoder<'r> {
                 fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
             });
         }
-        self.records += 1;
+        self.begin.record += 1;
         Ok(Some(position))
     }
 
@@ -121,9 +155,9 @@ impl<'r> CsvDecoder<'r> {
     fn position(&self) -> Position {
         let (byte, line) = self.window.skip_line_breaks();
         Position {
-            byte: self.offset_bytes + byte,
-            line,
-            record: self.records,
+            byte: self.begin.byte + byte,
+            line: self.begin.line + line - 1,
+            record: self.begin.record,
         }
     }
 
@@ -168,7 +202,7 @@ impl<'r> CsvDecoder<'r> {
     fn encode(&mut self, row: &mut Row) -> Result<(), Reason> {
         if let Some(byte) = self.window.invalid_byte(self.end()) {
             return Err(Reason::NotText {
-                byte: self.offset_bytes + byte,
+                byte: self.begin.byte + byte,
             });
         }
         // Before the count of cells, which this may be the cause of.
@@ -180,9 +214,6 @@ impl<'r> CsvDecoder<'r> {
                 expected: self.columns.len(),
                 found: self.cells.len(),
             });
-        }
-        if self.write_item(row).is_ok() {
-            return Ok(());
         }
         self.encoder.begin_item();
         for (column, cell) in self.columns.iter().zip(&self.cells) {
@@ -201,21 +232,6 @@ impl<'r> CsvDecoder<'r> {
             });
         }
         self.encoder.finish(row)
-    }
-}
-
-impl CsvDecoder<'_> {
-    /// Writes the cells on the hot path.
-    fn write_item(&mut self, row: &mut Row) -> Result<(), Refused> {
-        let item = self.item.as_mut().ok_or(Refused)?;
-        item.begin();
-        for (column, cell) in self.columns.iter().zip(&self.cells) {
-            if !cell.is_empty() {
-                item.member(column.name.as_bytes())?;
-                item.cell(cell, column.declared)?;
-            }
-        }
-        item.finish(row)
     }
 }
 

@@ -20,6 +20,7 @@ mod detect;
 mod json;
 mod lines;
 mod parse;
+mod records;
 mod stream;
 mod value;
 
@@ -170,12 +171,12 @@ pub fn open<'r, R: Read + 'r>(
             typed,
             options.engine,
         )),
-        detect::Layout::Csv { delimiter } => Box::new(csv::CsvDecoder::new(
-            input,
-            &table,
-            delimiter,
-            options.engine,
-        )?),
+        detect::Layout::Csv { delimiter } if is_fast => {
+            Box::new(records::RecordsDecoder::new(input, table, delimiter)?)
+        }
+        detect::Layout::Csv { delimiter } => {
+            Box::new(csv::CsvDecoder::new(input, &table, delimiter)?)
+        }
     };
     Ok(Opened {
         decoder,

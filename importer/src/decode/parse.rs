@@ -47,6 +47,13 @@ impl<'t> Parser<'t> {
     /// Passes white space and gives the byte after it, which is not passed.
     #[inline]
     pub(super) fn space(&mut self) -> Result<u8, Halt> {
+        match self.text.get(self.at) {
+            Some(&byte) if byte > b' ' => Ok(byte),
+            _ => self.some_space(),
+        }
+    }
+
+    fn some_space(&mut self) -> Result<u8, Halt> {
         loop {
             match self.text.get(self.at) {
                 None => return Err(Halt::More),
