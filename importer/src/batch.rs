@@ -15,6 +15,8 @@ const REQUEST_TAIL: &[u8] = b"}}";
 const BODY_TAIL: &[u8] = b"]},\"ReturnConsumedCapacity\":\"TOTAL\"}";
 /// Room in a request for what is around the rows: the table's name or ARN and the braces.
 const ENVELOPE_BYTES_MAX: usize = 4096;
+/// Most room that a batch gets before its first row.
+const ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// What a request for `table` begins with.
 ///
@@ -58,14 +60,26 @@ struct BatchRow {
 }
 
 impl OpenBatch {
-    /// No rows, with room for `body_bytes` of body.
-    pub(crate) fn new(head: Arc<[u8]>, body_bytes: usize) -> Self {
-        let mut body = Vec::with_capacity(body_bytes);
-        body.extend_from_slice(&head);
+    /// No rows.
+    pub(crate) fn new(head: Arc<[u8]>) -> Self {
         Self {
+            body: head.to_vec(),
             head,
-            body,
             keys: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// No rows, with room for rows like those of `self`.
+    pub(crate) fn another(&self) -> Self {
+        // A little more than these took, so that few grow.
+        let room = |bytes: usize| (bytes + bytes / 8).min(ROOM_BYTES_MAX);
+        let mut body = Vec::with_capacity(room(self.body.len()));
+        body.extend_from_slice(&self.head);
+        Self {
+            head: Arc::clone(&self.head),
+            body,
+            keys: Vec::with_capacity(room(self.keys.len())),
             rows: Vec::with_capacity(BATCH_ROWS_MAX),
         }
     }
@@ -214,7 +228,7 @@ mod tests {
     }
 
     fn open() -> OpenBatch {
-        OpenBatch::new(body_head("a \"table\""), 0)
+        OpenBatch::new(body_head("a \"table\""))
     }
 
     fn push(batch: &mut OpenBatch, row: &Row) {

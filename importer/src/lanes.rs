@@ -13,17 +13,12 @@ use crate::row::Row;
 /// Most bytes that wait in open batches, over all lanes. Beyond it the largest is closed early, so that memory does not
 /// grow with lanes × 25 × 400 KB.
 const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Most room that a batch gets before its first row.
-const ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// The open batch of every lane.
 #[derive(Debug)]
 pub struct Lanes {
     open: Vec<OpenBatch>,
     open_bytes: usize,
-    head: Arc<[u8]>,
-    /// Room for a body like the last one.
-    room_bytes: usize,
 }
 
 /// What adding a row did.
@@ -39,12 +34,10 @@ impl Lanes {
     /// `count` empty lanes to `table`, which is a name or an ARN.
     pub fn new(count: NonZeroUsize, table: &str) -> Self {
         let head = body_head(table);
-        let open = || OpenBatch::new(Arc::clone(&head), 0);
+        let open = || OpenBatch::new(Arc::clone(&head));
         Self {
             open: std::iter::repeat_with(open).take(count.get()).collect(),
             open_bytes: 0,
-            room_bytes: 0,
-            head,
         }
     }
 
@@ -86,13 +79,10 @@ impl Lanes {
     }
 
     fn close(&mut self, lane: usize) -> (usize, Batch) {
-        let next = OpenBatch::new(Arc::clone(&self.head), self.room_bytes);
+        let next = self.open[lane].another();
         let full = std::mem::replace(&mut self.open[lane], next);
         self.open_bytes -= full.bytes();
-        let batch = full.close();
-        // A little more than the last one, so that few grow and few waste.
-        self.room_bytes = (batch.bytes() + batch.bytes() / 8).min(ROOM_BYTES_MAX);
-        (lane, batch)
+        (lane, full.close())
     }
 }
 
