@@ -7,6 +7,7 @@
 // `allow-unwrap-in-tests` covers test functions, not what they call.
 #![allow(clippy::unwrap_used)]
 
+mod agree;
 mod compression;
 mod csv;
 mod csv_header;
