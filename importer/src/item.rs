@@ -169,10 +169,7 @@ impl ItemWriter {
     pub(crate) fn name(&mut self, raw: &[u8], escaped: Escaped) -> Result<(), Refused> {
         match escaped {
             Escaped::No => self.member(raw),
-            Escaped::Perhaps => {
-                let text = json_text::unescape(raw).ok_or(Refused)?;
-                self.member(text.as_bytes())
-            }
+            Escaped::Perhaps => self.member(text_of(raw, escaped)?.as_bytes()),
         }
     }
 
@@ -241,10 +238,7 @@ impl ItemWriter {
     pub(crate) fn string(&mut self, raw: &[u8], escaped: Escaped) -> Result<(), Refused> {
         let role = self.begin_value()?;
         if role != Role::NONE {
-            let text = match escaped {
-                Escaped::No => Cow::Borrowed(std::str::from_utf8(raw).map_err(|_| Refused)?),
-                Escaped::Perhaps => Cow::Owned(json_text::unescape(raw).ok_or(Refused)?),
-            };
+            let text = text_of(raw, escaped)?;
             if !matches!(role.declared, None | Some(DeclaredType::S)) {
                 return self.declared_text(role, &text);
             }
@@ -283,6 +277,12 @@ impl ItemWriter {
 
     /// A number as the text of DynamoDB JSON has it.
     pub(crate) fn number_text(&mut self, text: &[u8]) -> Result<(), Refused> {
+        if let Some((end, size_bytes)) = scan_json_number(text)
+            && end == text.len()
+        {
+            return self.number(text, size_bytes);
+        }
+        // DynamoDB takes some that JSON does not: `+1`, `.5`, `007`.
         let text = std::str::from_utf8(text).map_err(|_| Refused)?;
         let size_bytes = Number::parse(text).map_err(|_| Refused)?.size_bytes();
         self.number(text.as_bytes(), size_bytes)
@@ -370,23 +370,28 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// A member of the open set, as a JSON string that has no escapes, without its quotes.
-    pub(crate) fn set_member(&mut self, kind: SetKind, raw: &[u8]) -> Result<(), Refused> {
-        let text = std::str::from_utf8(raw).map_err(|_| Refused)?;
+    /// A member of the open set, as a JSON string without its quotes.
+    pub(crate) fn set_member(
+        &mut self,
+        kind: SetKind,
+        raw: &[u8],
+        escaped: Escaped,
+    ) -> Result<(), Refused> {
+        let text = text_of(raw, escaped)?;
         let begin = self.members.len();
         self.size_bytes += match kind {
             SetKind::S => {
-                self.members.extend_from_slice(raw);
-                raw.len()
+                self.members.extend_from_slice(text.as_bytes());
+                text.len()
             }
             SetKind::N => {
-                let number = Number::parse(text).map_err(|_| Refused)?;
+                let number = Number::parse(&text).map_err(|_| Refused)?;
                 number.write_canonical(&mut self.members);
                 number.size_bytes()
             }
             SetKind::B => {
                 STANDARD
-                    .decode_vec(text, &mut self.members)
+                    .decode_vec(&*text, &mut self.members)
                     .map_err(|_| Refused)?;
                 self.members.len() - begin
             }
@@ -407,7 +412,10 @@ impl ItemWriter {
             self.item.push(b',');
         }
         self.member_ends.push(self.members.len());
-        self.write(b"\"", raw, b"\"", 0);
+        match escaped {
+            Escaped::No => self.write(b"\"", raw, b"\"", 0),
+            Escaped::Perhaps => write_json_string(&mut self.item, &text),
+        }
         Ok(())
     }
 
@@ -538,6 +546,16 @@ impl ItemWriter {
         self.item.extend_from_slice(value);
         self.item.extend_from_slice(closing);
         self.size_bytes += size_bytes;
+    }
+}
+
+/// The text of a JSON string without its quotes.
+fn text_of(raw: &[u8], escaped: Escaped) -> Result<Cow<'_, str>, Refused> {
+    match escaped {
+        Escaped::No => Ok(Cow::Borrowed(
+            std::str::from_utf8(raw).map_err(|_| Refused)?,
+        )),
+        Escaped::Perhaps => Ok(Cow::Owned(json_text::unescape(raw).ok_or(Refused)?)),
     }
 }
 

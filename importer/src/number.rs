@@ -188,7 +188,8 @@ fn plain_size_bytes(
 ) -> Option<usize> {
     const EXPONENT_DIGITS_MAX: usize = 3;
     let count_all = whole.len() + fraction.len();
-    if count_all > NUMBER_DIGITS_MAX || exponent.len() > EXPONENT_DIGITS_MAX {
+    // Without an exponent, zero is out of range with more digits than any number needs.
+    if count_all > 2 * NUMBER_DIGITS_MAX || exponent.len() > EXPONENT_DIGITS_MAX {
         return None;
     }
     let zeros_at_end = |digits: &[u8]| digits.iter().rev().take_while(|&&d| d == b'0').count();
@@ -213,6 +214,9 @@ fn plain_size_bytes(
     let first = count(whole.len()) - 1 - count(leading) + shift;
     check_range(first).ok()?;
     let digits = count_all - leading - trailing;
+    if digits > NUMBER_DIGITS_MAX {
+        return None;
+    }
     let before = usize::try_from(first + 1).map_or(0, |n| n.min(digits));
     Some(before.div_ceil(2) + (digits - before).div_ceil(2) + 1 + negative)
 }

@@ -459,7 +459,7 @@ fn read_typed<R: Read>(
         *typed = Some(false);
     }
     while parser.has_next()? {
-        let name = TypeName::parse(parser.next_name()?);
+        let name = TypeName::parse(parser.next_name()?.as_bytes());
         let fits = name.map(TypeName::json_type) == Some(parser.peek()?);
         // A second member is one too many.
         *typed = Some(fits && typed.is_none());

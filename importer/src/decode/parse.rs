@@ -190,7 +190,7 @@ impl<'t> Parser<'t> {
         self.expect(b'{')?;
         self.space()?;
         let (name, _) = self.string()?;
-        let name = std::str::from_utf8(name).ok().and_then(TypeName::parse);
+        let name = TypeName::parse(name);
         self.expect(b':')?;
         self.space()?;
         match name.ok_or(Halt::Refused)? {
@@ -220,8 +220,8 @@ impl<'t> Parser<'t> {
         item.begin_set(kind)?;
         loop {
             self.space()?;
-            let member = self.plain_string()?;
-            item.set_member(kind, member)?;
+            let (member, escaped) = self.string()?;
+            item.set_member(kind, member, escaped)?;
             if !self.another(b']')? {
                 return Ok(item.end_set()?);
             }

@@ -318,7 +318,7 @@ impl RowReader {
             self.untyped("an empty object where {\"S\": …} or another type must stand");
             return Ok(parser.end_object()?);
         }
-        let name: Option<TypeName> = TypeName::parse(parser.next_name()?);
+        let name: Option<TypeName> = TypeName::parse(parser.next_name()?.as_bytes());
         let expected = name.map(TypeName::json_type);
         if expected.is_none() || expected != Some(parser.peek()?) {
             self.untyped("a type that DynamoDB does not have, or a value that does not fit it");
@@ -451,18 +451,18 @@ pub(crate) enum TypeName {
 }
 
 impl TypeName {
-    pub(crate) fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &[u8]) -> Option<Self> {
         Some(match name {
-            "S" => Self::S,
-            "N" => Self::N,
-            "B" => Self::B,
-            "BOOL" => Self::Bool,
-            "NULL" => Self::Null,
-            "M" => Self::M,
-            "L" => Self::L,
-            "SS" => Self::Set(SetKind::S),
-            "NS" => Self::Set(SetKind::N),
-            "BS" => Self::Set(SetKind::B),
+            b"S" => Self::S,
+            b"N" => Self::N,
+            b"B" => Self::B,
+            b"BOOL" => Self::Bool,
+            b"NULL" => Self::Null,
+            b"M" => Self::M,
+            b"L" => Self::L,
+            b"SS" => Self::Set(SetKind::S),
+            b"NS" => Self::Set(SetKind::N),
+            b"BS" => Self::Set(SetKind::B),
             _ => return None,
         })
     }
