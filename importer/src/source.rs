@@ -11,8 +11,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_smithy_types::byte_stream::AggregatedBytes;
-use bytes::Buf;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -134,11 +132,17 @@ impl Object {
     /// The object's bytes.
     pub fn source(&self, client: &Client) -> Source {
         let (parts, received) = mpsc::channel(1);
+        let (emptied, mut empty) = mpsc::unbounded_channel::<Vec<u8>>();
         let (object, client) = (self.clone(), client.clone());
         let feed = async move {
+            let (object, client) = (&object, &client);
             let starts = (0..object.size_bytes).step_by(PART_BYTES as usize);
             let mut read = stream::iter(starts)
-                .map(|start| object.part(&client, start, PART_BYTES.min(object.size_bytes - start)))
+                .map(move |start| {
+                    // As many as are ahead, and one that is being read; then they come back.
+                    let buffer = empty.try_recv().unwrap_or_default();
+                    object.part(client, start, buffer)
+                })
                 .buffered(PARTS_AHEAD);
             while let Some(part) = read.next().await {
                 let failed = part.is_err();
@@ -151,7 +155,9 @@ impl Object {
         Source {
             reader: Box::new(PartsReader {
                 received,
-                current: None,
+                emptied,
+                current: Vec::new(),
+                read_bytes: 0,
                 left_bytes: self.size_bytes,
             }),
             bytes_total: Some(self.size_bytes),
@@ -159,18 +165,21 @@ impl Object {
         }
     }
 
-    /// Reads `length` bytes from `start`, trying again until they are all there.
+    /// Reads the part at `start` into `buffer`, trying again until all of it is there.
     async fn part(
         &self,
         client: &Client,
         start: u64,
-        length: u64,
-    ) -> Result<AggregatedBytes, Error> {
+        mut buffer: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        let length = PART_BYTES.min(self.size_bytes - start);
+        buffer.clear();
+        buffer.reserve_exact(length as usize);
         let jitter = Jitter::new(None);
         let mut attempts = Attempts::new(PART_RETRIES, &jitter);
         loop {
-            let error = match self.part_once(client, start, length).await {
-                Ok(bytes) => return Ok(bytes),
+            let error = match self.part_once(client, start, length, &mut buffer).await {
+                Ok(()) => return Ok(buffer),
                 Err(error) if error.class() == Class::Retry => error,
                 Err(error) => return Err(error),
             };
@@ -184,6 +193,7 @@ impl Object {
                 });
             };
             tracing::debug!(start, attempt = attempts.count(), %error, "reading the range again");
+            buffer.clear();
             tokio::time::sleep(wait).await;
         }
     }
@@ -193,8 +203,9 @@ impl Object {
         client: &Client,
         start: u64,
         length: u64,
-    ) -> Result<AggregatedBytes, Error> {
-        let output = client
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let mut output = client
             .get_object()
             .bucket(&self.bucket)
             .key(&self.key)
@@ -214,16 +225,23 @@ impl Object {
                     source,
                 }
             };
-        let body = output
+        while let Some(bytes) = output
             .body
-            .collect()
+            .try_next()
             .await
-            .map_err(|e| broken_off("the answer broke off".to_owned(), Some(Box::new(e))))?;
-        if body.remaining() as u64 == length {
-            Ok(body)
+            .map_err(|e| broken_off("the answer broke off".to_owned(), Some(Box::new(e))))?
+        {
+            // More than was asked for must not fill memory.
+            if buffer.len() + bytes.len() > length as usize {
+                return Err(broken_off(format!("more than {length} bytes came"), None));
+            }
+            buffer.extend_from_slice(&bytes);
+        }
+        if buffer.len() as u64 == length {
+            Ok(())
         } else {
             Err(broken_off(
-                format!("{} of {length} bytes came", body.remaining()),
+                format!("{} of {length} bytes came", buffer.len()),
                 None,
             ))
         }
@@ -232,31 +250,37 @@ impl Object {
 
 /// Reads the parts in order. Blocks: for a thread of its own.
 struct PartsReader {
-    received: mpsc::Receiver<Result<AggregatedBytes, Error>>,
-    /// What is left of the part being read, in the pieces it came in: joining them would double its memory.
-    current: Option<AggregatedBytes>,
+    received: mpsc::Receiver<Result<Vec<u8>, Error>>,
+    /// Takes the buffers of parts that are read, to be filled again.
+    emptied: mpsc::UnboundedSender<Vec<u8>>,
+    /// The part being read.
+    current: Vec<u8>,
+    /// How much of it is read.
+    read_bytes: usize,
     /// Bytes not received yet: an end before 0 is not the end of the object.
     left_bytes: u64,
 }
 
 impl Read for PartsReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while !self.current.as_ref().is_some_and(Buf::has_remaining) {
+        while self.read_bytes == self.current.len() {
             match self.received.blocking_recv() {
                 Some(Ok(part)) => {
-                    self.left_bytes -= part.remaining() as u64;
-                    self.current = Some(part);
+                    self.left_bytes -= part.len() as u64;
+                    self.read_bytes = 0;
+                    let emptied = std::mem::replace(&mut self.current, part);
+                    // Nobody takes it if all parts are requested.
+                    self.emptied.send(emptied).ok();
                 }
                 Some(Err(error)) => return Err(io::Error::other(error)),
                 None if self.left_bytes == 0 => return Ok(0),
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
-        let Some(part) = &mut self.current else {
-            return Ok(0);
-        };
-        let length = out.len().min(part.remaining());
-        part.copy_to_slice(&mut out[..length]);
+        let rest = &self.current[self.read_bytes..];
+        let length = out.len().min(rest.len());
+        out[..length].copy_from_slice(&rest[..length]);
+        self.read_bytes += length;
         Ok(length)
     }
 }
