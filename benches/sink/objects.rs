@@ -79,9 +79,10 @@ impl Objects {
             Some(bytes) if bytes.is_empty() => return Err((416, "InvalidRange")),
             Some(bytes) => {
                 let last = bytes.end - 1;
-                response = response
-                    .status(206)
-                    .header(CONTENT_RANGE, format!("bytes {}-{last}/{size}", bytes.start));
+                response = response.status(206).header(
+                    CONTENT_RANGE,
+                    format!("bytes {}-{last}/{size}", bytes.start),
+                );
                 bytes
             }
             None => 0..size,
@@ -236,7 +237,11 @@ mod tests {
             ("/b/%ff", None),
         ];
         for (path, expected) in cases {
-            assert_eq!(objects.path(path).as_deref(), expected.map(Path::new), "{path}");
+            assert_eq!(
+                objects.path(path).as_deref(),
+                expected.map(Path::new),
+                "{path}"
+            );
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -65,7 +65,9 @@ impl Table {
     pub(crate) fn new(record: Option<&Path>) -> io::Result<Self> {
         let written = |capacity: fn(usize) -> String| {
             let answer = |rows| format!(r#"{{"UnprocessedItems":{{}}{}}}"#, capacity(rows));
-            (0..=BATCH_ROWS).map(|rows| Answer::new(answer(rows))).collect()
+            (0..=BATCH_ROWS)
+                .map(|rows| Answer::new(answer(rows)))
+                .collect()
         };
         Ok(Self {
             description: Answer::new(DESCRIPTION.to_owned()),
@@ -97,9 +99,12 @@ impl Table {
                 }
                 self.batches.add(rows);
                 if let Some(record) = &self.record {
-                    let mut record = record.lock().unwrap_or_else(|e| e.into_inner());
+                    let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
                     // A full disk shows when the file is ended.
-                    record.write_all(body).and_then(|()| record.write_all(b"\n")).ok();
+                    record
+                        .write_all(body)
+                        .and_then(|()| record.write_all(b"\n"))
+                        .ok();
                 }
                 if wants_capacity(body) {
                     self.written_with_capacity[rows].respond(StatusCode::OK, request)
@@ -129,7 +134,10 @@ impl Table {
     /// The disk is full.
     pub(crate) fn end(&self) -> io::Result<()> {
         self.record.as_ref().map_or(Ok(()), |record| {
-            record.lock().unwrap_or_else(|e| e.into_inner()).flush()
+            record
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .flush()
         })
     }
 }
@@ -163,7 +171,9 @@ impl Answer {
 }
 
 fn refusal(error: &str, request: u64) -> Response<Full<Bytes>> {
-    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"from the sink"}}"#);
+    let body = format!(
+        r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"from the sink"}}"#
+    );
     Answer::new(body).respond(StatusCode::BAD_REQUEST, request)
 }
 
@@ -174,7 +184,12 @@ fn refusal(error: &str, request: u64) -> Response<Full<Bytes>> {
 fn rows(body: &[u8]) -> usize {
     let name = b"\"PutRequest\"";
     memmem::find_iter(body, name)
-        .filter(|at| follows(&body[at + name.len()..], &[b":", b"{", b"\"Item\"", b":", b"{"]))
+        .filter(|at| {
+            follows(
+                &body[at + name.len()..],
+                &[b":", b"{", b"\"Item\"", b":", b"{"],
+            )
+        })
         .count()
 }
 
@@ -193,7 +208,9 @@ fn has(body: &[u8], name: &[u8], tokens: &[&[u8]]) -> bool {
 fn follows(text: &[u8], tokens: &[&[u8]]) -> bool {
     tokens
         .iter()
-        .try_fold(text, |rest, token| rest.trim_ascii_start().strip_prefix(*token))
+        .try_fold(text, |rest, token| {
+            rest.trim_ascii_start().strip_prefix(*token)
+        })
         .is_some()
 }
 
@@ -206,13 +223,31 @@ mod tests {
         let cases: &[(usize, &str)] = &[
             (0, ""),
             (0, r#"{"RequestItems":{}}"#),
-            (1, r#"{"RequestItems":{"T":[{"PutRequest":{"Item":{"a":{"S":"b"}}}}]}}"#),
-            (1, r#"{"RequestItems": {"T": [{"PutRequest": {"Item": {"a": {"S": "b"}}}}]}}"#),
-            (1, "{\"RequestItems\":\n{\"T\":\t[{ \"PutRequest\" :\r\n{ \"Item\" : {}}}]}}"),
-            (2, r#"{"ReturnConsumedCapacity":"NONE","RequestItems":{"T":[{"PutRequest":{"Item":{}}},{"PutRequest":{"Item":{}}}]}}"#),
+            (
+                1,
+                r#"{"RequestItems":{"T":[{"PutRequest":{"Item":{"a":{"S":"b"}}}}]}}"#,
+            ),
+            (
+                1,
+                r#"{"RequestItems": {"T": [{"PutRequest": {"Item": {"a": {"S": "b"}}}}]}}"#,
+            ),
+            (
+                1,
+                "{\"RequestItems\":\n{\"T\":\t[{ \"PutRequest\" :\r\n{ \"Item\" : {}}}]}}",
+            ),
+            (
+                2,
+                r#"{"ReturnConsumedCapacity":"NONE","RequestItems":{"T":[{"PutRequest":{"Item":{}}},{"PutRequest":{"Item":{}}}]}}"#,
+            ),
             // A row that holds the words as its text, and one that has them as its names.
-            (1, r#"{"T":[{"PutRequest":{"Item":{"a":{"S":"{\"PutRequest\":{\"Item\":{"}}}}]}"#),
-            (1, r#"{"T":[{"PutRequest":{"Item":{"PutRequest":{"M":{"Item":{"M":{}}}}}}}]}"#),
+            (
+                1,
+                r#"{"T":[{"PutRequest":{"Item":{"a":{"S":"{\"PutRequest\":{\"Item\":{"}}}}]}"#,
+            ),
+            (
+                1,
+                r#"{"T":[{"PutRequest":{"Item":{"PutRequest":{"M":{"Item":{"M":{}}}}}}}]}"#,
+            ),
             (0, r#"{"T":[{"DeleteRequest":{"Key":{"a":{"S":"b"}}}}]}"#),
         ];
         for (expected, body) in cases {
@@ -227,7 +262,10 @@ mod tests {
             (true, r#","ReturnConsumedCapacity":"INDEXES"}"#),
             (false, r#"{"ReturnConsumedCapacity":"NONE","#),
             (false, r#"{"RequestItems":{}}"#),
-            (false, r#"{"Item":{"ReturnConsumedCapacity":{"S":"TOTAL"}}}"#),
+            (
+                false,
+                r#"{"Item":{"ReturnConsumedCapacity":{"S":"TOTAL"}}}"#,
+            ),
         ];
         for (expected, body) in cases {
             assert_eq!(wants_capacity(body.as_bytes()), expected, "{body}");
