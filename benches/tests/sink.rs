@@ -32,7 +32,7 @@ impl Sink {
             says,
             address: String::new(),
         };
-        sink.address = sink.line().strip_prefix("http://").unwrap().to_owned();
+        sink.address = sink.line().replace("http://", "");
         sink
     }
 
