@@ -32,6 +32,14 @@ SMALL_ROWS, CATALOG_ROWS = 5_000_000, 1_000_000
 REFERENCE_ROWS = {"small": 500_000, "catalog": 250_000}
 PEERS = measure.ROOT / "benches" / "peers"
 ROW_OF_BATCH = b'{"PutRequest":{"Item":'
+# A new table's write quota, and so rows of up to 1 KB a second.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+TABLE_ROWS_A_SECOND = 40_000
+# "At 1,769 MB, a function has the equivalent of one vCPU".
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+VCPU_MB, LAMBDA_LEAST_MB, LAMBDA_MOST_MB = 1_769, 128, 10_240
+# arm64 in us-east-1. https://aws.amazon.com/lambda/pricing/
+GB_SECOND_DOLLARS = 0.0000133334
 # Two runs of the same program differ by this much, so "no slower" cannot mean less.
 NOISE = 0.03
 
@@ -259,6 +267,22 @@ def table_of_tls(results):
                           "TLS, µs a row"], lines)
 
 
+def table_of_lambda(results):
+    """What CPU a row means in Lambda: memory buys CPU in proportion, and is what is paid for."""
+    lines = []
+    for (name, shape, tls), result in results.items():
+        micros = result.micros[0]
+        if shape != "small" or tls or name == "the floor" or micros <= 0:
+            continue
+        memory_mb = max(LAMBDA_LEAST_MB, result.peak_bytes / measure.MIB, TABLE_ROWS_A_SECOND * micros / 1e6 * VCPU_MB)
+        fills = f"{memory_mb:,.0f} MB" if memory_mb <= LAMBDA_MOST_MB else f"none: {memory_mb:,.0f} MB"
+        # Smaller than that it takes longer, at the same price.
+        dollars = micros * VCPU_MB / 1024 * GB_SECOND_DOLLARS
+        lines.append([name, f"{micros:,.1f}", fills, f"${dollars:.5f}"])
+    return measure.table(["small rows, in Lambda", "CPU of a million rows, s", "memory that fills 40,000 WCU/s",
+                          "Lambda for a million rows"], lines)
+
+
 def report(results, found, notes, facts, handshakes):
     """All of it, as Markdown."""
     parts = [
@@ -268,10 +292,14 @@ def report(results, found, notes, facts, handshakes):
         table_of(results, "catalog"),
         f"With TLS to the sink for DynamoDB and S3, {handshakes}:",
         table_of_tls(results),
+        table_of_lambda(results),
         measure.table(["target", "promised", "measured", ""], [target.line() for target in found]),
         f"CPU is user and system time of the process. *Start* is the same of an import of {TINY_ROWS} rows beside it, and "
         "*µs a row* and everything right of it is without the start, for everyone. Medians; *least–most* is the "
         "spread of the runs. Peak RSS is the highest of them.",
+        f"In Lambda: {VCPU_MB:,} MB buy one vCPU, taken to be as fast as a core here; ${GB_SECOND_DOLLARS} a GB-second "
+        "(arm64, us-east-1), requests not counted. A program of one thread cannot use more than one vCPU, whatever the "
+        "memory.",
         *notes,
     ]
     return "\n\n".join(part for part in parts if part)

@@ -109,6 +109,10 @@ class Pages(unittest.TestCase):
         self.assertIn("| boto3 batch_writer | 1,000,025 | 137.00 | 2.00 | 137 | 135 | 122–162 | 7,407 | 20 | 90.0 × |", text)
         self.assertIn("| Intake, JSON, catalog rows | 1.50 | 2.00 | 1.80–2.40 | 500,000 | 0.50 |", text)
         self.assertIn("| boto3 batch_writer over Intake, small rows | at least 90 × | 90.00 × | met |", text)
+        # 0.06 vCPU; 5.4 vCPU; 54 vCPU.
+        self.assertIn("| Intake, JSON | 1.5 | 128 MB | $0.00003 |", text)
+        self.assertIn("| boto3 batch_writer | 135.0 | 9,553 MB | $0.00311 |", text)
+        self.assertIn("| the lab's Lambda (boto3 put_item) | 1,350.0 | none: 95,526 MB | $0.03110 |", text)
         self.assertIn("A note.", text)
 
 
