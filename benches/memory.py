@@ -81,6 +81,7 @@ def main():
     parser.add_argument("--bin-dir", type=pathlib.Path, default=measure.TARGET / "release", help="where the programs are")
     parser.add_argument("--write", type=pathlib.Path, metavar="DIR", help="write the table to DIR")
     asked = parser.parse_args()
+    measure.TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="memory-", dir=measure.TARGET) as folder:
         files = measure.Files(folder, asked.bin_dir / "intake")
         with measure.Sink(asked.bin_dir / "sink", files.folder) as sink:
