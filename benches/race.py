@@ -321,7 +321,10 @@ def arguments():
     parser.add_argument("--bin-dir", type=pathlib.Path, help="take programs from here and build nothing")
     parser.add_argument("--node", type=pathlib.Path, help="folder with document_client.mjs and its node_modules")
     parser.add_argument("--write", type=pathlib.Path, metavar="DIR", help="write tables and chart to DIR")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.write and asked.only:
+        parser.error("--write is for the whole race, not with --only")
+    return asked
 
 
 def build(profile):
