@@ -8,11 +8,15 @@ PYTHON ?= python3
 PYTHON_VERSION = $(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
 
+# The peers of the race and what they need.
+RACE = $(TARGET_DIR)/race
+RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
+
 # Linting needs a region's rules, not an account. No credentials are looked for.
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam bench full memory
+.PHONY: help run build test fmt clippy unit doc sam harness bench full race memory
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -24,7 +28,7 @@ run: ## start everything on this machine, import the samples, show what came of 
 build: ## build the programs, optimised
 	cargo build --release --workspace
 
-test: fmt clippy unit doc sam ## check and test everything, as CI does
+test: fmt clippy unit doc sam harness ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
@@ -49,12 +53,27 @@ sam: ## lint and test the SAM template
 	$(SAM_ENV) $(VENV)/bin/cfn-lint sam/template.yaml
 	$(SAM_ENV) $(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
 
+harness: ## test the scripts that race and measure memory
+	$(PYTHON) -B -m unittest discover -s benches
+
 bench: ## measure
 	cargo bench --workspace
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
 
-memory: ## peak memory of a 1 GiB import, in every format (minutes, release build)
+race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the lab's Lambda (15 minutes, release build)
+	cmp -s benches/peers/requirements.txt $(RACE_VENV)/requirements.txt || { \
+		$(PYTHON) -m venv --clear $(RACE_VENV) && \
+		$(RACE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt && \
+		cp benches/peers/requirements.txt $(RACE_VENV)/requirements.txt; }
+	mkdir -p $(RACE)/node
+	cp benches/peers/package.json benches/peers/package-lock.json benches/peers/document_client.mjs $(RACE)/node
+	! command -v npm >/dev/null || cmp -s benches/peers/package-lock.json $(RACE)/node/installed.json || { \
+		(cd $(RACE)/node && npm ci --silent --no-audit --no-fund) && \
+		cp benches/peers/package-lock.json $(RACE)/node/installed.json; }
+	$(RACE_VENV)/bin/python -B benches/race.py --node $(RACE)/node $(ARGS)
+
+memory: ## peak memory of 1 GiB and 4 GiB imports, in every format (minutes, release build)
 	cargo build --release -p intake -p benches --bin intake --bin sink
-	$(PYTHON) benches/memory.py
+	$(PYTHON) -B benches/memory.py $(ARGS)
