@@ -6,10 +6,14 @@
 #[allow(dead_code, reason = "shared: each suite uses its part")]
 mod support;
 
+mod answers;
 mod bench;
+mod credentials;
 mod faults;
 mod key_limits;
 mod keys;
 mod limits;
 mod objects;
 mod refused;
+mod tls;
+mod transport;
