@@ -19,6 +19,9 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// Time between two loads ahead of the end: a provider may have nothing newer yet.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a load may take. Providers have shorter limits of their own, but a helper program may hang.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Credentials as they were loaded. Two loads are two of these even if they say the same.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -65,7 +68,7 @@ impl Keyring {
         let provider = config
             .credentials_provider()
             .ok_or_else(|| not_loaded(CredentialsError::not_loaded("none are configured")))?;
-        let credentials = provider.provide_credentials().await.map_err(not_loaded)?;
+        let credentials = provided(&provider).await?;
         Ok(Self {
             provider,
             current: RwLock::new(Arc::new(Loaded::first(credentials))),
@@ -128,11 +131,7 @@ impl Keyring {
 
     /// Loads, and makes that the current ones. The caller holds `loading`.
     async fn load(&self, refused: Option<&Arc<Loaded>>) -> Result<Arc<Loaded>, Error> {
-        let credentials = self
-            .provider
-            .provide_credentials()
-            .await
-            .map_err(not_loaded)?;
+        let credentials = provided(&self.provider).await?;
         let loaded = Arc::new(Loaded {
             refused_before: refused.is_some_and(|refused| refused.are(&credentials)),
             credentials,
@@ -140,6 +139,13 @@ impl Keyring {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded);
         Ok(loaded)
     }
+}
+
+async fn provided(provider: &SharedCredentialsProvider) -> Result<Credentials, Error> {
+    tokio::time::timeout(LOAD_TIMEOUT, provider.provide_credentials())
+        .await
+        .unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(LOAD_TIMEOUT)))
+        .map_err(not_loaded)
 }
 
 fn not_loaded(error: CredentialsError) -> Error {

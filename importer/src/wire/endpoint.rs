@@ -280,7 +280,7 @@ mod tests {
                 "",
                 None,
                 |l| l.endpoint_url("https://10.0.0.1:8443/dynamodb"),
-                "https://10.0.0.1:8443/dynamodb",
+                "https://10.0.0.1:8443/dynamodb/",
             ),
             (
                 "",
@@ -332,6 +332,10 @@ mod tests {
             .build();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let error = Endpoint::find(&config, credentials, "T").await.unwrap_err();
-        assert!(error.chain().contains("region"), "{}", error.chain());
+        assert!(
+            error.chain().contains("Missing Region"),
+            "{}",
+            error.chain()
+        );
     }
 }

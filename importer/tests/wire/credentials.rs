@@ -79,8 +79,8 @@ fn sdk(server: &Server, provider: &Arc<Numbered>) -> aws_config::SdkConfig {
     Services::dynamodb(&server.url).sdk_config_with(provider)
 }
 
-fn in_seconds(seconds: u64) -> Option<SystemTime> {
-    Some(SystemTime::now() + Duration::from_secs(seconds))
+fn in_seconds(seconds: u64) -> SystemTime {
+    SystemTime::now() + Duration::from_secs(seconds)
 }
 
 fn signer(request: &Request<Bytes>) -> String {
@@ -98,9 +98,12 @@ fn refusal(code: &str) -> Reply {
 /// A server that knows only the credentials with this number.
 async fn knows(number: usize, code: &'static str) -> Server {
     let id = format!("AKID{number}");
-    Server::start(move |request| match signer(request) == id {
-        true => good(),
-        false => refusal(code),
+    Server::start(move |request| {
+        if signer(request) == id {
+            good()
+        } else {
+            refusal(code)
+        }
     })
     .await
 }
@@ -149,7 +152,7 @@ with_each_writer!(credentials_that_stay_refused_end_the_import_with_their_fix);
 #[tokio::test]
 async fn no_request_waits_for_new_credentials_while_the_old_ones_are_good() {
     let server = Server::start(|_| good()).await;
-    let provider = Numbered::new(&[in_seconds(60), in_seconds(3600)]);
+    let provider = Numbered::new(&[Some(in_seconds(60)), Some(in_seconds(3600))]);
     let writer = WireWriter::new(&sdk(&server, &provider), schema()).await;
     let writer = writer.unwrap();
     // From now on, loading takes until the test allows it.
@@ -177,7 +180,7 @@ async fn no_request_waits_for_new_credentials_while_the_old_ones_are_good() {
 #[tokio::test]
 async fn credentials_at_their_end_are_replaced_before_the_request() {
     let server = knows(2, "ExpiredTokenException").await;
-    let provider = Numbered::new(&[in_seconds(5), in_seconds(3600)]);
+    let provider = Numbered::new(&[Some(in_seconds(5)), Some(in_seconds(3600))]);
     let written = write(WriterKind::Wire, &sdk(&server, &provider), &schema(), "{}").await;
     written.unwrap();
     assert_eq!(provider.loads(), 2);

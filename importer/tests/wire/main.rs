@@ -1,4 +1,4 @@
-//! The pipeline with the AWS SDK's own clients, against S3 and DynamoDB on the wire, well and badly behaved.
+//! The pipeline with both writers, against S3 and DynamoDB on the wire, well and badly behaved.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
