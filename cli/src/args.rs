@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
 use importer::decode::{DecodeOptions, Engine, Format};
 use importer::schema::{KeyAttribute, KeyType, Types};
+use importer::writer::WriterKind;
 
 use crate::generate;
 use crate::input::Input;
@@ -144,6 +145,10 @@ pub struct ImportArgs {
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<NonZeroUsize>,
 
+    /// How requests get to DynamoDB; both write the same rows
+    #[arg(long, value_enum, default_value_t)]
+    pub writer: Writer,
+
     /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
@@ -159,6 +164,25 @@ pub struct ImportArgs {
     /// How to read the rows
     #[command(flatten)]
     pub reading: ReadingArgs,
+}
+
+/// How requests get to DynamoDB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Writer {
+    /// Intake signs and sends requests itself, with a connection for each lane: a fraction of the CPU time
+    #[default]
+    Wire,
+    /// Through the AWS SDK's client: to compare, if you suspect the other one, or where it says that it cannot
+    Sdk,
+}
+
+impl From<Writer> for WriterKind {
+    fn from(writer: Writer) -> Self {
+        match writer {
+            Writer::Wire => Self::Wire,
+            Writer::Sdk => Self::Sdk,
+        }
+    }
 }
 
 /// Check files as import would, without writing anything.

@@ -46,6 +46,6 @@ async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure>
     if args.dry_run {
         job.check(Some(&clients.s3)).await
     } else {
-        job.write(clients).await
+        job.write(clients, args.writer.into()).await
     }
 }

@@ -15,7 +15,8 @@ use importer::report::{RejectFile, RejectSink};
 use importer::schema::Schema;
 use importer::source::{Object, Source};
 use importer::summary::{Status, Summary};
-use importer::writer::{BatchWrite, DryRun, SdkWriter};
+use importer::wire::WireWriter;
+use importer::writer::{BatchWrite, DryRun, SdkWriter, WriterKind};
 
 use crate::aws::Clients;
 use crate::input::Input;
@@ -50,10 +51,23 @@ impl Job {
     /// # Errors
     ///
     /// The file cannot be opened, or not everything in it was settled.
-    pub async fn write(mut self, clients: &Clients) -> Result<Outcome, Failure> {
+    pub async fn write(
+        mut self,
+        clients: &Clients,
+        writer: WriterKind,
+    ) -> Result<Outcome, Failure> {
         let source = self.open(Some(&clients.s3)).await?;
-        let writer = SdkWriter::new(&clients.dynamodb_config, Arc::clone(&self.schema));
-        self.run(source, writer, Work::Writing).await
+        let (config, schema) = (&clients.dynamodb_config, Arc::clone(&self.schema));
+        match writer {
+            WriterKind::Wire => {
+                let writer = WireWriter::new(config, schema).await?;
+                self.run(source, writer, Work::Writing).await
+            }
+            WriterKind::Sdk => {
+                let writer = SdkWriter::new(config, schema);
+                self.run(source, writer, Work::Writing).await
+            }
+        }
     }
 
     /// Reads and checks the rows, and writes nothing. `s3` is needed for objects only.

@@ -8,13 +8,14 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::http::StatusCode;
 
 use crate::error::{Class, Error};
 
 /// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one attempt of a call may take until its response begins.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The configuration that the environment gives, as for every AWS tool, with TLS by rustls and ring.
 ///
@@ -67,6 +68,24 @@ const ROWS_FAULT: &[&str] = &[
     "ItemCollectionSizeLimitExceededException",
 ];
 
+/// How a call to AWS ended if not well.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The service's code of the error; empty if it gave none.
+    pub(crate) code: String,
+    /// The service's words for people; empty if it gave none.
+    pub(crate) message: String,
+    /// The HTTP status, if there was an answer.
+    pub(crate) status: Option<u16>,
+    /// Whether there was a request that could be sent.
+    pub(crate) sent: bool,
+    /// What broke on the way there or back, unless the service answered with an error of its own.
+    pub(crate) source: Option<BoxError>,
+}
+
+/// Any error at all.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
 /// Turns an SDK error of a call to `resource` into the importer's.
 pub(crate) fn service_error<E>(
     operation: &'static str,
@@ -76,15 +95,34 @@ pub(crate) fn service_error<E>(
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
-    let code = error.code().unwrap_or_default().to_owned();
-    let message = error.message().unwrap_or_default().to_owned();
-    let reached = matches!(error, SdkError::ServiceError(_));
+    let status = error.raw_response().map(HttpResponse::status);
+    let refusal = Refusal {
+        code: error.code().unwrap_or_default().to_owned(),
+        message: error.message().unwrap_or_default().to_owned(),
+        status: status.map(StatusCode::as_u16),
+        sent: !matches!(error, SdkError::ConstructionFailure(_)),
+        // The chain of the SDK's errors repeats code and message for an answer; for no answer it is all there is.
+        source: match error {
+            SdkError::ServiceError(_) => None,
+            error => Some(error.into()),
+        },
+    };
+    refused(operation, resource, refusal)
+}
+
+/// What a call to `resource` that ended so means for the importer.
+pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal) -> Error {
+    let Refusal {
+        code,
+        message,
+        status,
+        sent,
+        source,
+    } = refusal;
+    let reached = source.is_none();
     let class = if ROWS_FAULT.contains(&code.as_str()) {
         Class::RejectRow
-    } else if !reached && !matches!(error, SdkError::ConstructionFailure(_))
+    } else if !reached && sent
         || THROTTLES.contains(&code.as_str())
         || PASSING.contains(&code.as_str())
         || status.is_some_and(|status| status >= 500 || status == 429)
@@ -102,8 +140,6 @@ where
     if THROTTLES.contains(&code.as_str()) {
         return Error::Throttled { operation, problem };
     }
-    // The chain of the SDK's errors repeats code and message for an answer; for no answer it is all there is.
-    let source = (!reached).then(|| Box::new(error) as Box<dyn StdError + Send + Sync>);
     let fix = if source.as_deref().is_some_and(is_credentials_problem) {
         CREDENTIALS_FIX.to_owned()
     } else {
@@ -118,7 +154,7 @@ where
     }
 }
 
-const CREDENTIALS_FIX: &str = "give credentials as for every AWS tool: AWS_PROFILE, AWS_ACCESS_KEY_ID and \
+pub(crate) const CREDENTIALS_FIX: &str = "give credentials as for every AWS tool: AWS_PROFILE, AWS_ACCESS_KEY_ID and \
      AWS_SECRET_ACCESS_KEY, or a role";
 
 fn is_credentials_problem(error: &(dyn StdError + Send + Sync + 'static)) -> bool {

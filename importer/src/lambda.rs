@@ -21,7 +21,8 @@ use crate::progress::Progress;
 use crate::report::RejectObject;
 use crate::source::Object;
 use crate::summary::{Failure, Status, Summary};
-use crate::writer::SdkWriter;
+use crate::wire::WireWriter;
+use crate::writer::{SdkWriter, WriterKind};
 use crate::{aws, table, text};
 
 /// Time kept at the end of an invocation to write what has been read; at most a quarter of it.
@@ -41,6 +42,8 @@ pub struct Config {
     pub max_wcu: Option<NonZeroU32>,
     /// `INTAKE_LANES`: requests at once. Default 16.
     pub lanes: Option<NonZeroUsize>,
+    /// `INTAKE_WRITER`: `wire`, or `sdk` to write through the AWS SDK. Default `wire`.
+    pub writer: WriterKind,
 }
 
 impl Config {
@@ -60,6 +63,8 @@ impl Config {
                 "a whole number from 1",
             )?,
             lanes: parsed("INTAKE_LANES", set("INTAKE_LANES"), "a whole number from 1")?,
+            writer: parsed("INTAKE_WRITER", set("INTAKE_WRITER"), "wire or sdk")?
+                .unwrap_or_default(),
         })
     }
 }
@@ -353,18 +358,23 @@ impl Importer {
             give_up_at: Some(deadlines.give_up),
             ..default
         };
-        let writer = SdkWriter::new(&self.sdk, Arc::clone(&schema));
         let rejects = format!("{}{job}/rejects.jsonl", self.config.report_prefix);
         let rejects = RejectObject::new(self.s3.clone(), created.bucket.clone(), rejects);
         let import = Import {
             name: url.to_owned(),
             source: object.source(&self.s3),
-            schema,
+            schema: Arc::clone(&schema),
             options,
             progress: Arc::new(Progress::default()),
             stop: Stop::default(),
         };
-        Ok(import.run(writer, rejects).await)
+        Ok(match self.config.writer {
+            WriterKind::Wire => {
+                let writer = WireWriter::new(&self.sdk, schema).await?;
+                import.run(writer, rejects).await
+            }
+            WriterKind::Sdk => import.run(SdkWriter::new(&self.sdk, schema), rejects).await,
+        })
     }
 }
 
@@ -410,18 +420,27 @@ mod tests {
         assert_eq!(default.table, "InventoryTable");
         assert_eq!(default.report_prefix, "reports/");
         assert_eq!(default.max_wcu, None);
+        assert_eq!(default.writer, WriterKind::Wire);
         let set = env(&[
             ("INTAKE_TABLE", "T"),
             ("INTAKE_MAX_WCU", "500"),
             ("INTAKE_LANES", "4"),
+            ("INTAKE_WRITER", "sdk"),
         ])
         .unwrap();
         assert_eq!(
-            (set.table.as_str(), set.max_wcu, set.lanes),
-            ("T", NonZeroU32::new(500), NonZeroUsize::new(4))
+            (set.table.as_str(), set.max_wcu, set.lanes, set.writer),
+            (
+                "T",
+                NonZeroU32::new(500),
+                NonZeroUsize::new(4),
+                WriterKind::Sdk
+            )
         );
-        let error = env(&[("INTAKE_MAX_WCU", "0")]).unwrap_err();
-        assert!(error.to_string().contains("INTAKE_MAX_WCU"), "{error}");
+        for (name, value) in [("INTAKE_MAX_WCU", "0"), ("INTAKE_WRITER", "boto3")] {
+            let error = Config::from_env(|n| (n == name).then(|| value.to_owned())).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 
     #[test]

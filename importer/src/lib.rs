@@ -10,7 +10,7 @@
 //! 4. [`decode`] turns text into rows; each [`row::Row`] holds an item's wire bytes, key and size, checked against
 //!    DynamoDB's [`limits`] and the table's [`schema`] (looked up by [`table`]).
 //! 5. [`lanes`] spreads rows by key over lanes and fills each lane's open [`batch`].
-//! 6. [`limiter`] paces the batches, [`writer`] writes them and tries again as [`retry`] says.
+//! 6. [`limiter`] paces the batches, [`writer`] writes them over [`wire`] and tries again as [`retry`] says.
 //! 7. [`report`] takes the rows that cannot be written (a [`reject::Reject`] each), [`summary`] tells how it ended.
 //!
 //! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
@@ -44,4 +44,5 @@ pub mod summary;
 pub mod table;
 pub mod text;
 mod window;
+pub mod wire;
 pub mod writer;

@@ -28,7 +28,7 @@ use crate::row::Row;
 use crate::schema::Schema;
 use crate::source::Source;
 use crate::summary::{Failure, Status, Summary};
-use crate::writer::{BatchWrite, Settler};
+use crate::writer::{BatchWrite, LaneWrite, Settler};
 
 /// Most bytes of closed batches that wait or are under way, over all lanes.
 const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -130,8 +130,6 @@ impl Import {
         let began = Instant::now();
         let table = schema.table.clone();
         let settler = Arc::new(Settler {
-            writer,
-            table: table.clone(),
             limiter: Limiter::new(options.max_wcu),
             policy: options.retry,
             jitter: Jitter::new(options.seed),
@@ -155,10 +153,15 @@ impl Import {
 
         let mut lanes = JoinSet::new();
         let mut lane_senders = Vec::new();
-        for _ in 0..options.lanes.get() {
+        for index in 0..options.lanes.get() {
             let (sender, receiver) = mpsc::channel(1);
             lane_senders.push(sender);
-            lanes.spawn(lane(receiver, Arc::clone(&settler), reject_sender.clone()));
+            lanes.spawn(lane(
+                writer.lane(index),
+                receiver,
+                Arc::clone(&settler),
+                reject_sender.clone(),
+            ));
         }
 
         let decoding = Decoding {
@@ -409,20 +412,43 @@ impl Read for Counted {
 }
 
 /// Settles a lane's batches in their order.
-async fn lane<W: BatchWrite>(
+async fn lane<L: LaneWrite>(
+    mut writer: L,
     mut batches: mpsc::Receiver<UnderWay>,
-    settler: Arc<Settler<W>>,
+    settler: Arc<Settler>,
     rejects: mpsc::Sender<Reject>,
 ) -> Result<(), Error> {
-    while let Some(under_way) = batches.recv().await {
-        for reject in settler.settle(&under_way.batch).await? {
+    let mut next = first_batch(&mut writer, &mut batches).await;
+    while let Some(under_way) = next {
+        for reject in settler.settle(&mut writer, &under_way.batch).await? {
             if rejects.send(reject).await.is_err() {
                 // The report has failed, and says why.
                 return Ok(());
             }
         }
+        drop(under_way);
+        next = batches.recv().await;
     }
     Ok(())
+}
+
+/// Waits for a lane's first batch, and warms the writer up meanwhile. A lane that gets no batch waits for nothing.
+async fn first_batch<L: LaneWrite>(
+    writer: &mut L,
+    batches: &mut mpsc::Receiver<UnderWay>,
+) -> Option<UnderWay> {
+    let mut warm_up = std::pin::pin!(writer.warm_up());
+    tokio::select! {
+        biased;
+        batch = batches.recv() => {
+            // Half a warm-up would be to no avail.
+            if batch.is_some() {
+                warm_up.await;
+            }
+            batch
+        }
+        () = &mut warm_up => batches.recv().await,
+    }
 }
 
 enum LaneError {

@@ -22,7 +22,7 @@ use importer::retry::RetryPolicy;
 use importer::schema::{KeyAttribute, KeyType, Schema};
 use importer::source::Source;
 use importer::summary::{Status, Summary};
-use importer::writer::{BatchWrite, Written};
+use importer::writer::{BatchWrite, LaneWrite, Written};
 use proptest::prelude::*;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -78,7 +78,15 @@ fn key_of(item: &Value) -> Vec<u8> {
 }
 
 impl<F: Fn(u64) -> Option<Fault> + Send + Sync + 'static> BatchWrite for Writer<F> {
-    async fn write(&self, body: Bytes) -> Result<Written, Error> {
+    type Lane = Self;
+
+    fn lane(&self, _index: usize) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F: Fn(u64) -> Option<Fault> + Send + Sync + 'static> LaneWrite for Writer<F> {
+    async fn write(&mut self, body: Bytes) -> Result<Written, Error> {
         let call = {
             let mut calls = self.0.calls.lock().unwrap();
             *calls += 1;
@@ -115,6 +123,7 @@ impl<F: Fn(u64) -> Option<Fault> + Send + Sync + 'static> BatchWrite for Writer<
         match fault {
             None | Some(Fault::Unprocessed) => Ok(Written {
                 unprocessed: items[taken..].iter().map(|item| key_of(item)).collect(),
+                unprocessed_body: None,
                 consumed_wcu: Some(taken as f64),
             }),
             Some(Fault::Throttle) => Err(Error::Throttled {

@@ -4,12 +4,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
 use importer::lambda::{Config, Importer};
+use importer::writer::WriterKind;
 use local::BUCKET;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, config, handed_back, notification, queued};
 use crate::support::clients::Services;
 use crate::support::scripted::{Bucket, Reply};
+use crate::support::with_each_writer;
 
 const KEY: &str = "uploads/large.jsonl";
 
@@ -19,8 +21,9 @@ fn rows(count: usize) -> String {
         .collect()
 }
 
-fn slow(max_wcu: u32, lanes: usize) -> Config {
+fn slow(writer: WriterKind, max_wcu: u32, lanes: usize) -> Config {
     Config {
+        writer,
         max_wcu: NonZeroU32::new(max_wcu),
         lanes: NonZeroUsize::new(lanes),
         ..config()
@@ -76,11 +79,14 @@ async fn a_deadline_that_has_passed_hands_everything_back() {
     assert!(bench.items().await.is_empty() && bench.reports().await.is_empty());
 }
 
-#[tokio::test]
-async fn what_was_read_in_time_is_written() {
+async fn what_was_read_in_time_is_written(writer: WriterKind) {
     let bench = Bench::start().await;
     bench.put(KEY, rows(5000)).await;
-    times_out(&bench.importer(slow(200, 1)), Duration::from_secs(4)).await;
+    times_out(
+        &bench.importer(slow(writer, 200, 1)),
+        Duration::from_secs(4),
+    )
+    .await;
     let summary = bench.summary().await;
     assert_used_up(&summary);
     assert_eq!(
@@ -92,11 +98,14 @@ async fn what_was_read_in_time_is_written() {
     assert!((100..5000).contains(&written), "{written} rows");
 }
 
-#[tokio::test]
-async fn what_cannot_be_written_in_time_is_given_up_and_counted() {
+async fn what_cannot_be_written_in_time_is_given_up_and_counted(writer: WriterKind) {
     let bench = Bench::start().await;
     bench.put(KEY, rows(5000)).await;
-    times_out(&bench.importer(slow(50, 16)), Duration::from_secs(2)).await;
+    times_out(
+        &bench.importer(slow(writer, 50, 16)),
+        Duration::from_secs(2),
+    )
+    .await;
     let summary = bench.summary().await;
     assert_used_up(&summary);
     let count = |name: &str| summary[name].as_u64().unwrap();
@@ -130,3 +139,8 @@ async fn an_object_that_does_not_come_does_not_hold_the_function() {
     };
     assert_used_up(&serde_json::from_slice(summary).unwrap());
 }
+
+with_each_writer!(
+    what_was_read_in_time_is_written,
+    what_cannot_be_written_in_time_is_given_up_and_counted,
+);

@@ -2,13 +2,15 @@
 
 use std::time::SystemTime;
 
-use importer::lambda::Importer;
+use importer::lambda::{Config, Importer};
+use importer::writer::WriterKind;
 use local::{BUCKET, TABLE};
 use serde_json::json;
 
 use crate::bench::{Bench, TIMEOUT, config, notification, sample};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
+use crate::support::with_each_writer;
 
 const KEY: &str = "uploads/inventory.json";
 
@@ -112,8 +114,7 @@ async fn s3_denies_access() {
     assert!(bench.items().await.is_empty() && bench.reports().await.is_empty());
 }
 
-#[tokio::test]
-async fn dynamodb_denies_access() {
+async fn dynamodb_denies_access(writer: WriterKind) {
     const DENIED: &str = "com.amazon.coral.service#AccessDeniedException";
     for denied in ["DescribeTable", "BatchWriteItem"] {
         let dynamodb = Server::start(move |request| {
@@ -141,7 +142,9 @@ async fn dynamodb_denies_access() {
             dynamodb: dynamodb.url.clone(),
             ..bench.services.clone()
         };
-        let error = error(&Importer::new(config(), services.sdk_config()), BUCKET).await;
+        let config = Config { writer, ..config() };
+        let importer = Importer::new(config, services.sdk_config());
+        let error = error(&importer, BUCKET).await;
         let permission = format!("allow dynamodb:{denied} on {TABLE}");
         assert_says(
             &error,
@@ -174,3 +177,5 @@ async fn dynamodb_is_not_there() {
         ],
     );
 }
+
+with_each_writer!(dynamodb_denies_access);

@@ -14,6 +14,15 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// DynamoDB at `url`, and no S3.
+    pub(crate) fn dynamodb(url: &str) -> Self {
+        Self {
+            s3: String::new(),
+            dynamodb: url.to_owned(),
+            secret: "secret".to_owned(),
+        }
+    }
+
     pub(crate) fn of(stack: &local::Stack) -> Self {
         Self {
             s3: stack.endpoints().s3.clone(),
@@ -25,11 +34,15 @@ impl Services {
     /// What the function makes its clients of.
     pub(crate) fn sdk_config(&self) -> SdkConfig {
         let credentials = Credentials::new(local::ACCESS_KEY_ID, &self.secret, None, None, "test");
+        self.sdk_config_with(SharedCredentialsProvider::new(credentials))
+    }
+
+    pub(crate) fn sdk_config_with(&self, credentials: SharedCredentialsProvider) -> SdkConfig {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .region(Region::new(local::REGION))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .credentials_provider(credentials)
             .service_config(self.clone())
             .build()
     }

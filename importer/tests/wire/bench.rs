@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
+use bytes::Bytes;
 use importer::decode::{DecodeOptions, Format};
 use importer::error::Error;
 use importer::pipeline::{Import, ImportOptions, Stop};
@@ -23,7 +24,8 @@ use importer::schema::Schema;
 use importer::source::Source;
 use importer::summary::{Status, Summary};
 use importer::table;
-use importer::writer::SdkWriter;
+use importer::wire::WireWriter;
+use importer::writer::{BatchWrite as _, LaneWrite as _, SdkWriter, WriterKind, Written};
 use local::{FaultPlan, Stack, StackOptions};
 
 use crate::support::clients::Services;
@@ -104,8 +106,9 @@ impl Ended {
     }
 }
 
-/// Imports `source` into the table of `schema`, where `sdk` finds it.
+/// Imports `source` with `writer` into the table of `schema`, where `sdk` finds it.
 pub(crate) async fn import(
+    writer: WriterKind,
     sdk: &SdkConfig,
     schema: &Arc<Schema>,
     source: Source,
@@ -120,11 +123,39 @@ pub(crate) async fn import(
         stop: Stop::default(),
     };
     let rejects = Rejects::default();
-    let summary = import
-        .run(SdkWriter::new(sdk, Arc::clone(schema)), rejects.clone())
-        .await;
+    let schema = Arc::clone(schema);
+    let summary = match writer {
+        WriterKind::Sdk => {
+            let writer = SdkWriter::new(sdk, schema);
+            import.run(writer, rejects.clone()).await
+        }
+        WriterKind::Wire => {
+            let writer = WireWriter::new(sdk, schema).await.unwrap();
+            import.run(writer, rejects.clone()).await
+        }
+    };
     let rejects = rejects.0.lock().unwrap().clone();
     Ended { summary, rejects }
+}
+
+/// Sends one request body as it is, once.
+pub(crate) async fn write(
+    writer: WriterKind,
+    sdk: &SdkConfig,
+    schema: &Arc<Schema>,
+    body: impl Into<Bytes>,
+) -> Result<Written, Error> {
+    let schema = Arc::clone(schema);
+    match writer {
+        WriterKind::Sdk => {
+            let writer = SdkWriter::new(sdk, schema);
+            writer.lane(0).write(body.into()).await
+        }
+        WriterKind::Wire => {
+            let writer = WireWriter::new(sdk, schema).await?;
+            writer.lane(0).write(body.into()).await
+        }
+    }
 }
 
 /// A file in memory.
@@ -135,8 +166,9 @@ pub(crate) fn file(content: impl Into<Vec<u8>>) -> Source {
 /// A key attribute: its name and `S`, `N` or `B`.
 pub(crate) type Attribute = (&'static str, &'static str);
 
-/// A stack and its clients.
+/// A stack, its clients, and what imports into it.
 pub(crate) struct Bench {
+    pub(crate) writer: WriterKind,
     pub(crate) stack: Stack,
     pub(crate) sdk: SdkConfig,
     pub(crate) dynamodb: Client,
@@ -144,7 +176,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) async fn start(faults: Option<FaultPlan>) -> Self {
+    pub(crate) async fn start(writer: WriterKind, faults: Option<FaultPlan>) -> Self {
         let options = StackOptions {
             faults,
             ..StackOptions::default()
@@ -152,6 +184,7 @@ impl Bench {
         let stack = Stack::start(options).await.unwrap();
         let sdk = Services::of(&stack).sdk_config();
         Self {
+            writer,
             dynamodb: Client::new(&sdk),
             s3: aws_sdk_s3::Client::new(&sdk),
             stack,
@@ -205,7 +238,7 @@ impl Bench {
         source: Source,
         options: ImportOptions,
     ) -> Ended {
-        import(&self.sdk, schema, source, options).await
+        import(self.writer, &self.sdk, schema, source, options).await
     }
 
     /// Every item of a table.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use importer::decode::Format;
+use importer::writer::WriterKind;
 use local::{FaultPlan, Rate};
 
 use crate::bench::{Bench, as_format, file};
+use crate::support::with_each_writer;
 
 const ROWS: u32 = 10_000;
 
@@ -37,15 +39,23 @@ fn csv(rows: &[(u32, u32)]) -> String {
     )
 }
 
-async fn survives(seed: u64, format: Format, content: fn(&[(u32, u32)]) -> String) {
-    let bench = Bench::start(Some(FaultPlan {
-        seed,
-        drop_request: Rate::Every(49),
-        drop_response: Rate::Every(51),
-        server_error: Rate::Every(50),
-        throttle: Rate::Every(20),
-        unprocessed: Rate::Every(5),
-    }))
+async fn survives(
+    writer: WriterKind,
+    seed: u64,
+    format: Format,
+    content: fn(&[(u32, u32)]) -> String,
+) {
+    let bench = Bench::start(
+        writer,
+        Some(FaultPlan {
+            seed,
+            drop_request: Rate::Every(49),
+            drop_response: Rate::Every(51),
+            server_error: Rate::Every(50),
+            throttle: Rate::Every(20),
+            unprocessed: Rate::Every(5),
+        }),
+    )
     .await;
     let rows = rows(seed);
     let schema = bench.inventory().await;
@@ -86,12 +96,15 @@ async fn survives(seed: u64, format: Format, content: fn(&[(u32, u32)]) -> Strin
     assert_eq!(counts.retries, each.iter().sum::<u64>());
 }
 
-#[tokio::test]
-async fn the_last_row_wins_in_json_whatever_fails() {
-    survives(1, Format::Json, json).await;
+async fn the_last_row_wins_in_json_whatever_fails(writer: WriterKind) {
+    survives(writer, 1, Format::Json, json).await;
 }
 
-#[tokio::test]
-async fn the_last_row_wins_in_csv_whatever_fails() {
-    survives(2, Format::Csv, csv).await;
+async fn the_last_row_wins_in_csv_whatever_fails(writer: WriterKind) {
+    survives(writer, 2, Format::Csv, csv).await;
 }
+
+with_each_writer!(
+    the_last_row_wins_in_json_whatever_fails,
+    the_last_row_wins_in_csv_whatever_fails,
+);

@@ -8,18 +8,18 @@ use bytes::Bytes;
 use importer::decode::Format;
 use importer::error::Class;
 use importer::schema::{KeyAttribute, KeyType, Schema};
-use importer::writer::{BatchWrite as _, SdkWriter};
+use importer::writer::WriterKind;
 use local::{FaultPlan, Rate};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, as_format, file, import, options};
+use crate::bench::{Bench, as_format, file, import, options, write};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
+use crate::support::with_each_writer;
 
-#[tokio::test]
-async fn a_number_written_differently_is_one_key() {
+async fn a_number_written_differently_is_one_key(writer: WriterKind) {
     let spellings = ["1", "1.0", "1e0", "10E-1", "0.1e1", "1.00"];
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(writer, None).await;
     let schema = bench.table("Numbers", &[("id", "N")], &[]).await;
     let rows = spellings.iter().enumerate();
     let lines: String = rows
@@ -48,16 +48,15 @@ async fn a_number_written_differently_is_one_key() {
     // Had they stood in one request, all of it would have been refused.
     let put = |id| json!({ "PutRequest": { "Item": { "id": { "N": id } } } });
     let body = json!({ "RequestItems": { "Numbers": [put("1"), put("1.0")] } });
-    let error = SdkWriter::new(&bench.sdk, schema)
-        .write(body.to_string().into())
-        .await
-        .unwrap_err();
+    let sent = write(writer, &bench.sdk, &schema, body.to_string()).await;
+    let error = sent.unwrap_err();
     assert_eq!(error.class(), Class::RejectRow, "{error}");
     assert!(error.to_string().contains("duplicates"), "{error}");
 }
 
-#[tokio::test]
-async fn rows_with_number_and_binary_keys_come_back_unprocessed_and_are_written() {
+async fn rows_with_number_and_binary_keys_come_back_unprocessed_and_are_written(
+    writer: WriterKind,
+) {
     let spell = |n: u32| match n % 4 {
         0 => format!("{n}"),
         1 => format!("{n}.00"),
@@ -66,11 +65,14 @@ async fn rows_with_number_and_binary_keys_come_back_unprocessed_and_are_written(
     };
     let bytes = |n: u32| BASE64.encode(n.to_be_bytes());
     for (kind, key) in [("N", &spell as &dyn Fn(u32) -> String), ("B", &bytes)] {
-        let bench = Bench::start(Some(FaultPlan {
-            seed: 3,
-            unprocessed: Rate::Every(2),
-            ..FaultPlan::default()
-        }))
+        let bench = Bench::start(
+            writer,
+            Some(FaultPlan {
+                seed: 3,
+                unprocessed: Rate::Every(2),
+                ..FaultPlan::default()
+            }),
+        )
         .await;
         let schema = bench.table("Keys", &[("id", kind)], &[]).await;
         let row = |n| json!({ "Item": { "id": { kind: key(n) }, "v": { "N": n.to_string() } } });
@@ -93,32 +95,29 @@ async fn rows_with_number_and_binary_keys_come_back_unprocessed_and_are_written(
 }
 
 /// DynamoDB gives numbers back in a spelling of its own.
-#[tokio::test]
-async fn an_unprocessed_key_is_known_in_any_spelling() {
+async fn an_unprocessed_key_is_known_in_any_spelling(writer: WriterKind) {
+    let returned =
+        || json!({ "id": { "N": "1200" }, "sort": { "N": "-0.5" }, "v": { "BOOL": true } });
     let requests: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = Arc::clone(&requests);
     let server = Server::start(move |request| {
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         let mut seen = seen.lock().unwrap();
         seen.push(body["RequestItems"]["T"].clone());
-        let item = json!({ "id": { "N": "1200" }, "sort": { "N": "-0.5" } });
         let unprocessed = match seen.len() {
-            1 => json!({ "T": [{ "PutRequest": { "Item": item } }] }),
+            1 => json!({ "T": [{ "PutRequest": { "Item": returned() } }] }),
             _ => json!({}),
         };
         Reply::json(200, &json!({ "UnprocessedItems": unprocessed }))
     })
     .await;
-    let services = Services {
-        s3: String::new(),
-        dynamodb: server.url.clone(),
-        secret: "secret".to_owned(),
-    };
+    let services = Services::dynamodb(&server.url);
     let partition = KeyAttribute::partition("id", KeyType::N);
     let schema = Schema::new("T", partition, Some(KeyAttribute::sort("sort", KeyType::N)));
     let lines =
         "{\"id\":1,\"sort\":1}\n{\"id\":1.2E3,\"sort\":-5e-1,\"v\":true}\n{\"id\":3,\"sort\":1}\n";
     let ended = import(
+        writer,
         &services.sdk_config(),
         &Arc::new(schema),
         file(lines),
@@ -132,27 +131,26 @@ async fn an_unprocessed_key_is_known_in_any_spelling() {
     );
     let requests = requests.lock().unwrap();
     assert_eq!(requests.len(), 2);
+    let expected = match writer {
+        WriterKind::Sdk => json!([requests[0][1]]),
+        WriterKind::Wire => json!([{ "PutRequest": { "Item": returned() } }]),
+    };
     assert_eq!(
-        requests[1],
-        json!([requests[0][1]]),
+        requests[1], expected,
         "only the row that came back is sent again"
     );
 }
 
-#[tokio::test]
-async fn an_unprocessed_row_that_was_not_sent_ends_the_import() {
+async fn an_unprocessed_row_that_was_not_sent_ends_the_import(writer: WriterKind) {
     let item = json!({ "id": { "S": "somebody else's" } });
     let unprocessed = json!({ "UnprocessedItems": { "T": [{ "PutRequest": { "Item": item } }] } });
     let body = Bytes::from(unprocessed.to_string());
     let server =
         Server::start(move |_| Reply::json(200, &serde_json::from_slice(&body).unwrap())).await;
-    let services = Services {
-        s3: String::new(),
-        dynamodb: server.url.clone(),
-        secret: "secret".to_owned(),
-    };
+    let services = Services::dynamodb(&server.url);
     let schema = Schema::new("T", KeyAttribute::partition("id", KeyType::S), None);
     let ended = import(
+        writer,
         &services.sdk_config(),
         &Arc::new(schema),
         file("{\"id\":\"a\"}"),
@@ -166,3 +164,10 @@ async fn an_unprocessed_row_that_was_not_sent_ends_the_import() {
     );
     assert!(!failure.message.contains("somebody else"), "{failure}");
 }
+
+with_each_writer!(
+    a_number_written_differently_is_one_key,
+    rows_with_number_and_binary_keys_come_back_unprocessed_and_are_written,
+    an_unprocessed_key_is_known_in_any_spelling,
+    an_unprocessed_row_that_was_not_sent_ends_the_import,
+);

@@ -9,10 +9,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use importer::decode::Format;
 use importer::error::{Class, Error};
 use importer::schema::Schema;
-use importer::writer::{BatchWrite as _, SdkWriter, Written as Answer};
+use importer::writer::{WriterKind, Written as Answer};
 use serde_json::{Value, json};
 
-use crate::bench::{Attribute, Bench, as_format, file};
+use crate::bench::{Attribute, Bench, as_format, file, write};
+use crate::support::WRITERS;
 use Verdict::{Documented, Refused, Written};
 
 /// What becomes of an item.
@@ -30,8 +31,13 @@ pub(crate) type Case = (&'static str, Value, Verdict);
 
 /// Checks that the importer and DynamoDB agree on each case, and that the rows around it are written.
 pub(crate) async fn check(key: &[Attribute], index: &[Attribute], cases: Vec<Case>) {
-    let bench = Bench::start(None).await;
-    for (number, (name, item, verdict)) in cases.into_iter().enumerate() {
+    for writer in WRITERS {
+        check_with(&Bench::start(writer, None).await, key, index, &cases).await;
+    }
+}
+
+async fn check_with(bench: &Bench, key: &[Attribute], index: &[Attribute], cases: &[Case]) {
+    for (number, (name, item, verdict)) in cases.iter().enumerate() {
         let schema = bench.table(&format!("Table{number}"), key, index).await;
         let line = |item: &Value| format!("{}\n", json!({ "Item": item }));
         let lines = [
@@ -45,7 +51,7 @@ pub(crate) async fn check(key: &[Attribute], index: &[Attribute], cases: Vec<Cas
         let written = bench.scan(&schema).await;
         let neighbours = written.iter().filter(|item| item.contains_key("neighbour"));
         assert_eq!(neighbours.count(), 2, "{name}");
-        match verdict {
+        match *verdict {
             Written => {
                 assert!(ended.rejects.is_empty(), "{name}: {ended:?}");
                 assert_eq!(written.len(), 3, "{name}");
@@ -53,7 +59,7 @@ pub(crate) async fn check(key: &[Attribute], index: &[Attribute], cases: Vec<Cas
             Refused(code) | Documented(code) => {
                 assert_eq!(ended.reasons(), [code], "{name}");
                 assert_eq!(written.len(), 2, "{name}");
-                let sent = send(&bench, &schema, &item).await;
+                let sent = send(bench, &schema, item).await;
                 let taken = matches!(verdict, Documented(_));
                 assert_eq!(sent.is_ok(), taken, "{name}: {sent:?}");
                 if let Err(error) = sent {
@@ -69,8 +75,7 @@ async fn send(bench: &Bench, schema: &Arc<Schema>, item: &Value) -> Result<Answe
     let put = json!({ "PutRequest": { "Item": item } });
     let table = &schema.table;
     let body = json!({ "RequestItems": { table: [put] } }).to_string();
-    let writer = SdkWriter::new(&bench.sdk, Arc::clone(schema));
-    writer.write(body.into()).await
+    write(bench.writer, &bench.sdk, schema, body).await
 }
 
 /// A row with the table's key and nothing else of note.
@@ -331,7 +336,7 @@ async fn attribute_names() {
 /// What is written is what was read, to the last digit and character.
 #[tokio::test]
 async fn values_at_the_edge_come_back_unchanged() {
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     let schema = bench.inventory().await;
     let number = "1234567890123456789012345678901234567.8";
     let text = "\u{0}\u{1f}\"\\/\u{7f}\u{2028}Größe 🛒";

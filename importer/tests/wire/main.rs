@@ -1,4 +1,4 @@
-//! The pipeline with the AWS SDK's own clients, against S3 and DynamoDB on the wire, well and badly behaved.
+//! The pipeline with both writers, against S3 and DynamoDB on the wire, well and badly behaved.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
@@ -6,10 +6,14 @@
 #[allow(dead_code, reason = "shared: each suite uses its part")]
 mod support;
 
+mod answers;
 mod bench;
+mod credentials;
 mod faults;
 mod key_limits;
 mod keys;
 mod limits;
 mod objects;
 mod refused;
+mod tls;
+mod transport;

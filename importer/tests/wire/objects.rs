@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use importer::source::Object;
 use importer::summary::Status;
+use importer::writer::WriterKind;
 use local::BUCKET;
 
 use crate::bench::{Bench, Ended, file, options};
@@ -68,7 +69,7 @@ async fn stored(bench: &Bench) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn an_object_of_several_ranges_arrives_whole() {
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     let content = large(1);
     let put = bench.s3.put_object().bucket(BUCKET).key(KEY);
     put.body(content.clone().into_bytes().into())
@@ -104,7 +105,7 @@ async fn ranges_that_break_off_are_read_again() {
             _ => Reply::Answer(answer),
         })
         .await;
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     let ended = import_from(&bench, &s3).await;
     assert_eq!(ended.whole().counts.bytes_read, content.len() as u64);
     assert_eq!(stored(&bench).await, texts(&content));
@@ -122,7 +123,7 @@ async fn an_object_replaced_meanwhile_is_an_error_and_never_a_mixture() {
             Reply::Answer(answer)
         })
         .await;
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     let ended = import_from(&bench, &s3).await;
     assert_eq!(ended.summary.status, Status::Failed);
     let failure = ended.summary.failure.unwrap();
@@ -145,7 +146,7 @@ async fn an_object_replaced_meanwhile_is_an_error_and_never_a_mixture() {
 
 #[tokio::test]
 async fn an_object_replaced_after_it_was_looked_up_is_an_error() {
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     let put = async |version: u32| {
         let body = format!("{{\"productId\":\"P1\",\"version\":{version}}}").into_bytes();
         let put = bench
@@ -170,7 +171,7 @@ async fn an_object_replaced_after_it_was_looked_up_is_an_error() {
 
 #[tokio::test]
 async fn an_object_deleted_after_it_was_looked_up_is_an_error() {
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     let put = bench.s3.put_object().bucket(BUCKET).key(KEY);
     put.body(b"{}".to_vec().into()).send().await.unwrap();
     let object = Object::head(&bench.s3, BUCKET, KEY, None).await.unwrap();
@@ -193,7 +194,7 @@ async fn an_object_deleted_after_it_was_looked_up_is_an_error() {
 
 #[tokio::test]
 async fn an_empty_object_is_as_an_empty_file() {
-    let bench = Bench::start(None).await;
+    let bench = Bench::start(WriterKind::default(), None).await;
     bench
         .s3
         .put_object()

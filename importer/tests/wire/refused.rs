@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use importer::schema::Schema;
 use importer::summary::Status;
+use importer::writer::WriterKind;
 
 use crate::bench::{Bench, file, options};
+use crate::support::with_each_writer;
 
 /// An index that is made while an import runs has a key that the importer does not know of.
-#[tokio::test]
-async fn a_row_that_only_dynamodb_refuses_costs_that_row() {
-    let bench = Bench::start(None).await;
+async fn a_row_that_only_dynamodb_refuses_costs_that_row(writer: WriterKind) {
+    let bench = Bench::start(writer, None).await;
     let mut schema = Schema::clone(
         &*bench
             .table("Indexed", &[("id", "S")], &[("price", "N")])
@@ -58,3 +59,5 @@ async fn a_row_that_only_dynamodb_refuses_costs_that_row() {
     assert_eq!(items.len(), 198);
     assert!(items.iter().all(|item| item["price"].is_n()));
 }
+
+with_each_writer!(a_row_that_only_dynamodb_refuses_costs_that_row);

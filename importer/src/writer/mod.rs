@@ -1,35 +1,46 @@
 //! Writes batches: sends them, pays for every attempt, and tries again until each row is settled.
 
-use std::collections::{HashMap, VecDeque};
+mod sdk;
+
+use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity,
-};
-use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::aws::service_error;
+pub use self::sdk::SdkWriter;
 use crate::batch::Batch;
-use crate::encoder::Scalar;
 use crate::error::{Class, Error};
-use crate::key::{append_key, key_value};
 use crate::limiter::Limiter;
 use crate::progress::Progress;
 use crate::reject::{Reason, Reject};
 use crate::retry::{Attempts, Jitter, RetryPolicy};
-use crate::schema::Schema;
 
-/// Puts the rows of a request body into a table; one attempt, no retries.
+/// Puts the rows of request bodies into a table, over as many lanes as are asked for.
 pub trait BatchWrite: Send + Sync + 'static {
+    /// What one lane writes with.
+    type Lane: LaneWrite;
+
+    /// What the lane `index`, counted from 0, writes with. Nothing is sent yet.
+    fn lane(&self, index: usize) -> Self::Lane;
+}
+
+/// One lane's way to the table: one request at a time, each of them one attempt.
+pub trait LaneWrite: Send + 'static {
+    /// Does beforehand what would make the first request slow. What fails here is [`LaneWrite::write`]'s to tell.
+    fn warm_up(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Sends `body`, a `BatchWriteItem` request as [`Batch::body`] makes it.
     ///
     /// # Errors
     ///
     /// [`Error::class`] says whether to try again, to look for the row at fault, or to give up.
-    fn write(&self, body: Bytes) -> impl Future<Output = Result<Written, Error>> + Send;
+    fn write(&mut self, body: Bytes) -> impl Future<Output = Result<Written, Error>> + Send;
 }
 
 /// DynamoDB's answer to a request.
@@ -37,94 +48,41 @@ pub trait BatchWrite: Send + Sync + 'static {
 pub struct Written {
     /// Keys of the rows that DynamoDB did not take, in the form of [`crate::row::Row::key`].
     pub unprocessed: Vec<Vec<u8>>,
+    /// A request for exactly these rows, if the writer has one; else the batch makes it.
+    pub unprocessed_body: Option<Bytes>,
     /// WCU consumed, indexes included, if DynamoDB says so.
     pub consumed_wcu: Option<f64>,
 }
 
-/// [`BatchWrite`] by the AWS SDK.
-///
-/// The SDK signs, sends and reads the answer; the body it would make from `AttributeValue`s is replaced by the batch's
-/// own bytes.
-#[derive(Debug, Clone)]
-pub struct SdkWriter {
-    client: aws_sdk_dynamodb::Client,
-    schema: Arc<Schema>,
+/// Which writer sends the batches.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum WriterKind {
+    /// [`WireWriter`](crate::wire::WireWriter): signs and sends ready-made bodies itself.
+    #[default]
+    Wire,
+    /// [`SdkWriter`]: sends them through the AWS SDK, at several times the CPU time.
+    Sdk,
 }
 
-impl SdkWriter {
-    /// A writer into the table of `schema`. Retries of the SDK's own are off: the importer pays for each attempt.
-    pub fn new(config: &aws_config::SdkConfig, schema: Arc<Schema>) -> Self {
-        let config = aws_sdk_dynamodb::config::Builder::from(config)
-            .retry_config(aws_config::retry::RetryConfig::disabled())
-            .build();
-        Self {
-            client: aws_sdk_dynamodb::Client::from_conf(config),
-            schema,
-        }
-    }
-}
-
-impl BatchWrite for SdkWriter {
-    async fn write(&self, body: Bytes) -> Result<Written, Error> {
-        let output = self
-            .client
-            .batch_write_item()
-            // The table's name picks the endpoint; its rows are in the body.
-            .request_items(&self.schema.table, Vec::new())
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .customize()
-            .mutate_request(move |request| {
-                // The length is signed, so it must be that of the body that is sent.
-                request
-                    .headers_mut()
-                    .insert("content-length", body.len().to_string());
-                *request.body_mut() = SdkBody::from(body.clone());
-            })
-            .send()
-            .await
-            .map_err(|e| service_error("BatchWriteItem", &self.schema.table, e))?;
-        let mut unprocessed = Vec::new();
-        for request in output
-            .unprocessed_items()
-            .into_iter()
-            .flat_map(HashMap::values)
-            .flatten()
-        {
-            let item = request.put_request().map(PutRequest::item);
-            unprocessed.push(item.map_or_else(Vec::new, |item| key_of(&self.schema, item)));
-        }
-        let consumed = output.consumed_capacity();
-        Ok(Written {
-            unprocessed,
-            consumed_wcu: consumed
-                .iter()
-                .filter_map(ConsumedCapacity::capacity_units)
-                .reduce(|a, b| a + b),
+impl fmt::Display for WriterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wire => "wire",
+            Self::Sdk => "sdk",
         })
     }
 }
 
-/// The primary key of an item as the SDK gives it, in the form of [`crate::row::Row::key`]. Empty if it has none.
-fn key_of(schema: &Schema, item: &HashMap<String, AttributeValue>) -> Vec<u8> {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let mut key = Vec::new();
-    for attribute in &schema.key {
-        let base64;
-        let value = match item.get(&attribute.name) {
-            Some(AttributeValue::S(text)) => Scalar::S(text),
-            Some(AttributeValue::N(text)) => Scalar::N(text),
-            Some(AttributeValue::B(blob)) => {
-                base64 = STANDARD.encode(blob);
-                Scalar::B(&base64)
-            }
-            _ => return Vec::new(),
-        };
-        match key_value(attribute, value) {
-            Ok(value) => append_key(&mut key, &value),
-            Err(_) => return Vec::new(),
+impl FromStr for WriterKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "wire" => Ok(Self::Wire),
+            "sdk" => Ok(Self::Sdk),
+            _ => Err(format!("\"{text}\" is not a writer; it is wire or sdk")),
         }
     }
-    key
 }
 
 /// [`BatchWrite`] that writes nothing and takes every row: for `--dry-run`.
@@ -132,32 +90,42 @@ fn key_of(schema: &Schema, item: &HashMap<String, AttributeValue>) -> Vec<u8> {
 pub struct DryRun;
 
 impl BatchWrite for DryRun {
-    async fn write(&self, _body: Bytes) -> Result<Written, Error> {
+    type Lane = Self;
+
+    fn lane(&self, _index: usize) -> Self {
+        *self
+    }
+}
+
+impl LaneWrite for DryRun {
+    async fn write(&mut self, _body: Bytes) -> Result<Written, Error> {
         Ok(Written::default())
     }
 }
 
 /// Settles batches: each row ends as written or rejected, or there is an error.
 #[derive(Debug)]
-pub(crate) struct Settler<W> {
-    pub(crate) writer: W,
-    pub(crate) table: String,
+pub(crate) struct Settler {
     pub(crate) limiter: Limiter,
     pub(crate) policy: RetryPolicy,
     pub(crate) jitter: Jitter,
     pub(crate) progress: Arc<Progress>,
 }
 
-impl<W: BatchWrite> Settler<W> {
-    /// Writes all rows of `batch` and gives those that DynamoDB refuses for good.
+impl Settler {
+    /// Writes all rows of `batch` over `lane` and gives those that DynamoDB refuses for good.
     ///
     /// DynamoDB refuses a whole request for one row that it does not like. Such a request is halved until the row
     /// stands alone, so that the others are written.
-    pub(crate) async fn settle(&self, batch: &Batch) -> Result<Vec<Reject>, Error> {
+    pub(crate) async fn settle<L: LaneWrite>(
+        &self,
+        lane: &mut L,
+        batch: &Batch,
+    ) -> Result<Vec<Reject>, Error> {
         let mut rejects = Vec::new();
         let mut parts: VecDeque<Vec<usize>> = VecDeque::from([(0..batch.len()).collect()]);
         while let Some(part) = parts.pop_front() {
-            let (refused, message) = match self.write(batch, part).await? {
+            let (refused, message) = match self.write(lane, batch, part).await? {
                 Outcome::Written => continue,
                 Outcome::Refused { rows, message } => (rows, message),
             };
@@ -174,16 +142,24 @@ impl<W: BatchWrite> Settler<W> {
     }
 
     /// Tries until all of `rows` are written or DynamoDB refuses the rest of them as they are.
-    async fn write(&self, batch: &Batch, mut rows: Vec<usize>) -> Result<Outcome, Error> {
+    async fn write<L: LaneWrite>(
+        &self,
+        lane: &mut L,
+        batch: &Batch,
+        mut rows: Vec<usize>,
+    ) -> Result<Outcome, Error> {
         let mut attempts = Attempts::new(self.policy, &self.jitter);
+
+        let mut body = batch.body(&rows);
+        // Whether `body` is what DynamoDB gave back and not the batch's own.
+        let mut returned = false;
         loop {
             let paid = batch.wcu(&rows);
             let began = Instant::now();
             self.limiter.acquire(paid).await;
             // A low cap makes a batch wait longer than failures may last.
             attempts.leave_out(began.elapsed());
-            let body = batch.body(&rows);
-            let failure = match self.writer.write(body).await {
+            let failure = match lane.write(body.clone()).await {
                 Ok(written) => {
                     let before = rows.len();
                     rows = unprocessed_rows(batch, &rows, &written.unprocessed)?;
@@ -197,6 +173,10 @@ impl<W: BatchWrite> Settler<W> {
                     if rows.len() < before {
                         attempts.progressed();
                     }
+                    returned = written.unprocessed_body.is_some();
+                    body = written
+                        .unprocessed_body
+                        .unwrap_or_else(|| batch.body(&rows));
                     self.progress.throttled();
                     self.limiter.throttled(owed);
                     Error::Throttled {
@@ -210,6 +190,12 @@ impl<W: BatchWrite> Settler<W> {
                             self.progress.throttled();
                             self.limiter.throttled(paid);
                         }
+                        error
+                    }
+                    // The rows are the same, but the bytes are not: only the batch's own can put a row at fault.
+                    Class::RejectRow if returned => {
+                        returned = false;
+                        body = batch.body(&rows);
                         error
                     }
                     Class::RejectRow => {
@@ -248,22 +234,22 @@ fn unprocessed_rows(
     sent: &[usize],
     unprocessed: &[Vec<u8>],
 ) -> Result<Vec<usize>, Error> {
+    // Going on would lose the row that it stands for.
+    let unusable = |problem: &str| Error::Service {
+        operation: "BatchWriteItem",
+        problem: format!("UnprocessedItems holds a row {problem}"),
+        class: Class::Fatal,
+        fix: String::new(),
+        source: None,
+    };
     let mut rows = Vec::with_capacity(unprocessed.len());
     for key in unprocessed {
-        match batch.row_with_key(key).filter(|row| sent.contains(row)) {
-            Some(row) => rows.push(row),
-            // Going on would lose the row that this stands for.
-            None => {
-                return Err(Error::Service {
-                    operation: "BatchWriteItem",
-                    problem: "UnprocessedItems holds a row that was not sent".to_owned(),
-                    class: Class::Fatal,
-                    fix: String::new(),
-                    source: None,
-                });
-            }
-        }
+        let row = batch.row_with_key(key).filter(|row| sent.contains(row));
+        rows.push(row.ok_or_else(|| unusable("that was not sent"))?);
     }
     rows.sort_unstable();
+    if rows.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(unusable("twice"));
+    }
     Ok(rows)
 }
