@@ -34,7 +34,7 @@ struct Arguments {
     lanes: usize,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let arguments = Arguments::parse();
     let file = Bytes::from(std::fs::read(&arguments.body_file)?);
