@@ -173,13 +173,29 @@ impl ItemWriter {
         }
     }
 
+    /// The next member's name, quotes and colon included, if this map is like the one before it.
+    #[inline]
+    pub(crate) fn expected(&self) -> Option<&[u8]> {
+        let depth = self.frames.len() - 1;
+        let expected = self.frames[depth].expected;
+        let name = self.levels.get(depth)?.names.get(expected)?;
+        Some(&name.wire[1..])
+    }
+
+    /// The name of the next member of the open map is the expected one.
+    #[inline]
+    pub(crate) fn expected_member(&mut self) -> Result<(), Refused> {
+        let depth = self.frames.len() - 1;
+        self.known_member(depth, self.frames[depth].expected)
+    }
+
     /// The name of the next member of the open map.
     pub(crate) fn member(&mut self, name: &[u8]) -> Result<(), Refused> {
         let depth = self.frames.len() - 1;
         if self.levels.len() <= depth {
             self.levels.resize_with(depth + 1, Level::default);
         }
-        let frame = &mut self.frames[depth];
+        let frame = &self.frames[depth];
         let level = &mut self.levels[depth];
         let ahead = level.names.iter().skip(frame.expected).take(NAMES_AHEAD);
         let found = ahead.zip(frame.expected..).find(|(n, _)| *n.text == *name);
@@ -190,7 +206,13 @@ impl ItemWriter {
                 _ => Role::NONE,
             })?,
         };
-        let known = &mut level.names[index];
+        self.known_member(depth, index)
+    }
+
+    #[inline]
+    fn known_member(&mut self, depth: usize, index: usize) -> Result<(), Refused> {
+        let frame = &mut self.frames[depth];
+        let known = &mut self.levels[depth].names[index];
         if known.frame == frame.number {
             return Err(Refused);
         }
@@ -199,7 +221,7 @@ impl ItemWriter {
         let comma = usize::from(frame.is_empty);
         frame.is_empty = false;
         self.item.extend_from_slice(&known.wire[comma..]);
-        self.size_bytes += name.len();
+        self.size_bytes += known.text.len();
         if depth == 0 {
             self.role = known.role;
         } else {
@@ -318,10 +340,12 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// A cell of CSV, which is not empty, in a column whose cells must be of the type `declared`.
+    /// A cell of CSV, which is not empty, in a column whose cells must be of the type `declared`. `escaped` says whether it
+    /// may hold what JSON does not take as it is inside a string.
     pub(crate) fn cell(
         &mut self,
         text: &[u8],
+        escaped: Escaped,
         declared: Option<DeclaredType>,
     ) -> Result<(), Refused> {
         match declared {
@@ -336,7 +360,7 @@ impl ItemWriter {
             }
             Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
         }
-        if json_text::special(text).is_none() {
+        if escaped == Escaped::No || json_text::special(text).is_none() {
             return self.string(text, Escaped::No);
         }
         let role = self.begin_value()?;

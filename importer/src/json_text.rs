@@ -14,25 +14,30 @@ const HIGHS: u64 = ONES * 0x80;
 
 /// Index of the first byte that JSON does not take as it is inside a string: a quote, a backslash, or a control
 /// character.
+#[inline]
+pub(crate) fn special(text: &[u8]) -> Option<usize> {
+    special_or(text, b'"')
+}
+
+/// Index of the first byte that is `other`, or that JSON does not take as it is inside a string.
 ///
 /// Eight bytes at a time: a byte's high bit in `x - ONES & !x & HIGHS` says that it is 0, and of several that are set the
 /// lowest is right. See <https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>.
 #[inline]
-pub(crate) fn special(text: &[u8]) -> Option<usize> {
+pub(crate) fn special_or(text: &[u8], other: u8) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (index, &word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(word);
         let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+        let same = |byte: u8| zero(word ^ (ONES * u64::from(byte)));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (quote | backslash | control) & HIGHS;
+        let found = (same(b'"') | same(b'\\') | same(other) | control) & HIGHS;
         if found != 0 {
             return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }
     }
     let rest_at = text.len() - rest.len();
-    let is_special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';
+    let is_special = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\' || b == other;
     rest.iter().position(is_special).map(|at| rest_at + at)
 }
 

@@ -108,15 +108,27 @@ impl<'t> Parser<'t> {
         }
         loop {
             self.space()?;
-            let (name, escaped) = self.string()?;
-            item.name(name, escaped)?;
-            self.expect(b':')?;
+            self.name(item)?;
             self.value(item, typed)?;
             if self.another(b'}')? {
                 continue;
             }
             return Ok(());
         }
+    }
+
+    /// Passes a name and its colon.
+    #[inline]
+    fn name(&mut self, item: &mut ItemWriter) -> Result<(), Halt> {
+        if let Some(expected) = item.expected()
+            && self.text[self.at..].starts_with(expected)
+        {
+            self.at += expected.len();
+            return Ok(item.expected_member()?);
+        }
+        let (name, escaped) = self.string()?;
+        item.name(name, escaped)?;
+        self.expect(b':')
     }
 
     /// Passes the values of an array whose bracket is passed, and its closing bracket.

@@ -16,6 +16,7 @@ use crate::decompress::Compression;
 use crate::error::Error;
 use crate::feed::Feed;
 use crate::item::ItemWriter;
+use crate::json_text::{self, Escaped};
 use crate::position::Position;
 use crate::row::Row;
 
@@ -109,14 +110,15 @@ impl<'r> RecordsDecoder<'r> {
                 return Err(Halt::Refused);
             }
             record.at += 1;
-            let cell = match cell {
-                Cell::Plain(range) => &text[range],
-                Cell::Unquoted => &self.unquoted,
+            let (cell, escaped) = match cell {
+                Cell::Plain(range) => (&text[range], Escaped::No),
+                Cell::Special(range) => (&text[range], Escaped::Perhaps),
+                Cell::Unquoted => (&*self.unquoted, Escaped::Perhaps),
             };
             // An empty cell is an absent attribute.
             if !cell.is_empty() {
                 self.item.column(index);
-                self.item.cell(cell, column.declared)?;
+                self.item.cell(cell, escaped, column.declared)?;
             }
         }
         self.item.finish(row)?;
@@ -159,8 +161,10 @@ impl<'r> RecordsDecoder<'r> {
 
 /// A cell that was passed.
 enum Cell {
-    /// It is there in the text.
+    /// It is there in the text, and JSON takes it as it is.
     Plain(Range<usize>),
+    /// It is there in the text.
+    Special(Range<usize>),
     /// It had doubled quotes; they are undone in the buffer.
     Unquoted,
 }
@@ -182,9 +186,21 @@ impl Record<'_> {
             return self.quoted(unquoted);
         }
         let begin = self.at;
-        let length = memchr3(self.delimiter, b'\n', b'\r', &self.text[begin..]);
+        let length = json_text::special_or(&self.text[begin..], self.delimiter);
         self.at += length.ok_or(Halt::More)?;
-        Ok(Cell::Plain(begin..self.at))
+        if self.is_end() {
+            return Ok(Cell::Plain(begin..self.at));
+        }
+        // Outside of quotes, a quote is itself.
+        let length = memchr3(self.delimiter, b'\n', b'\r', &self.text[self.at..]);
+        self.at += length.ok_or(Halt::More)?;
+        Ok(Cell::Special(begin..self.at))
+    }
+
+    /// Whether a cell ends here.
+    fn is_end(&self) -> bool {
+        let byte = self.text[self.at];
+        byte == self.delimiter || byte == b'\n' || byte == b'\r'
     }
 
     fn quoted(&mut self, unquoted: &mut Vec<u8>) -> Result<Cell, Halt> {
@@ -201,9 +217,9 @@ impl Record<'_> {
                     unquoted.extend_from_slice(&self.text[begin..=end]);
                     begin = self.at + 1;
                 }
-                Some(&b) if b == self.delimiter || b == b'\n' || b == b'\r' => {
+                Some(_) if self.is_end() => {
                     if unquoted.is_empty() {
-                        return Ok(Cell::Plain(begin..end));
+                        return Ok(Cell::Special(begin..end));
                     }
                     unquoted.extend_from_slice(&self.text[begin..end]);
                     return Ok(Cell::Unquoted);
