@@ -113,21 +113,25 @@ async fn standard_input_is_imported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_row_of_a_key_wins() {
     let bench = Bench::new();
-    let stack = stack(&bench).await;
-    let generator = Generator::new(rows(), Shape::Small, Format::Jsonl).duplicates_percent(10);
-    let path = bench.file("duplicates.jsonl", &file(&generator));
-    let args = [
-        "import",
-        path.to_str().unwrap(),
-        "--table",
-        "InventoryTable",
-        "--local",
-        "--lanes",
-        "16",
-    ];
-    let ended = bench.run(args).await.expect(0);
-    assert!(!ended.stdout.contains("+ 0 superseded"), "{}", ended.stdout);
-    assert_agrees(stack.endpoints(), &generator, "duplicates").await;
+    for writer in ["wire", "sdk"] {
+        let stack = stack(&bench).await;
+        let generator = Generator::new(rows(), Shape::Small, Format::Jsonl).duplicates_percent(10);
+        let path = bench.file("duplicates.jsonl", &file(&generator));
+        let args = [
+            "import",
+            path.to_str().unwrap(),
+            "--table",
+            "InventoryTable",
+            "--local",
+            "--lanes",
+            "16",
+            "--writer",
+            writer,
+        ];
+        let ended = bench.run(args).await.expect(0);
+        assert!(!ended.stdout.contains("+ 0 superseded"), "{}", ended.stdout);
+        assert_agrees(stack.endpoints(), &generator, writer).await;
+    }
 }
 
 /// An object's metadata says how to read it, and arguments override it.

@@ -1,8 +1,7 @@
 //! The writer that signs and sends ready-made bodies itself: `BatchWriteItem` without the SDK's cost for each call.
 //!
-//! The SDK decides where requests go and as whom ([`endpoint`], [`credentials`]); signing ([`sign`]), transport
-//! ([`connection`]) and reading the answer ([`answer`]) are done here, with everything prepared that requests have in
-//! common. Each lane owns its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
+//! The SDK decides where requests go and as whom (`endpoint`, `credentials`); signing (`sign`), transport (`connection`)
+//! and reading the answer (`answer`) are done here, with everything prepared that requests have in common. Each lane owns its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
 //!
 //! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`crate::aws::sdk_config`].
 
@@ -337,5 +336,67 @@ impl fmt::Display for NotAnAnswer {
 impl std::error::Error for NotAnAnswer {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use aws_config::{BehaviorVersion, Region};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+
+    use super::*;
+    use crate::schema::{KeyAttribute, KeyType};
+
+    /// A writer whose endpoint has these addresses.
+    async fn writer(addresses: &[SocketAddr]) -> WireWriter {
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url("http://localhost")
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let schema = Schema::new("T", KeyAttribute::partition("id", KeyType::S), None);
+        let mut writer = WireWriter::new(&config, Arc::new(schema)).await.unwrap();
+        // There are no lanes yet that share it.
+        Arc::get_mut(&mut writer.shared).unwrap().resolver = Resolver::known(addresses);
+        writer
+    }
+
+    /// Connections wait in the listener's queue; nobody needs to accept them.
+    fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn lanes_spread_over_addresses_and_leave_those_that_refuse() {
+        let (gone, deaf) = listen();
+        drop(gone);
+        let ((_first, one), (_second, two)) = (listen(), listen());
+        let writer = writer(&[one, deaf, two]).await;
+        for (index, settled) in [(0, 0), (1, 2), (2, 2), (3, 3), (4, 5)] {
+            let mut lane = writer.lane(index);
+            lane.connect().await.unwrap();
+            assert_eq!(lane.address, settled, "lane {index}");
+            lane.connect().await.unwrap();
+            assert_eq!(lane.address, settled, "lane {index}, again");
+        }
+    }
+
+    #[tokio::test]
+    async fn addresses_of_which_none_is_reached_are_looked_up_again() {
+        let (gone, deaf) = listen();
+        drop(gone);
+        let writer = writer(&[deaf]).await;
+        let error = writer.lane(0).connect().await.unwrap_err();
+        assert!(error.chain().contains("refused"), "{}", error.chain());
+        // The name, which the first attempt did without, is looked up now, and does not exist.
+        let error = writer.lane(0).connect().await.unwrap_err();
+        assert!(!error.chain().contains("refused"), "{}", error.chain());
     }
 }

@@ -149,18 +149,6 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn the_other_addresses_are_tried_when_one_is_deaf() {
-    // It may be that localhost has one address only: then this shows that one suffices.
-    let server = Server::start(|_| good()).await;
-    let url = server.url.replace("127.0.0.1", "localhost");
-    let sdk = Services::dynamodb(&url).sdk_config();
-    let writer = WireWriter::new(&sdk, schema()).await.unwrap();
-    for index in 0..4 {
-        writer.lane(index).write(body()).await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn nobody_there_is_no_answer() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
