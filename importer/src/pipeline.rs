@@ -327,7 +327,11 @@ impl Decoding {
                     if pushed.superseded {
                         self.progress.superseded();
                     }
-                    self.send_all(pushed.closed)
+                    if pushed.closed.is_empty() {
+                        Ok(())
+                    } else {
+                        self.send_all(pushed.closed)
+                    }
                 }
                 Ok(false) => break Ok(()),
                 Err(Error::Row(reject)) => {

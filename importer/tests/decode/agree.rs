@@ -4,6 +4,8 @@
 //! and declared types that differ. (`every_way` compares the two on every other case of this suite, and `fuzz` on changed
 //! bytes; here it is many rows in one file, so that the two take turns.)
 
+use std::fmt::Write as _;
+
 use importer::decode::Engine;
 use importer::decode::Format::{Csv, DynamoDbJson, JsonLines};
 use importer::schema::{KeyAttribute, KeyType};
@@ -192,11 +194,11 @@ fn object(
         .prop_map(|((has_key, key), members, end)| {
             let mut row = String::from("{");
             if has_key {
-                row += &format!("\"id\":{key}");
+                write!(row, "\"id\":{key}").unwrap();
             }
             for (name, value, space) in members {
                 let comma = if row.len() > 1 { "," } else { "" };
-                row += &format!("{comma}{space}\"{name}\":{value}{space}");
+                write!(row, "{comma}{space}\"{name}\":{value}{space}").unwrap();
             }
             row + end + "}"
         })
