@@ -159,7 +159,16 @@ impl<W: BatchWrite> Settler<W> {
         while let Some(part) = parts.pop_front() {
             let (refused, message) = match self.write(batch, part).await? {
                 Outcome::Written => continue,
-                Outcome::Refused { rows, message } => (rows, message),
+                Outcome::Refused {
+                    rows,
+                    unsent,
+                    message,
+                } => {
+                    if !unsent.is_empty() {
+                        parts.push_front(unsent);
+                    }
+                    (rows, message)
+                }
             };
             if let [row] = refused[..] {
                 let reason = Reason::Refused { message };
@@ -177,9 +186,11 @@ impl<W: BatchWrite> Settler<W> {
     async fn write(&self, batch: &Batch, mut rows: Vec<usize>) -> Result<Outcome, Error> {
         let mut attempts = Attempts::new(self.policy, &self.jitter);
         loop {
-            let paid = batch.wcu(&rows);
             let began = Instant::now();
-            self.limiter.acquire(paid).await;
+            let turn = self.limiter.turn().await;
+            let mut unsent = rows.split_off(rows_at_once(batch, &rows, turn.request_wcu_max()));
+            let paid = batch.wcu(&rows);
+            turn.pay(paid).await;
             // A low cap makes a batch wait longer than failures may last.
             attempts.leave_out(began.elapsed());
             let body = Bytes::from(batch.body(&self.table, &rows));
@@ -189,16 +200,26 @@ impl<W: BatchWrite> Settler<W> {
                     rows = unprocessed_rows(batch, &rows, &written.unprocessed)?;
                     let owed = batch.wcu(&rows);
                     let consumed = written.consumed_wcu.unwrap_or(f64::from(paid - owed));
-                    self.limiter.settle(paid - owed, consumed);
+                    self.limiter.settle(paid - owed, consumed, owed);
                     self.progress.wrote(before - rows.len(), consumed);
-                    if rows.is_empty() {
-                        return Ok(Outcome::Written);
-                    }
-                    if rows.len() < before {
+                    let wrote_some = rows.len() < before;
+                    if wrote_some {
                         attempts.progressed();
                     }
+                    if rows.is_empty() {
+                        if unsent.is_empty() {
+                            return Ok(Outcome::Written);
+                        }
+                        rows = unsent;
+                        continue;
+                    }
                     self.progress.throttled();
-                    self.limiter.throttled(owed);
+                    if wrote_some {
+                        // The table is at its limit, not beyond it: the limiter paces, and a wait would idle the table.
+                        self.progress.retried();
+                        rows.append(&mut unsent);
+                        continue;
+                    }
                     Error::Throttled {
                         operation: "BatchWriteItem",
                         problem: "rows came back as UnprocessedItems".to_owned(),
@@ -209,18 +230,23 @@ impl<W: BatchWrite> Settler<W> {
                         if matches!(error, Error::Throttled { .. }) {
                             self.progress.throttled();
                             self.limiter.throttled(paid);
+                        } else {
+                            self.limiter.failed(paid);
                         }
                         error
                     }
                     Class::RejectRow => {
+                        self.limiter.failed(paid);
                         return Ok(Outcome::Refused {
                             rows,
+                            unsent,
                             message: error.problem(),
                         });
                     }
                     Class::Fatal => return Err(error),
                 },
             };
+            rows.append(&mut unsent);
             self.progress.retried();
             let Some(wait) = attempts.failed() else {
                 return Err(Error::RetriesExhausted {
@@ -237,9 +263,24 @@ impl<W: BatchWrite> Settler<W> {
     }
 }
 
+/// How many of `rows` one request of at most `wcu_max` may have: one at least.
+fn rows_at_once(batch: &Batch, rows: &[usize], wcu_max: u32) -> usize {
+    let mut wcu = 0_u32;
+    let fits = rows.iter().take_while(|&&row| {
+        wcu = wcu.saturating_add(batch.wcu(&[row]));
+        wcu <= wcu_max
+    });
+    fits.count().max(1).min(rows.len())
+}
+
 enum Outcome {
     Written,
-    Refused { rows: Vec<usize>, message: String },
+    Refused {
+        rows: Vec<usize>,
+        /// Rows that were not in the refused request.
+        unsent: Vec<usize>,
+        message: String,
+    },
 }
 
 /// Which of the rows that were sent DynamoDB gave back.
