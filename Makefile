@@ -12,7 +12,7 @@ VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam bench full memory
+.PHONY: help run build test fmt clippy unit doc sam bench capacity full memory
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ sam: ## lint and test the SAM template
 
 bench: ## measure
 	cargo bench --workspace
+
+capacity: ## measure how much of a table's capacity imports use (7 minutes of real time)
+	cargo run --release -p benches --example capacity
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
