@@ -16,7 +16,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench full race memory
+.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full race memory
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -58,6 +58,9 @@ harness: ## test the scripts that race and measure memory
 
 bench: ## measure
 	cargo bench --workspace
+
+capacity: ## measure how much of a table's capacity imports use (7 minutes of real time)
+	cargo run --release -p benches --example capacity
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::proxy::start;
+pub(crate) use self::proxy::{error_response, json_response, start};
 use crate::{lock::lock, server::Server};
 
 /// How often a fault happens.

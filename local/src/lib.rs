@@ -27,6 +27,7 @@
 //! It is a stand-in for development and tests, not for production: everything is kept in memory or in a
 //! temporary folder and is gone after [`Stack::shutdown`].
 
+pub mod capacity;
 pub mod dynamodb;
 mod endpoints;
 mod error;
@@ -41,6 +42,7 @@ pub mod sqs;
 mod stack;
 pub mod wiring;
 
+pub use capacity::{Capacity, CapacityPlan, CapacitySink};
 pub use endpoints::Endpoints;
 pub use error::LocalError;
 pub use faults::{FaultCounts, FaultPlan, Faults, Rate};

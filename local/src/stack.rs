@@ -4,8 +4,8 @@ use tokio::{task::JoinSet, time::timeout};
 use tower::service_fn;
 
 use crate::{
-    ACCESS_KEY_ID, BUCKET, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE, LambdaProgram,
-    LocalError, Message, REGION, SECRET_ACCESS_KEY, TABLE, TOPIC,
+    ACCESS_KEY_ID, BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ,
+    IMPORTS_QUEUE, LambdaProgram, LocalError, Message, REGION, SECRET_ACCESS_KEY, TABLE, TOPIC,
     dynamodb::DynamoDb,
     faults,
     runtime::Function,
@@ -25,6 +25,8 @@ pub struct StackOptions {
     pub notifier: Option<LambdaProgram>,
     /// Faults to inject between DynamoDB's clients and DynamoDB; none by default.
     pub faults: Option<FaultPlan>,
+    /// How much DynamoDB takes; everything by default.
+    pub capacity: Option<CapacityPlan>,
     /// Where to listen; free ports by default.
     pub ports: Ports,
 }
@@ -53,6 +55,7 @@ pub struct Stack {
     imports_are_polled: bool,
     stream: Option<StreamMapping>,
     faults: Option<Faults>,
+    capacity: Option<Capacity>,
     // In the order in which they are to stop: events first, then what they need.
     pollers: JoinSet<()>,
     functions: Vec<Arc<Function>>,
@@ -76,11 +79,13 @@ impl Stack {
             importer,
             notifier,
             faults,
+            capacity,
             ports,
         } = options;
+        let capacity = capacity.as_ref().map(Capacity::new);
         let (objects_at, tables, queues_at, topics_at) = tokio::try_join!(
             bind("S3", ports.s3),
-            start_dynamodb(ports.dynamodb, faults),
+            start_dynamodb(ports.dynamodb, faults, capacity.clone()),
             bind("SQS", ports.sqs),
             bind("SNS", ports.sns),
         )?;
@@ -152,6 +157,7 @@ impl Stack {
             imports_are_polled,
             stream,
             faults,
+            capacity,
             pollers,
             functions,
             s3,
@@ -171,7 +177,12 @@ impl Stack {
         self.topics.inbox()
     }
 
-    /// The fault injection, if it was asked for.
+    /// The table's capacity, if it has one.
+    pub fn capacity(&self) -> Option<&Capacity> {
+        self.capacity.as_ref()
+    }
+
+    /// The proxy that injects faults, if faults or a capacity were asked for.
     pub fn faults(&self) -> Option<&Faults> {
         self.faults.as_ref()
     }
@@ -233,20 +244,26 @@ impl Stack {
     }
 }
 
-/// Starts DynamoDB, behind a proxy if there are faults to inject; also returns the URL for clients.
+/// Starts DynamoDB, behind a proxy if there are faults to inject or its capacity is limited; also returns the URL for clients.
 async fn start_dynamodb(
     port: u16,
     faults: Option<FaultPlan>,
+    capacity: Option<Capacity>,
 ) -> Result<(DynamoDb, Option<Faults>, String), LocalError> {
-    let Some(plan) = faults else {
+    if faults.is_none() && capacity.is_none() {
         let bound = bind("DynamoDB", port).await?;
         return Ok((DynamoDb::start(bound.listener)?, None, bound.url));
-    };
+    }
     let upstream = bind("DynamoDB", 0).await?;
     let dynamodb = DynamoDb::start(upstream.listener)?;
     // Clients know the proxy only.
     let proxy = bind("DynamoDB", port).await?;
-    let faults = faults::start(proxy.listener, upstream.url, plan);
+    let faults = faults::start(
+        proxy.listener,
+        upstream.url,
+        faults.unwrap_or_default(),
+        capacity,
+    );
     Ok((dynamodb, Some(faults), proxy.url))
 }
 

@@ -127,7 +127,16 @@ impl Settler {
         while let Some(part) = parts.pop_front() {
             let (refused, message) = match self.write(lane, batch, part).await? {
                 Outcome::Written => continue,
-                Outcome::Refused { rows, message } => (rows, message),
+                Outcome::Refused {
+                    rows,
+                    unsent,
+                    message,
+                } => {
+                    if !unsent.is_empty() {
+                        parts.push_front(unsent);
+                    }
+                    (rows, message)
+                }
             };
             if let [row] = refused[..] {
                 let reason = Reason::Refused { message };
@@ -149,36 +158,45 @@ impl Settler {
         mut rows: Vec<usize>,
     ) -> Result<Outcome, Error> {
         let mut attempts = Attempts::new(self.policy, &self.jitter);
-
-        let mut body = batch.body(&rows);
-        // Whether `body` is what DynamoDB gave back and not the batch's own.
-        let mut returned = false;
+        // Rows that have to wait for another request.
+        let mut unsent = Vec::new();
+        // The body that writes what DynamoDB gave back, which is all of `rows`.
+        let mut returned: Option<Bytes> = None;
         loop {
-            let paid = batch.wcu(&rows);
             let began = Instant::now();
-            self.limiter.acquire(paid).await;
+            let turn = self.limiter.turn().await;
+            if returned.is_none() {
+                rows.append(&mut unsent);
+                unsent = rows.split_off(rows_at_once(batch, &rows, turn.request_wcu_max()));
+            }
+            let paid = batch.wcu(&rows);
+            turn.pay(paid).await;
             // A low cap makes a batch wait longer than failures may last.
             attempts.leave_out(began.elapsed());
-            let failure = match lane.write(body.clone()).await {
+            let body = returned.clone().unwrap_or_else(|| batch.body(&rows));
+            let failure = match lane.write(body).await {
                 Ok(written) => {
                     let before = rows.len();
                     rows = unprocessed_rows(batch, &rows, &written.unprocessed)?;
+                    returned = written.unprocessed_body.filter(|_| !rows.is_empty());
                     let owed = batch.wcu(&rows);
                     let consumed = written.consumed_wcu.unwrap_or(f64::from(paid - owed));
-                    self.limiter.settle(paid - owed, consumed);
+                    self.limiter.settle(paid - owed, consumed, owed);
                     self.progress.wrote(before - rows.len(), consumed);
                     if rows.is_empty() {
-                        return Ok(Outcome::Written);
-                    }
-                    if rows.len() < before {
+                        if unsent.is_empty() {
+                            return Ok(Outcome::Written);
+                        }
                         attempts.progressed();
+                        continue;
                     }
-                    returned = written.unprocessed_body.is_some();
-                    body = written
-                        .unprocessed_body
-                        .unwrap_or_else(|| batch.body(&rows));
                     self.progress.throttled();
-                    self.limiter.throttled(owed);
+                    if rows.len() < before {
+                        // The table is at its limit, not beyond it: the limiter paces, and a wait would idle the table.
+                        attempts.progressed();
+                        self.progress.retried();
+                        continue;
+                    }
                     Error::Throttled {
                         operation: "BatchWriteItem",
                         problem: "rows came back as UnprocessedItems".to_owned(),
@@ -189,18 +207,22 @@ impl Settler {
                         if matches!(error, Error::Throttled { .. }) {
                             self.progress.throttled();
                             self.limiter.throttled(paid);
+                        } else {
+                            self.limiter.failed(paid);
                         }
                         error
                     }
                     // The rows are the same, but the bytes are not: only the batch's own can put a row at fault.
-                    Class::RejectRow if returned => {
-                        returned = false;
-                        body = batch.body(&rows);
+                    Class::RejectRow if returned.is_some() => {
+                        self.limiter.failed(paid);
+                        returned = None;
                         error
                     }
                     Class::RejectRow => {
+                        self.limiter.failed(paid);
                         return Ok(Outcome::Refused {
                             rows,
+                            unsent,
                             message: error.problem(),
                         });
                     }
@@ -213,7 +235,7 @@ impl Settler {
                     operation: "BatchWriteItem",
                     attempts: attempts.count(),
                     elapsed: attempts.elapsed(),
-                    rows_unwritten: rows.len(),
+                    rows_unwritten: rows.len() + unsent.len(),
                     source: Box::new(failure),
                 });
             };
@@ -223,9 +245,24 @@ impl Settler {
     }
 }
 
+/// How many of `rows` one request of at most `wcu_max` may have: one at least.
+fn rows_at_once(batch: &Batch, rows: &[usize], wcu_max: u32) -> usize {
+    let mut wcu = 0_u32;
+    let fits = rows.iter().take_while(|&&row| {
+        wcu = wcu.saturating_add(batch.wcu(&[row]));
+        wcu <= wcu_max
+    });
+    fits.count().max(1).min(rows.len())
+}
+
 enum Outcome {
     Written,
-    Refused { rows: Vec<usize>, message: String },
+    Refused {
+        rows: Vec<usize>,
+        /// Rows that were not in the refused request.
+        unsent: Vec<usize>,
+        message: String,
+    },
 }
 
 /// Which of the rows that were sent DynamoDB gave back.

@@ -16,9 +16,13 @@ use tokio::net::TcpListener;
 
 use super::{Fault, FaultPlan, Faults, Injector};
 use crate::{
+    capacity::{Capacity, PARTITION_KEY, throttled},
     lock::lock,
     server::{Server, read_body},
 };
+
+/// What the errors say that a fault plan makes.
+const INJECTED: &str = "Injected by the local stack";
 
 /// The operations that change items.
 const WRITES: [&str; 6] = [
@@ -30,14 +34,20 @@ const WRITES: [&str; 6] = [
     "BatchExecuteStatement",
 ];
 
-/// Serves DynamoDB at `upstream` with the faults of `plan`.
-pub(crate) fn start(listener: TcpListener, upstream: String, plan: FaultPlan) -> Faults {
+/// Serves DynamoDB at `upstream` with the faults of `plan`, and as much of it as `capacity` admits.
+pub(crate) fn start(
+    listener: TcpListener,
+    upstream: String,
+    plan: FaultPlan,
+    capacity: Option<Capacity>,
+) -> Faults {
     let injector = Arc::new(Mutex::new(Injector::new(plan)));
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let proxy = Proxy {
         upstream: upstream.clone(),
         injector: Arc::clone(&injector),
+        capacity,
         client: Client::builder(TokioExecutor::new()).build(connector),
     };
     let service = tower::service_fn(move |request| proxy.clone().answer(request));
@@ -64,6 +74,7 @@ impl std::error::Error for Dropped {}
 struct Proxy {
     upstream: String,
     injector: Arc<Mutex<Injector>>,
+    capacity: Option<Capacity>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -91,22 +102,49 @@ impl Proxy {
             .and_then(|request| request["RequestItems"].as_object_mut());
         let fault = lock(&self.injector).draw(items);
         match fault {
-            None => self.forward(head, body).await.map(respond),
+            None => match &self.capacity {
+                Some(capacity) if operation == "BatchWriteItem" => {
+                    self.admit(capacity, head, parsed.unwrap_or_default()).await
+                }
+                _ => self.forward(head, body).await.map(respond),
+            },
             Some(Fault::DropRequest) => Err(Dropped),
             Some(Fault::DropResponse) => {
                 self.forward(head, body).await?;
                 Err(Dropped)
             }
-            Some(Fault::ServerError) => Ok(error(
+            Some(Fault::ServerError) => Ok(error_response(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalServerError",
+                INJECTED,
             )),
-            Some(Fault::Throttle(exception)) => Ok(error(StatusCode::BAD_REQUEST, exception)),
+            Some(Fault::Throttle(exception)) => {
+                Ok(error_response(StatusCode::BAD_REQUEST, exception, INJECTED))
+            }
             Some(Fault::Unprocessed(unprocessed)) => {
                 self.write_some(head, parsed.unwrap_or_default(), unprocessed)
                     .await
             }
         }
+    }
+
+    /// Does what the table's capacity admits of a batch.
+    async fn admit(
+        &self,
+        capacity: &Capacity,
+        head: Parts,
+        mut request: Value,
+    ) -> Result<Response<Body>, Dropped> {
+        capacity.travel().await;
+        let mut none = Map::new();
+        let items = request["RequestItems"].as_object_mut();
+        let admission = capacity.admit(items.unwrap_or(&mut none), PARTITION_KEY);
+        let answer = match admission.exception {
+            Some(exception) => Ok(throttled(exception)),
+            None => self.write_some(head, request, admission.unprocessed).await,
+        };
+        capacity.travel().await;
+        answer
     }
 
     /// Does what is left of a batch and adds `unprocessed` to the answer.
@@ -169,16 +207,17 @@ fn respond(answer: Response<Bytes>) -> Response<Body> {
     answer.map(Body::from)
 }
 
-fn error(status: StatusCode, exception: &str) -> Response<Body> {
+/// An answer as DynamoDB gives it to a request that failed.
+pub(crate) fn error_response(status: StatusCode, exception: &str, message: &str) -> Response<Body> {
     let namespace = match exception {
         "ThrottlingException" => "com.amazon.coral.availability",
         _ => "com.amazonaws.dynamodb.v20120810",
     };
-    let body = json!({ "__type": format!("{namespace}#{exception}"), "message": "Injected by the local stack" });
+    let body = json!({ "__type": format!("{namespace}#{exception}"), "message": message });
     json_response(status, body.to_string())
 }
 
-fn json_response(status: StatusCode, body: String) -> Response<Body> {
+pub(crate) fn json_response(status: StatusCode, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static("application/x-amz-json-1.0");

@@ -6,6 +6,7 @@
     reason = "clippy.toml allows them in test functions, and all of this crate is for tests"
 )]
 
+mod capacity;
 mod client;
 mod dynamodb;
 mod faults;

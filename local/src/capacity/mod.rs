@@ -1,0 +1,266 @@
+//! A model of how much a DynamoDB table takes: token buckets for the table and its partitions, provisioned or on
+//! demand, with latency and other clients' writes.
+//!
+//! [`TableCapacity`] is the model alone, without clock and network. [`Capacity`] runs it in time. A stack puts it in
+//! front of its DynamoDB ([`StackOptions::capacity`](crate::StackOptions::capacity)); [`CapacitySink`] is a table that
+//! keeps nothing and answers as the model says, for long and fast imports.
+//!
+//! Simpler than AWS: only `BatchWriteItem` is charged, by the size of the new items (what they replace may have been
+//! larger); there are no indexes; no partition is split and none lends to another.
+
+mod ledger;
+mod plan;
+mod sink;
+mod table;
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+pub use self::ledger::{Attempts, Ledger};
+pub use self::plan::{CapacityPlan, Latency, Mode, OtherTraffic};
+pub use self::sink::CapacitySink;
+pub(crate) use self::sink::throttled;
+pub use self::table::{ItemCost, ON_DEMAND_INITIAL_WCU, PARTITION_WCU, TableCapacity, Verdict};
+use crate::lock::lock;
+
+/// The partition key of [`TABLE`](crate::TABLE).
+pub(crate) const PARTITION_KEY: &str = "productId";
+
+/// Item bytes that one WCU pays for.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html#write-operation-consumption>
+const WCU_BYTES: usize = 1024;
+
+/// A table's capacity in time. Its time begins with the first request.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    latency: Latency,
+    running: Arc<Mutex<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    table: TableCapacity,
+    began: Option<Instant>,
+    rng: fastrand::Rng,
+}
+
+/// What becomes of a batch.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// The items that are not written.
+    pub(crate) unprocessed: Map<String, Value>,
+    /// The exception if that is all of them.
+    pub(crate) exception: Option<&'static str>,
+    /// What the others cost.
+    pub(crate) consumed_wcu: u32,
+}
+
+impl Capacity {
+    /// The capacity that `plan` describes.
+    pub fn new(plan: &CapacityPlan) -> Self {
+        Self {
+            latency: plan.latency,
+            running: Arc::new(Mutex::new(Running {
+                table: TableCapacity::new(plan),
+                began: None,
+                rng: fastrand::Rng::with_seed(plan.seed.wrapping_add(1)),
+            })),
+        }
+    }
+
+    /// What was written and throttled so far; times are since the first request.
+    pub fn ledger(&self) -> Ledger {
+        lock(&self.running).table.ledger().clone()
+    }
+
+    /// One way of a request.
+    pub(crate) async fn travel(&self) {
+        let way = {
+            let mut running = lock(&self.running);
+            let random = running.rng.f64();
+            self.latency.one_way(random)
+        };
+        if way > Duration::ZERO {
+            tokio::time::sleep(way).await;
+        }
+    }
+
+    /// Takes what is throttled out of a batch's `RequestItems`.
+    pub(crate) fn admit(&self, items: &mut Map<String, Value>, partition_key: &str) -> Admission {
+        let costs: Vec<ItemCost> = items
+            .values()
+            .filter_map(Value::as_array)
+            .flatten()
+            .map(|request| cost(request, partition_key))
+            .collect();
+        let verdict = {
+            let mut running = lock(&self.running);
+            let now = running.began.get_or_insert_with(Instant::now).elapsed();
+            running.table.write(now, &costs)
+        };
+        let mut unprocessed = Map::new();
+        if verdict.accepted.contains(&false) {
+            let mut accepted = verdict.accepted.into_iter();
+            for (table, requests) in items.iter_mut() {
+                let Some(requests) = requests.as_array_mut() else {
+                    continue;
+                };
+                let left = requests.extract_if(.., |_| accepted.next() == Some(false));
+                let left: Vec<Value> = left.collect();
+                if !left.is_empty() {
+                    unprocessed.insert(table.clone(), left.into());
+                }
+            }
+            // DynamoDB refuses an empty list.
+            items.retain(|_, requests| requests.as_array().is_none_or(|list| !list.is_empty()));
+        }
+        Admission {
+            unprocessed,
+            exception: verdict.exception,
+            consumed_wcu: verdict.consumed_wcu,
+        }
+    }
+}
+
+/// What a put or a delete of a batch costs.
+fn cost(request: &Value, partition_key: &str) -> ItemCost {
+    let item = &request["PutRequest"]["Item"];
+    let key = if item.is_object() {
+        &item[partition_key]
+    } else {
+        &request["DeleteRequest"]["Key"][partition_key]
+    };
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let bytes: usize = item.as_object().map_or(0, |item| {
+        item.iter()
+            .map(|(name, value)| name.len() + value_bytes(value))
+            .sum()
+    });
+    ItemCost {
+        wcu: bytes.div_ceil(WCU_BYTES).max(1) as u32,
+        partition_hash: hasher.finish(),
+    }
+}
+
+/// The size of an attribute value.
+///
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+fn value_bytes(value: &Value) -> usize {
+    let Some((kind, value)) = value.as_object().and_then(|value| value.iter().next()) else {
+        return 0;
+    };
+    let scalar = |kind: &str, value: &Value| match (kind, value.as_str()) {
+        ("N", Some(number)) => {
+            number
+                .bytes()
+                .filter(u8::is_ascii_digit)
+                .count()
+                .div_ceil(2)
+                + 1
+        }
+        ("B", Some(base64)) => STANDARD.decode(base64).map_or(0, |bytes| bytes.len()),
+        (_, Some(text)) => text.len(),
+        // BOOL and NULL.
+        (_, None) => 1,
+    };
+    match (kind.as_str(), value) {
+        ("L", Value::Array(list)) => 3 + list.iter().map(|v| 1 + value_bytes(v)).sum::<usize>(),
+        ("M", Value::Object(map)) => {
+            let members = map.iter().map(|(name, v)| 1 + name.len() + value_bytes(v));
+            3 + members.sum::<usize>()
+        }
+        (set, Value::Array(list)) => list.iter().map(|v| scalar(&set[..1], v)).sum(),
+        (kind, value) => scalar(kind, value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_item_costs_its_size() {
+        for (wcu, item) in [
+            (1, json!({ "k": { "S": "a" } })),
+            (1, json!({ "k": { "S": "x".repeat(1023) } })),
+            (2, json!({ "k": { "S": "x".repeat(1024) } })),
+            (
+                2,
+                json!({ "k": { "N": "1" }, "b": { "B": STANDARD.encode([0; 1024]) } }),
+            ),
+            (
+                3,
+                json!({ "k": { "SS": ["x".repeat(1024), "y".repeat(1024)] } }),
+            ),
+            (2, json!({ "k": { "L": [{ "S": "x".repeat(1020) }] } })),
+            (
+                2,
+                json!({ "k": { "M": { "n": { "S": "x".repeat(1020) } } } }),
+            ),
+        ] {
+            let request = json!({ "PutRequest": { "Item": item } });
+            assert_eq!(cost(&request, "k").wcu, wcu, "{request}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_fit_is_unprocessed() {
+        let capacity = Capacity::new(&CapacityPlan {
+            burst_filled: 1.0,
+            ..CapacityPlan::provisioned(10)
+        });
+        let puts = |n: usize| -> Map<String, Value> {
+            let list: Vec<Value> = (0..n)
+                .map(|i| json!({ "PutRequest": { "Item": { "k": { "S": i.to_string() } } } }))
+                .collect();
+            Map::from_iter([("T".to_owned(), list.into())])
+        };
+        let mut items = puts(25);
+        let admission = capacity.admit(&mut items, "k");
+        assert_eq!(items["T"].as_array().map(Vec::len), Some(10));
+        assert_eq!(
+            admission.unprocessed["T"].as_array().map(Vec::len),
+            Some(15)
+        );
+        assert_eq!((admission.exception, admission.consumed_wcu), (None, 10));
+
+        let mut items = puts(2);
+        let admission = capacity.admit(&mut items, "k");
+        assert_eq!(
+            admission.exception,
+            Some("ProvisionedThroughputExceededException")
+        );
+        assert!(items.is_empty());
+
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert_eq!(capacity.admit(&mut puts(2), "k").consumed_wcu, 2);
+        let ledger = capacity.ledger();
+        let always = (Duration::ZERO, Duration::MAX);
+        assert_eq!(ledger.accepted_wcu(always.0, always.1), 12);
+        assert_eq!(
+            ledger.requests(always.0, always.1),
+            Attempts {
+                all: 3,
+                throttled: 2
+            }
+        );
+        assert_eq!(
+            ledger.rows(always.0, always.1),
+            Attempts {
+                all: 29,
+                throttled: 17
+            }
+        );
+    }
+}
