@@ -28,6 +28,8 @@ pub(crate) struct Refused;
 const NAMES_MAX: usize = 4096;
 /// Names after the expected one that are tried before looking up: optional attributes are left out.
 const NAMES_AHEAD: usize = 4;
+/// Bytes that are copied at once where fewer are wanted.
+const CHUNK_BYTES: usize = 32;
 /// Members of a set beyond which it is left to the reference.
 const SET_MEMBERS_MAX: usize = 64;
 
@@ -75,8 +77,9 @@ struct Level {
 #[derive(Debug)]
 struct Name {
     text: Box<[u8]>,
-    /// A comma, the name as a JSON string, and a colon.
+    /// A comma, the name as a JSON string, and a colon; then zeros, so that [`push_start`] need not look where it ends.
     wire: Box<[u8]>,
+    wire_bytes: usize,
     /// The last frame that had it: the same one must not have it twice.
     frame: u64,
     role: Role,
@@ -165,28 +168,31 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// The name of the next member of the open map, as a JSON string without its quotes.
-    pub(crate) fn name(&mut self, raw: &[u8], escaped: Escaped) -> Result<(), Refused> {
-        match escaped {
-            Escaped::No => self.member(raw),
-            Escaped::Perhaps => self.member(text_of(raw, escaped)?.as_bytes()),
+    /// The name of the next member of the open map.
+    pub(crate) fn name(&mut self, raw: Raw<'_>) -> Result<(), Refused> {
+        match raw.escaped {
+            Escaped::No => self.member(raw.bytes()),
+            Escaped::Perhaps => self.member(raw.text()?.as_bytes()),
         }
     }
 
-    /// The next member's name, quotes and colon included, if this map is like the one before it.
+    /// If `text` begins with the name, its quotes and its colon that come next if this map is like the one before it,
+    /// takes that for the next member's name, and gives its length.
     #[inline]
-    pub(crate) fn expected(&self) -> Option<&[u8]> {
+    pub(crate) fn expected_name(&mut self, text: &[u8]) -> Result<Option<usize>, Refused> {
         let depth = self.frames.len() - 1;
         let expected = self.frames[depth].expected;
-        let name = self.levels.get(depth)?.names.get(expected)?;
-        Some(&name.wire[1..])
-    }
-
-    /// The name of the next member of the open map is the expected one.
-    #[inline]
-    pub(crate) fn expected_member(&mut self) -> Result<(), Refused> {
-        let depth = self.frames.len() - 1;
-        self.known_member(depth, self.frames[depth].expected)
+        let level = self.levels.get(depth);
+        let Some(name) = level.and_then(|level| level.names.get(expected)) else {
+            return Ok(None);
+        };
+        // Without the comma.
+        let length = name.wire_bytes - 1;
+        if !begins_alike(text, &name.wire[1..], length) {
+            return Ok(None);
+        }
+        self.known_member(depth, expected)?;
+        Ok(Some(length))
     }
 
     /// The name of the next member of the open map.
@@ -220,7 +226,11 @@ impl ItemWriter {
         frame.expected = index + 1;
         let comma = usize::from(frame.is_empty);
         frame.is_empty = false;
-        self.item.extend_from_slice(&known.wire[comma..]);
+        push_start(
+            &mut self.item,
+            &known.wire[comma..],
+            known.wire_bytes - comma,
+        );
         self.size_bytes += known.text.len();
         if depth == 0 {
             self.role = known.role;
@@ -251,63 +261,73 @@ impl ItemWriter {
         let frame = &mut self.frames[0];
         let comma = usize::from(frame.is_empty);
         frame.is_empty = false;
-        self.item.extend_from_slice(&known.wire[comma..]);
+        push_start(
+            &mut self.item,
+            &known.wire[comma..],
+            known.wire_bytes - comma,
+        );
         self.size_bytes += known.text.len();
         self.role = known.role;
     }
 
-    /// A string value: `raw` is a JSON string without its quotes.
-    pub(crate) fn string(&mut self, raw: &[u8], escaped: Escaped) -> Result<(), Refused> {
+    /// A string value.
+    pub(crate) fn string(&mut self, raw: Raw<'_>) -> Result<(), Refused> {
         let role = self.begin_value()?;
         if role != Role::NONE {
-            let text = text_of(raw, escaped)?;
+            let text = raw.text()?;
             if !matches!(role.declared, None | Some(DeclaredType::S)) {
                 return self.declared_text(role, &text);
             }
             self.check_key(role, Scalar::S(&text))?;
         }
         self.item.extend_from_slice(b"{\"S\":\"");
-        self.size_bytes += match escaped {
+        self.size_bytes += match raw.escaped {
             Escaped::No => {
-                self.item.extend_from_slice(raw);
-                raw.len()
+                push_start(&mut self.item, raw.from, raw.length);
+                raw.length
             }
-            Escaped::Perhaps => json_text::write_normal(raw, &mut self.item).ok_or(Refused)?,
+            Escaped::Perhaps => {
+                json_text::write_normal(raw.bytes(), &mut self.item).ok_or(Refused)?
+            }
         };
         self.item.extend_from_slice(b"\"}");
         Ok(())
     }
 
     /// A number that [`scan_json_number`] found, with the size that it gave.
-    pub(crate) fn number(&mut self, digits: &[u8], size_bytes: usize) -> Result<(), Refused> {
+    pub(crate) fn number(&mut self, raw: Raw<'_>, size_bytes: usize) -> Result<(), Refused> {
         let role = self.begin_value()?;
         if role != Role::NONE {
-            let text = std::str::from_utf8(digits).map_err(|_| Refused)?;
+            let text = raw.text()?;
             match role.declared {
-                None | Some(DeclaredType::N) => self.check_key(role, Scalar::N(text))?,
+                None | Some(DeclaredType::N) => self.check_key(role, Scalar::N(&text))?,
                 Some(DeclaredType::S) => {
-                    self.check_key(role, Scalar::S(text))?;
-                    self.write(b"{\"S\":\"", digits, b"\"}", digits.len());
+                    self.check_key(role, Scalar::S(&text))?;
+                    self.write(b"{\"S\":\"", raw.bytes(), b"\"}", raw.length);
                     return Ok(());
                 }
                 Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
             }
         }
-        self.write(b"{\"N\":\"", digits, b"\"}", size_bytes);
+        self.item.extend_from_slice(b"{\"N\":\"");
+        push_start(&mut self.item, raw.from, raw.length);
+        self.item.extend_from_slice(b"\"}");
+        self.size_bytes += size_bytes;
         Ok(())
     }
 
     /// A number as the text of DynamoDB JSON has it.
-    pub(crate) fn number_text(&mut self, text: &[u8]) -> Result<(), Refused> {
-        if let Some((end, size_bytes)) = scan_json_number(text)
-            && end == text.len()
+    pub(crate) fn number_text(&mut self, raw: Raw<'_>) -> Result<(), Refused> {
+        let digits = raw.bytes();
+        if let Some((end, size_bytes)) = scan_json_number(digits)
+            && end == digits.len()
         {
-            return self.number(text, size_bytes);
+            return self.number(raw, size_bytes);
         }
         // DynamoDB takes some that JSON does not: `+1`, `.5`, `007`.
-        let text = std::str::from_utf8(text).map_err(|_| Refused)?;
+        let text = std::str::from_utf8(digits).map_err(|_| Refused)?;
         let size_bytes = Number::parse(text).map_err(|_| Refused)?.size_bytes();
-        self.number(text.as_bytes(), size_bytes)
+        self.number(raw, size_bytes)
     }
 
     /// A binary value, as Base64.
@@ -340,34 +360,38 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// A cell of CSV, which is not empty, in a column whose cells must be of the type `declared`. `escaped` says whether it
-    /// may hold what JSON does not take as it is inside a string.
+    /// A cell of CSV, which is not empty, in a column whose cells must be of the type `declared`. If `raw` has escapes, they
+    /// are none, but it may hold what JSON does not take as it is inside a string.
     pub(crate) fn cell(
         &mut self,
-        text: &[u8],
-        escaped: Escaped,
+        raw: Raw<'_>,
         declared: Option<DeclaredType>,
     ) -> Result<(), Refused> {
+        let plain = Raw {
+            escaped: Escaped::No,
+            ..raw
+        };
+        let text = raw.bytes();
         match declared {
             Some(DeclaredType::S) => {}
-            Some(DeclaredType::N) => return self.number_text(text),
+            Some(DeclaredType::N) => return self.number_text(plain),
             None => {
                 if let Some((end, size_bytes)) = scan_json_number(text)
                     && end == text.len()
                 {
-                    return self.number(text, size_bytes);
+                    return self.number(plain, size_bytes);
                 }
             }
             Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
         }
-        if escaped == Escaped::No || json_text::special(text).is_none() {
-            return self.string(text, Escaped::No);
+        if raw.escaped == Escaped::No || json_text::special(text).is_none() {
+            return self.string(plain);
         }
         let role = self.begin_value()?;
-        let text = std::str::from_utf8(text).map_err(|_| Refused)?;
-        self.check_key(role, Scalar::S(text))?;
+        let text = plain.text()?;
+        self.check_key(role, Scalar::S(&text))?;
         self.item.extend_from_slice(b"{\"S\":");
-        write_json_string(&mut self.item, text);
+        write_json_string(&mut self.item, &text);
         self.item.push(b'}');
         self.size_bytes += text.len();
         Ok(())
@@ -394,14 +418,9 @@ impl ItemWriter {
         Ok(())
     }
 
-    /// A member of the open set, as a JSON string without its quotes.
-    pub(crate) fn set_member(
-        &mut self,
-        kind: SetKind,
-        raw: &[u8],
-        escaped: Escaped,
-    ) -> Result<(), Refused> {
-        let text = text_of(raw, escaped)?;
+    /// A member of the open set.
+    pub(crate) fn set_member(&mut self, kind: SetKind, raw: Raw<'_>) -> Result<(), Refused> {
+        let text = raw.text()?;
         let begin = self.members.len();
         self.size_bytes += match kind {
             SetKind::S => {
@@ -436,8 +455,8 @@ impl ItemWriter {
             self.item.push(b',');
         }
         self.member_ends.push(self.members.len());
-        match escaped {
-            Escaped::No => self.write(b"\"", raw, b"\"", 0),
+        match raw.escaped {
+            Escaped::No => self.write(b"\"", raw.bytes(), b"\"", 0),
             Escaped::Perhaps => write_json_string(&mut self.item, &text),
         }
         Ok(())
@@ -573,13 +592,59 @@ impl ItemWriter {
     }
 }
 
-/// The text of a JSON string without its quotes.
-fn text_of(raw: &[u8], escaped: Escaped) -> Result<Cow<'_, str>, Refused> {
-    match escaped {
-        Escaped::No => Ok(Cow::Borrowed(
-            std::str::from_utf8(raw).map_err(|_| Refused)?,
-        )),
-        Escaped::Perhaps => Ok(Cow::Owned(json_text::unescape(raw).ok_or(Refused)?)),
+/// A JSON string without its quotes, or a number, at the beginning of `from`: what follows it lets short ones be copied in
+/// one go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'t> {
+    pub(crate) from: &'t [u8],
+    pub(crate) length: usize,
+    pub(crate) escaped: Escaped,
+}
+
+impl<'t> Raw<'t> {
+    #[inline]
+    pub(crate) fn bytes(self) -> &'t [u8] {
+        &self.from[..self.length]
+    }
+
+    /// The text that it stands for.
+    fn text(self) -> Result<Cow<'t, str>, Refused> {
+        match self.escaped {
+            Escaped::No => Ok(Cow::Borrowed(
+                std::str::from_utf8(self.bytes()).map_err(|_| Refused)?,
+            )),
+            Escaped::Perhaps => {
+                let text = json_text::unescape(self.bytes());
+                Ok(Cow::Owned(text.ok_or(Refused)?))
+            }
+        }
+    }
+}
+
+/// Appends the first `length` bytes of `text`.
+#[inline]
+fn push_start(out: &mut Vec<u8>, text: &[u8], length: usize) {
+    match text.first_chunk::<CHUNK_BYTES>() {
+        // Copying a few bytes too many costs less than calling a function that copies as many as it is told.
+        Some(chunk) if length <= CHUNK_BYTES => {
+            let end = out.len() + length;
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(&text[..length]),
+    }
+}
+
+/// Whether the first `length` bytes of both are the same.
+#[inline]
+fn begins_alike(text: &[u8], other: &[u8], length: usize) -> bool {
+    const BYTES: usize = size_of::<u128>();
+    match (text.first_chunk::<BYTES>(), other.first_chunk::<BYTES>()) {
+        (Some(a), Some(b)) if length <= BYTES => {
+            let different = u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b);
+            different.trailing_zeros() as usize / 8 >= length
+        }
+        _ => text.starts_with(&other[..length]),
     }
 }
 
@@ -595,10 +660,13 @@ impl Level {
         let mut wire = vec![b','];
         write_json_string(&mut wire, std::str::from_utf8(name).map_err(|_| Refused)?);
         wire.push(b':');
+        let wire_bytes = wire.len();
+        wire.resize(wire_bytes + CHUNK_BYTES, 0);
         let index = self.names.len();
         self.names.push(Name {
             text: name.into(),
             wire: wire.into(),
+            wire_bytes,
             frame: 0,
             role: role(),
         });

@@ -139,13 +139,31 @@ pub(crate) fn is_json_number(text: &str) -> bool {
         && exponent.is_none_or(|e| digits(e.strip_prefix(['-', '+']).unwrap_or(e)))
 }
 
+/// How many digits `text` begins with.
+#[inline]
+fn leading_digits(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let mut count = 0;
+    while let Some(&word) = text[count..].first_chunk::<8>() {
+        // A digit is 0 to 9 now; adding 0x76 to anything larger sets its high bit.
+        let word = u64::from_le_bytes(word) ^ (ONES * u64::from(b'0'));
+        let others = (((word & (ONES * 0x7f)) + ONES * 0x76) | word) & (ONES * 0x80);
+        if others != 0 {
+            return count + others.trailing_zeros() as usize / 8;
+        }
+        count += 8;
+    }
+    count
+        + text[count..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+}
+
 /// The JSON number that `text` begins with, by [`is_json_number`]'s grammar: its length in bytes, and its size by
 /// [`Number::size_bytes`]. `None` if there is none, or none that DynamoDB can hold.
 pub(crate) fn scan_json_number(text: &[u8]) -> Option<(usize, usize)> {
-    let digits_from = |from: usize| {
-        let digits = text[from..].iter().take_while(|b| b.is_ascii_digit());
-        from + digits.count()
-    };
+    let digits_from = |from: usize| from + leading_digits(&text[from..]);
     let negative = usize::from(text.first() == Some(&b'-'));
     let whole_end = digits_from(negative);
     let whole = &text[negative..whole_end];
@@ -188,6 +206,15 @@ fn plain_size_bytes(
 ) -> Option<usize> {
     const EXPONENT_DIGITS_MAX: usize = 3;
     let count_all = whole.len() + fraction.len();
+    let last = fraction.last().or(whole.last());
+    if exponent.is_empty()
+        && count_all <= NUMBER_DIGITS_MAX
+        && whole[0] != b'0'
+        && last != Some(&b'0')
+    {
+        // Most numbers: every digit is significant, and where it stands is plain.
+        return Some(whole.len().div_ceil(2) + fraction.len().div_ceil(2) + 1 + negative);
+    }
     // Without an exponent, zero is out of range with more digits than any number needs.
     if count_all > 2 * NUMBER_DIGITS_MAX || exponent.len() > EXPONENT_DIGITS_MAX {
         return None;

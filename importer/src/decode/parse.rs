@@ -4,7 +4,7 @@
 
 use super::value::{TypeName, Typing};
 use crate::encoder::SetKind;
-use crate::item::{ItemWriter, Refused};
+use crate::item::{ItemWriter, Raw, Refused};
 use crate::json_text::{self, Escaped};
 use crate::number::scan_json_number;
 
@@ -89,7 +89,7 @@ impl<'t> Parser<'t> {
             Typing::DynamoDb => self.members(item, true),
             Typing::DynamoDbItem => {
                 self.space()?;
-                if self.string()? != (b"Item", Escaped::No) {
+                if self.plain_string()?.bytes() != b"Item" {
                     return Err(Halt::Refused);
                 }
                 self.expect(b':')?;
@@ -120,14 +120,11 @@ impl<'t> Parser<'t> {
     /// Passes a name and its colon.
     #[inline]
     fn name(&mut self, item: &mut ItemWriter) -> Result<(), Halt> {
-        if let Some(expected) = item.expected()
-            && self.text[self.at..].starts_with(expected)
-        {
-            self.at += expected.len();
-            return Ok(item.expected_member()?);
+        if let Some(length) = item.expected_name(&self.text[self.at..])? {
+            self.at += length;
+            return Ok(());
         }
-        let (name, escaped) = self.string()?;
-        item.name(name, escaped)?;
+        item.name(self.string()?)?;
         self.expect(b':')
     }
 
@@ -162,10 +159,7 @@ impl<'t> Parser<'t> {
             return self.typed(item);
         }
         match self.space()? {
-            b'"' => {
-                let (text, escaped) = self.string()?;
-                item.string(text, escaped)?;
-            }
+            b'"' => item.string(self.string()?)?,
             b'{' => self.container(b'{', item, false)?,
             b'[' => self.container(b'[', item, false)?,
             b't' | b'f' => {
@@ -177,8 +171,8 @@ impl<'t> Parser<'t> {
                 item.null()?;
             }
             _ => {
-                let (digits, size_bytes) = self.number()?;
-                item.number(digits, size_bytes)?;
+                let (raw, size_bytes) = self.number()?;
+                item.number(raw, size_bytes)?;
             }
         }
         Ok(())
@@ -201,17 +195,13 @@ impl<'t> Parser<'t> {
     fn typed(&mut self, item: &mut ItemWriter) -> Result<(), Halt> {
         self.expect(b'{')?;
         self.space()?;
-        let (name, _) = self.string()?;
-        let name = TypeName::parse(name);
+        let name = TypeName::parse(self.string()?.bytes());
         self.expect(b':')?;
         self.space()?;
         match name.ok_or(Halt::Refused)? {
-            TypeName::S => {
-                let (text, escaped) = self.string()?;
-                item.string(text, escaped)?;
-            }
+            TypeName::S => item.string(self.string()?)?,
             TypeName::N => item.number_text(self.plain_string()?)?,
-            TypeName::B => item.binary(self.plain_string()?)?,
+            TypeName::B => item.binary(self.plain_string()?.bytes())?,
             TypeName::Bool => {
                 let value = self.boolean()?;
                 item.boolean(value)?;
@@ -232,8 +222,7 @@ impl<'t> Parser<'t> {
         item.begin_set(kind)?;
         loop {
             self.space()?;
-            let (member, escaped) = self.string()?;
-            item.set_member(kind, member, escaped)?;
+            item.set_member(kind, self.string()?)?;
             if !self.another(b']')? {
                 return Ok(item.end_set()?);
             }
@@ -242,7 +231,7 @@ impl<'t> Parser<'t> {
 
     /// Passes the string that begins here and gives what is between its quotes.
     #[inline]
-    fn string(&mut self) -> Result<(&'t [u8], Escaped), Halt> {
+    fn string(&mut self) -> Result<Raw<'t>, Halt> {
         match self.text.get(self.at) {
             Some(b'"') => {}
             Some(_) => return Err(Halt::Refused),
@@ -266,20 +255,25 @@ impl<'t> Parser<'t> {
             }
         }
         self.at = at + 1;
-        Ok((&self.text[begin..at], escaped))
+        Ok(Raw {
+            from: &self.text[begin..],
+            length: at - begin,
+            escaped,
+        })
     }
 
     /// A string without escapes.
-    fn plain_string(&mut self) -> Result<&'t [u8], Halt> {
-        match self.string()? {
-            (text, Escaped::No) => Ok(text),
-            (_, Escaped::Perhaps) => Err(Halt::Refused),
+    fn plain_string(&mut self) -> Result<Raw<'t>, Halt> {
+        let raw = self.string()?;
+        match raw.escaped {
+            Escaped::No => Ok(raw),
+            Escaped::Perhaps => Err(Halt::Refused),
         }
     }
 
     /// Passes the number that begins here: its digits and its size.
     #[inline]
-    fn number(&mut self) -> Result<(&'t [u8], usize), Halt> {
+    fn number(&mut self) -> Result<(Raw<'t>, usize), Halt> {
         let rest = &self.text[self.at..];
         let found = scan_json_number(rest);
         // The last number of the text may go on.
@@ -292,7 +286,12 @@ impl<'t> Parser<'t> {
             });
         };
         self.at += length;
-        Ok((&rest[..length], size_bytes))
+        let raw = Raw {
+            from: rest,
+            length,
+            escaped: Escaped::No,
+        };
+        Ok((raw, size_bytes))
     }
 
     fn boolean(&mut self) -> Result<bool, Halt> {

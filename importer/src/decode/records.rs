@@ -15,7 +15,7 @@ use super::{Decoder, Input, TableRules};
 use crate::decompress::Compression;
 use crate::error::Error;
 use crate::feed::Feed;
-use crate::item::ItemWriter;
+use crate::item::{ItemWriter, Raw};
 use crate::json_text::{self, Escaped};
 use crate::position::Position;
 use crate::row::Row;
@@ -110,15 +110,15 @@ impl<'r> RecordsDecoder<'r> {
                 return Err(Halt::Refused);
             }
             record.at += 1;
-            let (cell, escaped) = match cell {
-                Cell::Plain(range) => (&text[range], Escaped::No),
-                Cell::Special(range) => (&text[range], Escaped::Perhaps),
-                Cell::Unquoted => (&*self.unquoted, Escaped::Perhaps),
+            let raw = match cell {
+                Cell::Plain(range) => raw(text, range, Escaped::No),
+                Cell::Special(range) => raw(text, range, Escaped::Perhaps),
+                Cell::Unquoted => raw(&self.unquoted, 0..self.unquoted.len(), Escaped::Perhaps),
             };
             // An empty cell is an absent attribute.
-            if !cell.is_empty() {
+            if raw.length > 0 {
                 self.item.column(index);
-                self.item.cell(cell, escaped, column.declared)?;
+                self.item.cell(raw, column.declared)?;
             }
         }
         self.item.finish(row)?;
@@ -156,6 +156,14 @@ impl<'r> RecordsDecoder<'r> {
         let (rest, ended) = reference.rest();
         self.feed.give_back(&rest, ended);
         (self.place, self.after_return) = reference.here();
+    }
+}
+
+fn raw(text: &[u8], range: Range<usize>, escaped: Escaped) -> Raw<'_> {
+    Raw {
+        from: &text[range.start..],
+        length: range.len(),
+        escaped,
     }
 }
 
