@@ -38,6 +38,8 @@ pub(crate) struct OpenBatch {
     /// The rows' keys, one after the other.
     keys: Vec<u8>,
     rows: Vec<BatchRow>,
+    /// Hashes of the rows' keys, beside them so that looking through all of them is quick.
+    key_hashes: [u32; BATCH_ROWS_MAX],
 }
 
 /// Up to 25 rows with different keys, and the request that writes them.
@@ -54,7 +56,6 @@ pub struct Batch {
 struct BatchRow {
     request: Range<usize>,
     key: Range<usize>,
-    key_hash: u64,
     wcu: u32,
     position: Position,
 }
@@ -67,6 +68,7 @@ impl OpenBatch {
             head,
             keys: Vec::new(),
             rows: Vec::new(),
+            key_hashes: [0; BATCH_ROWS_MAX],
         }
     }
 
@@ -81,6 +83,7 @@ impl OpenBatch {
             body,
             keys: Vec::with_capacity(room(self.keys.len())),
             rows: Vec::with_capacity(BATCH_ROWS_MAX),
+            key_hashes: [0; BATCH_ROWS_MAX],
         }
     }
 
@@ -106,7 +109,8 @@ impl OpenBatch {
     }
 
     /// Adds a row, which must have room and a key that no row of the batch has. `key_hash` is a hash of its key.
-    pub(crate) fn push(&mut self, row: &Row, key_hash: u64) {
+    pub(crate) fn push(&mut self, row: &Row, key_hash: u32) {
+        self.key_hashes[self.rows.len()] = key_hash;
         if !self.rows.is_empty() {
             self.body.push(b',');
         }
@@ -119,18 +123,23 @@ impl OpenBatch {
         self.rows.push(BatchRow {
             request: request..self.body.len(),
             key: key..self.keys.len(),
-            key_hash,
             wcu: wcu(row.size_bytes),
             position: row.position,
         });
     }
 
     /// Takes out the row with the key `key`, and tells whether there was one.
-    pub(crate) fn remove(&mut self, key: &[u8], key_hash: u64) -> bool {
-        let is_it = |row: &BatchRow| row.key_hash == key_hash && &self.keys[row.key.clone()] == key;
+    pub(crate) fn remove(&mut self, key: &[u8], key_hash: u32) -> bool {
+        // All of them, those of no row included: a loop without a way out is done several at a time.
+        let is_there = |found, &hash: &u32| found | (hash == key_hash);
+        if !self.key_hashes.iter().fold(false, is_there) {
+            return false;
+        }
+        let is_it = |row: &BatchRow| &self.keys[row.key.clone()] == key;
         let Some(index) = self.rows.iter().position(is_it) else {
             return false;
         };
+        self.key_hashes[index..].rotate_left(1);
         let removed = self.rows.remove(index);
         let mut gone = removed.request;
         // The comma after the row goes with it, or the one before if the row was the last.
@@ -236,8 +245,8 @@ mod tests {
     }
 
     /// Not a good one: keys of one length collide.
-    fn hash(key: &[u8]) -> u64 {
-        key.len() as u64
+    fn hash(key: &[u8]) -> u32 {
+        key.len() as u32
     }
 
     fn keys(batch: &Batch, rows: &[usize]) -> Vec<String> {

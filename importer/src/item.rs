@@ -271,6 +271,7 @@ impl ItemWriter {
     }
 
     /// A string value.
+    #[inline]
     pub(crate) fn string(&mut self, raw: Raw<'_>) -> Result<(), Refused> {
         let role = self.begin_value()?;
         if role != Role::NONE {
@@ -295,6 +296,7 @@ impl ItemWriter {
     }
 
     /// A number that [`scan_json_number`] found, with the size that it gave.
+    #[inline]
     pub(crate) fn number(&mut self, raw: Raw<'_>, size_bytes: usize) -> Result<(), Refused> {
         let role = self.begin_value()?;
         if role != Role::NONE {
@@ -501,6 +503,7 @@ impl ItemWriter {
 
     /// Begins a value: checks its level, writes and counts what it needs before it if it stands in a list, and gives
     /// the role of its attribute if it is an attribute's value itself.
+    #[inline]
     fn begin_value(&mut self) -> Result<Role, Refused> {
         let depth = self.frames.len();
         if depth == 1 {

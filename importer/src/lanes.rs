@@ -3,7 +3,7 @@
 //! A row's lane is `hash(primary key) % lanes`, and a lane's batches are written one after the other. So the last row
 //! of a key wins, as if the rows had been put one by one.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::BuildHasher;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -44,10 +44,10 @@ impl Lanes {
     /// Adds a row to its lane.
     pub fn push(&mut self, row: &Row) -> Pushed {
         let mut pushed = Pushed::default();
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&row.key);
-        let key_hash = hasher.finish();
-        let lane = (key_hash % self.open.len() as u64) as usize;
+        let hash = foldhash::fast::FixedState::default().hash_one(&*row.key);
+        let lane = (hash % self.open.len() as u64) as usize;
+        // Its other half: rows of one lane have something of the first in common.
+        let key_hash = (hash >> u32::BITS) as u32;
 
         let before = self.open[lane].bytes();
         pushed.superseded = self.open[lane].remove(&row.key, key_hash);
