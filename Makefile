@@ -16,7 +16,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full race memory
+.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full race memory flame
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -80,3 +80,8 @@ race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the 
 memory: ## peak memory of 1 GiB and 4 GiB imports, in every format (minutes, release build)
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/memory.py $(ARGS)
+
+flame: ## draw where the CPU time of an import goes (Linux with perf, release build)
+	cargo install --quiet --locked --root $(TARGET_DIR)/tools inferno --version 0.12.8
+	cargo build --release -p intake -p benches --bin intake --bin sink
+	$(PYTHON) -B benches/flame.py --bin-dir $(TARGET_DIR)/release --tools $(TARGET_DIR)/tools/bin

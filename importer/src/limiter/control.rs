@@ -6,8 +6,10 @@ use std::time::Duration;
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
 const START_RATE: f64 = 1_000.0;
-/// How long each rate is tried at the least before it is doubled at the start: 600,000 WCU a second are reached in 0.5 s.
-const START_TICK: Duration = Duration::from_millis(50);
+/// How long each rate is tried at the least before it is doubled at the start: 600,000 WCU a second are reached in 0.8 s.
+const START_TICK: Duration = Duration::from_millis(80);
+/// What the first throttles divide the rate by.
+const START_CUT: f64 = 4.0;
 /// Beyond this rate nothing is limited: fifteen times the default quota of a table.
 pub(super) const RATE_MAX: f64 = 600_000.0;
 /// How long quiet has to last before the rate climbs a step.
@@ -35,14 +37,14 @@ const HEAVY_SHARE: f64 = 0.1;
 const RESUME: f64 = 0.95;
 /// What a throttle leaves of the rate until it is known whether that helps.
 const CUT: f64 = 0.9;
-/// The first climb in a tick while it is only known that half of the rate at the first throttle is fine.
+/// The first climb in a tick while it is only known that a quarter of the rate at the first throttle is fine.
 const SEARCH: f64 = 0.06;
 /// How long it takes until that climb has doubled: the first throttle may have been chance.
 const SEARCH_DOUBLES: f64 = 0.5;
 /// The first climb in a tick after a throttle, as a share of the rate.
 const CLIMB: f64 = 0.0005;
 /// How long it takes until the climb has doubled.
-const CLIMB_DOUBLES: f64 = 0.75;
+const CLIMB_DOUBLES: f64 = 0.9;
 /// The largest climb in a tick.
 const CLIMB_MAX: f64 = 0.1;
 /// Above this share of the capacity throttles are expected.
@@ -316,8 +318,8 @@ impl Control {
             let capacity = self.capacity.unwrap_or(f64::MAX);
             self.set(self.rate.min(self.demand).min(capacity) * CUT);
         } else {
-            // The rate before this one was fine.
-            self.set((self.rate / 2.0).min(self.demand));
+            // The rate that was fine is the one before; what the table had saved may have hidden that this one was not.
+            self.set((self.rate / START_CUT).min(self.demand));
             self.bounded = true;
         }
         self.cycle = Some(Window::new(now));

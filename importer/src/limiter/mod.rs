@@ -3,10 +3,10 @@
 //! The unit is the write capacity unit (WCU). Every attempt is paid for before it is sent, retries too; what DynamoDB
 //! says it consumed is settled afterwards, so that indexes count.
 //!
-//! - The rate starts at 1,000 WCU a second and doubles every 50 ms while nothing is throttled: it is out of the way in
-//!   half a second of a table that takes everything.
+//! - The rate starts at 1,000 WCU a second and doubles every 80 ms while nothing is throttled: it is out of the way in
+//!   0.8 s of a table that takes everything.
 //! - A throttled request is believed when another one follows within eight.
-//! - The first throttles halve the rate, and so it is known within a factor of two what the table can take. From then on
+//! - The first throttles quarter the rate, and so it is known within a factor of four what the table can take. From then on
 //!   throttles tell exactly: the table had nothing left then and has nothing left now, so what it wrote in between is its
 //!   capacity, however much of it it had saved.
 //! - Throttles are answered at once, by a tenth less than that, and the lower rate is judged by the answers to what was

@@ -371,7 +371,7 @@ async fn a_table_that_takes_everything_is_not_limited_for_long() {
         tokio::time::advance(Duration::from_micros(333)).await;
         assert!(began.elapsed() < seconds(1.0), "{:?}", limiter.rate());
     }
-    assert!(began.elapsed() < seconds(0.7), "{:?}", began.elapsed());
+    assert!(began.elapsed() < seconds(0.9), "{:?}", began.elapsed());
     println!("{rows} rows in {:?}", began.elapsed());
     let unlimited = Instant::now();
     for _ in 0..10_000 {
@@ -389,7 +389,7 @@ async fn a_small_import_hardly_notices_the_start() {
         limiter.acquire(25).await;
         limiter.settle(25, 25.0, 0);
     }
-    assert!(began.elapsed() < seconds(0.4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < seconds(0.5), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
