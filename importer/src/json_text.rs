@@ -50,7 +50,20 @@ pub(crate) fn write_normal(raw: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     while let Some(at) = special(rest) {
         out.extend_from_slice(&rest[..at]);
         text_bytes += at;
-        let (character, after) = escape(&rest[at..])?;
+        let escaped = &rest[at..];
+        if let [
+            b'\\',
+            b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't',
+            after @ ..,
+        ] = escaped
+        {
+            // The shortest form that there is.
+            out.extend_from_slice(&escaped[..2]);
+            rest = after;
+            text_bytes += 1;
+            continue;
+        }
+        let (character, after) = escape(escaped)?;
         rest = after;
         text_bytes += character.len_utf8();
         write_character(character, out);
