@@ -131,8 +131,8 @@ impl OpenBatch {
     /// Takes out the row with the key `key`, and tells whether there was one.
     pub(crate) fn remove(&mut self, key: &[u8], key_hash: u32) -> bool {
         // All of them, those of no row included: a loop without a way out is done several at a time.
-        let is_there = |found, &hash: &u32| found | (hash == key_hash);
-        if !self.key_hashes.iter().fold(false, is_there) {
+        let same = self.key_hashes.iter().filter(|&&hash| hash == key_hash);
+        if same.count() == 0 {
             return false;
         }
         let is_it = |row: &BatchRow| &self.keys[row.key.clone()] == key;

@@ -384,7 +384,14 @@ impl ItemWriter {
                     return self.number(plain, size_bytes);
                 }
             }
-            Some(DeclaredType::B | DeclaredType::Bool) => return Err(Refused),
+            Some(DeclaredType::B) => return self.binary(text),
+            Some(DeclaredType::Bool) if text.eq_ignore_ascii_case(b"true") => {
+                return self.boolean(true);
+            }
+            Some(DeclaredType::Bool) if text.eq_ignore_ascii_case(b"false") => {
+                return self.boolean(false);
+            }
+            Some(DeclaredType::Bool) => return Err(Refused),
         }
         if raw.escaped == Escaped::No || json_text::special(text).is_none() {
             return self.string(plain);

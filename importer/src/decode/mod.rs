@@ -185,6 +185,40 @@ pub fn open<'r, R: Read + 'r>(
     })
 }
 
+/// For how many rows the reference goes on when the hot path has refused one.
+///
+/// Changing over costs more than reading a row by the reference. One row among good ones is worth it; of a file that has
+/// nothing else, the reference reads more at each turn.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Rows on the hot path since the reference had its turn.
+    hot_rows: u32,
+    /// Rows of the reference's last turn.
+    last: u32,
+}
+
+impl Turns {
+    /// Rows on the hot path after which a refused one is taken for an exception.
+    const HOT_ROWS: u32 = 16;
+    /// The longest turn.
+    const ROWS_MAX: u32 = 1024;
+
+    fn hot_row(&mut self) {
+        self.hot_rows = self.hot_rows.saturating_add(1);
+    }
+
+    /// The rows of the reference's next turn, at least one.
+    fn next(&mut self) -> u32 {
+        self.last = if self.hot_rows >= Self::HOT_ROWS {
+            1
+        } else {
+            (2 * self.last).clamp(1, Self::ROWS_MAX)
+        };
+        self.hot_rows = 0;
+        self.last
+    }
+}
+
 /// What is wrong with a file that ends where more must follow, and how to repair it.
 const CUT_OFF: &str = "the file ends inside a value";
 const CUT_OFF_FIX: &str = "the file is cut off: upload it again";
@@ -225,5 +259,28 @@ fn read_error(compression: Compression, bytes_read: u64, source: std::io::Error)
             bytes_read,
             source,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_reads_on_while_rows_are_refused_one_after_the_other() {
+        let mut turns = Turns::default();
+        let lengths: Vec<u32> = (0..13).map(|_| turns.next()).collect();
+        assert_eq!(
+            lengths,
+            [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024, 1024]
+        );
+        for _ in 0..Turns::HOT_ROWS - 1 {
+            turns.hot_row();
+        }
+        assert_eq!(turns.next(), 1024);
+        for _ in 0..Turns::HOT_ROWS {
+            turns.hot_row();
+        }
+        assert_eq!([turns.next(), turns.next()], [1, 2]);
     }
 }

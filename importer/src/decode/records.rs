@@ -11,7 +11,7 @@ use memchr::{memchr, memchr3};
 
 use super::csv::{Column, CsvDecoder};
 use super::parse::Halt;
-use super::{Decoder, Input, TableRules};
+use super::{Decoder, Input, TableRules, Turns};
 use crate::decompress::Compression;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -35,6 +35,9 @@ pub(super) struct RecordsDecoder<'r> {
     unquoted: Vec<u8>,
     /// Whether the header and the delimiter are such that there can be a hot path.
     is_hot: bool,
+    /// The reference, while it has its turn, and the rows that are left of it.
+    reference: Option<(CsvDecoder<'r>, u32)>,
+    turns: Turns,
     ended: bool,
 }
 
@@ -62,6 +65,8 @@ impl<'r> RecordsDecoder<'r> {
             after_return: false,
             unquoted: Vec::new(),
             is_hot,
+            reference: None,
+            turns: Turns::default(),
             ended: false,
         };
         decoder.go_on_after(&reference);
@@ -134,9 +139,9 @@ impl<'r> RecordsDecoder<'r> {
         Ok(())
     }
 
-    /// Reads what comes next, one row at most, by the reference.
-    fn by_reference(&mut self, row: &mut Row) -> Result<bool, Error> {
-        let mut reference = CsvDecoder::resume(
+    /// Gives the reference its turn.
+    fn change_over(&mut self) {
+        let reference = CsvDecoder::resume(
             self.feed.lend(),
             self.place,
             Arc::clone(&self.columns),
@@ -144,12 +149,21 @@ impl<'r> RecordsDecoder<'r> {
             self.compression,
             self.table.encoder(),
         );
+        self.reference = Some((reference, self.turns.next()));
+    }
+
+    /// Reads what comes next, one row at most, by the reference, if it has its turn.
+    fn by_reference(&mut self, row: &mut Row) -> Option<Result<bool, Error>> {
+        let (mut reference, rows) = self.reference.take()?;
         let read = reference.next(row);
         match read {
+            Ok(true) | Err(Error::Row(_)) if rows > 1 => {
+                self.reference = Some((reference, rows - 1));
+            }
             Ok(true) | Err(Error::Row(_)) => self.go_on_after(&reference),
             _ => self.ended = true,
         }
-        read
+        Some(read)
     }
 
     fn go_on_after(&mut self, reference: &CsvDecoder<'r>) {
@@ -252,10 +266,16 @@ impl Decoder for RecordsDecoder<'_> {
             return Ok(false);
         }
         loop {
+            if let Some(read) = self.by_reference(row) {
+                return read;
+            }
             match self.parse(row) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    self.turns.hot_row();
+                    return Ok(true);
+                }
                 Err(Halt::More) if self.feed.more() => {}
-                Err(Halt::More | Halt::Refused) => return self.by_reference(row),
+                Err(Halt::More | Halt::Refused) => self.change_over(),
             }
         }
     }

@@ -7,7 +7,7 @@
 use super::json::JsonDecoder;
 use super::parse::{Halt, Parser};
 use super::value::Typing;
-use super::{Decoder, Input, TableRules};
+use super::{Decoder, Input, TableRules, Turns};
 use crate::decompress::Compression;
 use crate::error::Error;
 use crate::feed::Feed;
@@ -25,6 +25,9 @@ pub(super) struct StreamDecoder<'r> {
     around: Vec<bool>,
     /// The end of the last row, or where the rows begin.
     place: Position,
+    /// The reference, while it has its turn, and the rows that are left of it.
+    reference: Option<(JsonDecoder<'r>, u32)>,
+    turns: Turns,
     ended: bool,
 }
 
@@ -59,6 +62,8 @@ impl<'r> StreamDecoder<'r> {
             compression: input.compression,
             around: Vec::new(),
             place: input.begin,
+            reference: None,
+            turns: Turns::default(),
             ended: false,
         }
     }
@@ -87,9 +92,9 @@ impl<'r> StreamDecoder<'r> {
         Ok(())
     }
 
-    /// Reads what comes next, one row at most, by the reference.
-    fn by_reference(&mut self, row: &mut Row) -> Result<bool, Error> {
-        let mut reference = JsonDecoder::resume(
+    /// Gives the reference its turn.
+    fn change_over(&mut self) -> Result<(), Error> {
+        let reference = JsonDecoder::resume(
             self.feed.lend(),
             self.place,
             &self.around,
@@ -97,12 +102,22 @@ impl<'r> StreamDecoder<'r> {
             self.table.encoder(),
             self.typing,
         )?;
+        self.reference = Some((reference, self.turns.next()));
+        Ok(())
+    }
+
+    /// Reads what comes next, one row at most, by the reference, if it has its turn.
+    fn by_reference(&mut self, row: &mut Row) -> Option<Result<bool, Error>> {
+        let (mut reference, rows) = self.reference.take()?;
         let read = reference.next(row);
         match read {
+            Ok(true) | Err(Error::Row(_)) if rows > 1 => {
+                self.reference = Some((reference, rows - 1));
+            }
             Ok(true) | Err(Error::Row(_)) => self.go_on_after(&reference),
             _ => self.ended = true,
         }
-        read
+        Some(read)
     }
 
     fn go_on_after(&mut self, reference: &JsonDecoder<'r>) {
@@ -118,10 +133,16 @@ impl Decoder for StreamDecoder<'_> {
             return Ok(false);
         }
         loop {
+            if let Some(read) = self.by_reference(row) {
+                return read;
+            }
             match self.parse(row) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    self.turns.hot_row();
+                    return Ok(true);
+                }
                 Err(Halt::More) if self.feed.more() => {}
-                Err(Halt::More | Halt::Refused) => return self.by_reference(row),
+                Err(Halt::More | Halt::Refused) => self.change_over()?,
             }
         }
     }
