@@ -244,7 +244,7 @@ pub struct ReadingArgs {
     pub types: Types,
 
     /// The character between CSV cells: one character, or tab [default: found out from the header]
-    #[arg(long, value_name = "CHARACTER", value_parser = importer::lambda::delimiter)]
+    #[arg(long, value_name = "CHARACTER", value_parser = importer::config::delimiter)]
     pub delimiter: Option<u8>,
 
     /// The file's encoding by its WHATWG name, such as windows-1252 [default: UTF-8, or UTF-16 by byte order mark]

@@ -153,6 +153,7 @@ fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
         sns,
         bucket,
         table,
+        jobs_table,
         queue_url,
         topic_arn,
         ..
@@ -162,7 +163,7 @@ fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
         "The local stack is up. Ctrl-C stops it.
 
   S3        {s3}  bucket {bucket}
-  DynamoDB  {dynamodb}  table {table}
+  DynamoDB  {dynamodb}  tables {table}, {jobs_table}
   SQS       {sqs}  queue {queue_url}
   SNS       {sns}  topic {topic_arn}
 

@@ -137,6 +137,14 @@ pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal)
         (true, Some(status)) => format!("HTTP status {status}"),
         (true, None) => "no answer".to_owned(),
     };
+    let is_object = ["HeadObject", "GetObject"].contains(&operation);
+    if is_object && (status == Some(412) || status == Some(404) && code != "NoSuchBucket") {
+        return Error::Object {
+            operation,
+            problem,
+            fix: fix_for(&code, status, operation, resource),
+        };
+    }
     if THROTTLES.contains(&code.as_str()) {
         return Error::Throttled { operation, problem };
     }
@@ -176,7 +184,7 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
         ("NoSuchBucket", _) => {
             format!("there is no bucket for {resource}: check its name and AWS_REGION")
         }
-        ("NoSuchKey" | "NotFound", _) => format!(
+        ("NoSuchKey" | "NotFound", _) | ("", Some(404)) => format!(
             "{resource} does not exist (any more): check the key; without s3:ListBucket, S3 says 403 instead"
         ),
         // S3 says these with status 403, too: they come before access denied.
@@ -193,10 +201,12 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
                 .to_owned()
         }
         ("AccessDeniedException" | "AccessDenied", _) | (_, Some(403)) => {
-            let service = if operation.contains("Object") {
-                "s3"
-            } else {
-                "dynamodb"
+            let service = match operation {
+                "SendMessage" => "sqs",
+                "Publish" => "sns",
+                "UploadPart" | "CreateMultipartUpload" | "CompleteMultipartUpload" => "s3",
+                _ if operation.contains("Object") => "s3",
+                _ => "dynamodb",
             };
             format!(
                 "allow {service}:{} on {resource} for these credentials",

@@ -17,6 +17,8 @@
 
 pub mod aws;
 pub mod batch;
+pub mod checkpoint;
+pub mod config;
 pub mod decode;
 pub mod decompress;
 mod encoder;
@@ -24,6 +26,7 @@ pub mod error;
 pub mod event;
 mod feed;
 mod item;
+pub mod jobs;
 mod json_text;
 mod key;
 pub mod lambda;

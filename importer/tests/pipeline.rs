@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use importer::checkpoint::Checkpoint;
 use importer::decode::{DecodeOptions, Format};
 use importer::error::{Class, Error, StopReason};
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
 use importer::reject::Reject;
-use importer::report::RejectSink;
+use importer::report::Journal;
 use importer::retry::RetryPolicy;
 use importer::schema::{KeyAttribute, KeyType, Schema};
 use importer::source::Source;
@@ -144,7 +145,7 @@ struct Rejects {
     fail_at: Option<usize>,
 }
 
-impl RejectSink for Rejects {
+impl Journal for Rejects {
     async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
         let mut kept = self.kept.lock().unwrap();
         if self.fail_at == Some(kept.len()) {
@@ -157,7 +158,7 @@ impl RejectSink for Rejects {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
 

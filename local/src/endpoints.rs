@@ -23,7 +23,9 @@ pub struct Endpoints {
     pub bucket: String,
     /// The table.
     pub table: String,
-    /// ARN of the topic that the notifier publishes to.
+    /// The table of import jobs.
+    pub jobs_table: String,
+    /// ARN of the topic that both functions publish to.
     pub topic_arn: String,
     /// URL of the queue between S3 and the importer.
     pub queue_url: String,

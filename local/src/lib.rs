@@ -64,7 +64,10 @@ pub const BUCKET: &str = "inventory-upload-local";
 pub const UPLOAD_PREFIX: &str = "uploads/";
 /// The table: partition key `productId` (String), on demand, stream `NEW_AND_OLD_IMAGES`.
 pub const TABLE: &str = "InventoryTable";
-/// The topic that the notifier publishes to.
+/// The table of import jobs: partition key `owner` and sort key `job` (both String), on demand, TTL on `expires_at`.
+/// What has expired stays: DynamoDB deletes it within days, which no local stack lives to see.
+pub const JOBS_TABLE: &str = "ImportJobs";
+/// The topic that both functions publish to.
 pub const TOPIC: &str = "inventory-alerts";
 /// The queue between S3 and the importer.
 pub const IMPORTS_QUEUE: &str = "intake-imports";

@@ -5,7 +5,8 @@ use tower::service_fn;
 
 use crate::{
     ACCESS_KEY_ID, BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ,
-    IMPORTS_QUEUE, LambdaProgram, LocalError, Message, REGION, SECRET_ACCESS_KEY, TABLE, TOPIC,
+    IMPORTS_QUEUE, JOBS_TABLE, LambdaProgram, LocalError, Message, REGION, SECRET_ACCESS_KEY,
+    TABLE, TOPIC,
     dynamodb::DynamoDb,
     faults,
     runtime::Function,
@@ -69,7 +70,8 @@ impl Stack {
     /// Starts the services and the wiring, and makes bucket, table, queues and topic.
     ///
     /// The functions get [`Endpoints::env`] and, as the SAM template sets them, `INTAKE_TABLE` and
-    /// `INTAKE_TOPIC_ARN`. They are started at their first event.
+    /// `INTAKE_TOPIC_ARN`; the importer also `INTAKE_JOBS_TABLE` and `INTAKE_QUEUE_URL`. They are started at their
+    /// first event.
     ///
     /// # Errors
     ///
@@ -115,6 +117,7 @@ impl Stack {
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),
             bucket: BUCKET.to_owned(),
             table: TABLE.to_owned(),
+            jobs_table: JOBS_TABLE.to_owned(),
             topic_arn,
             queue_url: queues.url(&imports),
             dlq_url: queues.url(&dead_letters),
@@ -133,7 +136,11 @@ impl Stack {
         let mut functions = Vec::new();
         let imports_are_polled = importer.is_some();
         if let Some(importer) = importer {
-            let function = Arc::new(Function::new(configured(importer, &endpoints)));
+            let own = [
+                ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
+                ("INTAKE_QUEUE_URL", &endpoints.queue_url),
+            ];
+            let function = Arc::new(Function::new(configured(importer, &endpoints, &own)));
             pollers.spawn(wiring::poll_imports(
                 Arc::clone(&imports),
                 Arc::clone(&function),
@@ -142,7 +149,7 @@ impl Stack {
         }
         let mut stream = None;
         if let Some(notifier) = notifier {
-            let function = Arc::new(Function::new(configured(notifier, &endpoints)));
+            let function = Arc::new(Function::new(configured(notifier, &endpoints, &[])));
             let (mapping, poll) =
                 StreamMapping::new(dynamodb.tables().clone(), Arc::clone(&function));
             pollers.spawn(poll);
@@ -283,11 +290,20 @@ fn imports_settings(importer: Option<&LambdaProgram>, dead_letters: &Arc<Queue>)
     settings
 }
 
-/// The function with the variables that point it at this stack; its own win.
-fn configured(mut program: LambdaProgram, endpoints: &Endpoints) -> LambdaProgram {
+/// The function with the variables that point it at this stack, and those that it has alone; what the program sets wins.
+fn configured(
+    mut program: LambdaProgram,
+    endpoints: &Endpoints,
+    own: &[(&str, &String)],
+) -> LambdaProgram {
+    let both = [
+        ("INTAKE_TABLE", &endpoints.table),
+        ("INTAKE_TOPIC_ARN", &endpoints.topic_arn),
+    ];
+    let set = both.iter().chain(own);
+    let set = set.map(|(name, value)| ((*name).to_owned(), (*value).clone()));
     let mut env = endpoints.env();
-    env.push(("INTAKE_TABLE".to_owned(), endpoints.table.clone()));
-    env.push(("INTAKE_TOPIC_ARN".to_owned(), endpoints.topic_arn.clone()));
+    env.extend(set);
     env.append(&mut program.env);
     program.env = env;
     program

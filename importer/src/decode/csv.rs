@@ -40,14 +40,7 @@ pub(super) struct Column {
 
 impl<'r> CsvDecoder<'r> {
     pub(super) fn new(input: Input<'r>, table: &TableRules, delimiter: u8) -> Result<Self, Error> {
-        let mut decoder = Self::resume(
-            input.reader,
-            input.begin,
-            Arc::default(),
-            delimiter,
-            input.compression,
-            table.encoder(),
-        );
+        let mut decoder = Self::over(input, table.encoder(), Arc::default(), delimiter);
         decoder.read_cells()?;
         if let Some(byte) = decoder.window.invalid_byte(decoder.end()) {
             return Err(Error::Unusable {
@@ -79,17 +72,27 @@ impl<'r> CsvDecoder<'r> {
         Ok(decoder)
     }
 
-    /// Goes on at `place` in the file, before the row `place.record`.
+    /// Goes on where `input` begins, before the row of its record. `after_return` says that a line feed there only ends
+    /// the line break of the row before.
     pub(super) fn resume(
-        reader: impl Read + 'r,
-        place: Position,
+        mut input: Input<'r>,
+        encoder: Encoder,
         columns: Arc<[Column]>,
         delimiter: u8,
-        compression: Compression,
-        encoder: Encoder,
+        after_return: bool,
     ) -> Self {
+        // The line break before, so that the parser neither counts a half of it twice nor takes what follows for the
+        // beginning of a file, whose byte order mark it drops.
+        let before: &[u8] = if after_return { b"\r" } else { b"\n" };
+        input.reader = Box::new(before.chain(input.reader));
+        input.begin.byte = input.begin.byte.saturating_sub(1);
+        input.begin.line = input.begin.line.saturating_sub(1);
+        Self::over(input, encoder, columns, delimiter)
+    }
+
+    fn over(input: Input<'r>, encoder: Encoder, columns: Arc<[Column]>, delimiter: u8) -> Self {
         // A line break after the last byte: see `read_cells`.
-        let terminated: Box<dyn Read + 'r> = Box::new(reader.chain(&b"\n"[..]));
+        let terminated: Box<dyn Read + 'r> = Box::new(input.reader.chain(&b"\n"[..]));
         let (reader, window) = window::open(terminated);
         let reader = ReaderBuilder::new()
             .has_headers(false)
@@ -102,8 +105,8 @@ impl<'r> CsvDecoder<'r> {
             encoder,
             columns,
             delimiter,
-            compression,
-            begin: place,
+            compression: input.compression,
+            begin: input.begin,
             cells: ByteRecord::new(),
         }
     }

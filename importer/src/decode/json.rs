@@ -77,31 +77,29 @@ impl<'r> JsonDecoder<'r> {
         )
     }
 
-    /// Goes on at `place` in the file, which is behind the row `place.record` (or behind what is before the first row),
+    /// Goes on where `input` begins, which is behind the row of its record (or behind what is before the first row),
     /// inside of the containers `around`.
     pub(super) fn resume(
-        reader: impl Read + 'r,
-        place: Position,
-        around: &[bool],
-        compression: Compression,
+        input: Input<'r>,
         encoder: Encoder,
         typing: Typing,
+        around: &[bool],
     ) -> Result<Self, Error> {
         // What brings a parser to where it must be.
         let mut context = Vec::new();
         for &is_object in around {
             context.extend_from_slice(if is_object { b"{\"\":" } else { b"[" });
         }
-        if place.record > 0 {
+        if input.begin.record > 0 {
             context.extend_from_slice(b"[]");
         }
         let begin = Position {
             // It may be longer than what the file has there; what is reckoned from it is behind it.
-            byte: place.byte.wrapping_sub(context.len() as u64),
-            ..place
+            byte: input.begin.byte.wrapping_sub(context.len() as u64),
+            ..input.begin
         };
-        let reader = Box::new(Cursor::new(context).chain(reader));
-        let mut decoder = Self::new(reader, begin, compression, encoder, typing);
+        let reader = Box::new(Cursor::new(context).chain(input.reader));
+        let mut decoder = Self::new(reader, begin, input.compression, encoder, typing);
         match decoder.pass_context(around) {
             Ok(()) => Ok(decoder),
             Err(broken) => Err(decoder.fatal(broken)),

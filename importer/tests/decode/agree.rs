@@ -11,7 +11,7 @@ use importer::decode::Format::{Csv, DynamoDbJson, JsonLines};
 use importer::schema::{KeyAttribute, KeyType};
 use proptest::prelude::*;
 
-use crate::support::{Chunked, Setup, plain, run};
+use crate::support::{Chunked, Setup, plain, run, same_tails};
 
 /// Values of plain JSON, good and not.
 const VALUES: &[&str] = &[
@@ -283,8 +283,12 @@ fn agree(setup: &Setup, file: &[u8]) -> Result<(), TestCaseError> {
             format!("{:?}", fast.error),
             format!("{:?}", reference.error)
         );
+        if chunk == 3 {
+            same_tails(setup, file, &fast, chunk).map_err(TestCaseError::fail)?;
+        }
     }
-    Ok(())
+    let setup = setup.clone().engine(Engine::Reference);
+    same_tails(&setup, file, &reference, usize::MAX).map_err(TestCaseError::fail)
 }
 
 fn config() -> ProptestConfig {

@@ -22,4 +22,5 @@ mod limits;
 mod lines;
 mod long;
 mod model;
+mod resume;
 mod support;

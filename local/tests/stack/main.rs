@@ -11,6 +11,7 @@ mod client;
 mod dynamodb;
 mod faults;
 mod function;
+mod jobs;
 mod runtime;
 mod s3;
 mod sns;
