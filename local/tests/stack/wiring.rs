@@ -13,10 +13,14 @@ async fn start() -> Stack {
     let options = StackOptions {
         importer: Some(program("importer")),
         notifier: Some(program("notifier")),
+        visibility_timeout: Some(SOON),
         ..StackOptions::default()
     };
     Stack::start(options).await.unwrap()
 }
+
+/// When a message comes again that failed: after any handling of it here.
+const SOON: Duration = Duration::from_secs(2);
 
 async fn upload(stack: &Stack, key: &str, content: &'static str) {
     let put = s3(stack.endpoints()).put_object().bucket(BUCKET).key(key);
