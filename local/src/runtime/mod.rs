@@ -202,6 +202,12 @@ impl Function {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// How many environments have an event now.
+    pub fn at_work(&self) -> usize {
+        let at_work = lock(&self.at_work);
+        at_work.iter().filter(|kill| !kill.is_closed()).count()
+    }
+
     /// Kills, with SIGKILL, every environment that has an event, waits until they have ended, and says how many they
     /// were. Their invocations fail with [`InvokeError::Exited`], as on Lambda when a function crashes; the next ones get
     /// new environments.

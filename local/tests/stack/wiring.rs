@@ -14,12 +14,13 @@ async fn start() -> Stack {
         importer: Some(program("importer")),
         notifier: Some(program("notifier")),
         visibility_timeout: Some(SOON),
+        retry_delay: Some(Duration::ZERO),
         ..StackOptions::default()
     };
     Stack::start(options).await.unwrap()
 }
 
-/// When a message comes again that failed: after any handling of it here.
+/// When a message comes again whose handling crashed: after any handling of it here.
 const SOON: Duration = Duration::from_secs(2);
 
 async fn upload(stack: &Stack, key: &str, content: &'static str) {
