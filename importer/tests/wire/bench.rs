@@ -180,7 +180,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start(writer: WriterKind, faults: Option<FaultPlan>) -> Self {
         let options = StackOptions {
-            faults,
+            faults: faults.unwrap_or_default(),
             ..StackOptions::default()
         };
         let stack = Stack::start(options).await.unwrap();
