@@ -198,22 +198,22 @@ mod tests {
         }
     }
 
+    fn open_bytes(lanes: &Lanes) -> usize {
+        lanes.lanes.iter().map(|lane| lane.open.bytes()).sum()
+    }
+
     #[test]
     fn open_batches_stay_within_their_memory() {
         let mut lanes = Lanes::new(NonZeroUsize::new(64).unwrap(), "T");
         let mut rows = 0;
         for key in 0..200 {
-            let pushed = lanes.push(&row(key, key as usize, 400_000));
+            let pushed = lanes.push(&row(key, key as usize, 100_000));
             rows += pushed
                 .closed
                 .iter()
                 .map(|(_, batch)| batch.len())
                 .sum::<usize>();
-            assert!(lanes.open_bytes <= OPEN_BYTES_MAX);
-            assert_eq!(
-                lanes.open_bytes,
-                lanes.open.iter().map(OpenBatch::bytes).sum::<usize>()
-            );
+            assert!(open_bytes(&lanes) <= OPEN_BYTES_MAX);
         }
         rows += lanes
             .finish()
@@ -221,6 +221,76 @@ mod tests {
             .map(|(_, batch)| batch.len())
             .sum::<usize>();
         assert_eq!(rows, 200);
+    }
+
+    #[test]
+    fn a_batch_that_waits_for_long_closes_and_lanes_without_one_are_told() {
+        let mut lanes = Lanes::new(NonZeroUsize::new(2).unwrap(), "T");
+        let at = |byte: u64, record| Row {
+            position: Position {
+                byte,
+                record,
+                ..Position::default()
+            },
+            ..row(1, 1, 1)
+        };
+        let first = lanes.push(&at(0, 1));
+        assert_eq!((first.closed.len(), first.idle.len()), (0, 2));
+        let later = lanes.push(&at(OPEN_WINDOW_BYTES - 1, 2));
+        assert_eq!((later.closed.len(), later.idle.len()), (0, 1));
+        let late = lanes.push(&at(OPEN_WINDOW_BYTES, 3));
+        let [(_, batch)] = &late.closed[..] else {
+            panic!("{:?}", late.closed);
+        };
+        assert_eq!((batch.len(), batch.superseded()), (1, 1));
+        assert_eq!(batch.last().record, 2);
+    }
+
+    proptest! {
+        /// Wherever it breaks off, what goes on makes the very batches that were not settled.
+        #[test]
+        fn an_import_that_goes_on_makes_the_same_batches(
+            rows in prop::collection::vec((0_u32..60, 0_usize..100_000), 1..300),
+            count in 1_usize..8,
+            settled in prop::collection::vec(0_usize..12, 8),
+        ) {
+            let rows: Vec<Row> = rows.iter().scan(0, |byte, &(key, bytes)| {
+                // Far enough apart that batches close for having waited.
+                *byte += 100 * bytes as u64;
+                Some((key, bytes.min(3000), *byte))
+            }).enumerate().map(|(index, (key, bytes, byte))| Row {
+                position: Position { byte, line: 1, record: index as u64 + 1 },
+                ..row(key, index, bytes)
+            }).collect();
+            let new = || Lanes::new(NonZeroUsize::new(count).unwrap(), "T");
+            let batches = |mut lanes: Lanes, rows: &[Row]| {
+                let mut batches = vec![Vec::new(); count];
+                for row in rows {
+                    for (lane, batch) in lanes.push(row).closed {
+                        batches[lane].push(batch);
+                    }
+                }
+                for (lane, batch) in lanes.finish() {
+                    batches[lane].push(batch);
+                }
+                batches
+            };
+            let all = batches(new(), &rows);
+            let (mut before, mut begin) = (Vec::new(), usize::MAX);
+            for (lane, all) in all.iter().enumerate() {
+                let last = all.iter().take(settled[lane]).last().map(|batch| batch.last().record);
+                before.push(last.map_or(0, |last| last + 1));
+                begin = begin.min(last.map_or(0, |last| last as usize - 1));
+            }
+            let rest = batches(new().after(&before), &rows[begin..]);
+            let told = |batches: &[Batch]| -> Vec<(usize, u32, Position)> {
+                batches.iter().map(|b| (b.len(), b.superseded(), b.last())).collect()
+            };
+            for lane in 0..count {
+                let done = settled[lane].min(all[lane].len());
+                prop_assert_eq!(told(&all[lane][done..]), told(&rest[lane]), "lane {}", lane);
+            }
+        }
     }
 
     #[test]

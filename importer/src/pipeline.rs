@@ -113,7 +113,9 @@ impl FromStr for MaxRejects {
                 .map(Self::Percent),
             None => text.parse().ok().map(Self::Rows),
         };
-        parsed.ok_or_else(|| format!("\"{text}\" is neither a number of rows nor a percentage such as 5%"))
+        parsed.ok_or_else(|| {
+            format!("\"{text}\" is neither a number of rows nor a percentage such as 5%")
+        })
     }
 }
 
@@ -242,7 +244,7 @@ impl Import {
             stop: stop.clone(),
             max_rejects: options.max_rejects,
         }
-        .start(journal);
+        .start(journal, from.clone());
 
         let mut lanes = JoinSet::new();
         let mut lane_senders = Vec::new();
@@ -292,7 +294,14 @@ impl Import {
         };
 
         let counts = progress.counts();
-        let mut end = end(written, kept, &counts, &checkpoint, decoded.end, decoded.position);
+        let mut end = end(
+            written,
+            kept,
+            &counts,
+            &checkpoint,
+            decoded.end,
+            decoded.position,
+        );
         if end.is_ok()
             && options
                 .max_rejects
@@ -715,13 +724,14 @@ struct Kept<J> {
 }
 
 impl Keeping {
-    fn start<J: Journal>(self, mut journal: J) -> Kept<J> {
+    /// Keeps the journal of an import that goes on after `from`, until the ledger is closed.
+    fn start<J: Journal>(self, mut journal: J, from: Checkpoint) -> Kept<J> {
         let (fail, failed) = oneshot::channel();
         Kept {
             is_resumable: self.is_resumable,
             failed,
             task: tokio::spawn(async move {
-                let mut checkpoint = self.books.ledger.take().checkpoint(&self.progress);
+                let mut checkpoint = from;
                 match self.keep(&mut journal, &mut checkpoint).await {
                     Ok(()) => (journal, Ok(checkpoint)),
                     Err(error) => {

@@ -43,12 +43,12 @@ mod stack;
 pub mod wiring;
 
 pub use capacity::{Capacity, CapacityPlan, CapacitySink};
-pub use endpoints::Endpoints;
+pub use endpoints::{Endpoints, Ports};
 pub use error::LocalError;
-pub use faults::{FaultCounts, FaultPlan, Faults, Rate};
+pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
 pub use runtime::LambdaProgram;
 pub use sns::Message;
-pub use stack::{Ports, Stack, StackOptions};
+pub use stack::{Stack, StackOptions};
 
 /// The region in every ARN and event.
 pub const REGION: &str = "us-east-1";

@@ -113,8 +113,7 @@ impl JobJournal {
 
     async fn write(&mut self, checkpoint: &Checkpoint) -> Result<Option<StopReason>, Error> {
         self.write_part().await?;
-        let is_stalled =
-            self.is_stalled && checkpoint.counts.rows_settled() <= self.settled_before;
+        let is_stalled = self.is_stalled && checkpoint.counts.rows_settled() <= self.settled_before;
         let saved = Saved {
             version: Checkpoint::VERSION,
             parts: self.parts,
@@ -146,8 +145,7 @@ impl JobJournal {
             return Ok(None);
         }
         let bucket = &self.reports.bucket;
-        let mut report =
-            ObjectWriter::new(self.s3.clone(), bucket.clone(), self.reports.rejects());
+        let mut report = ObjectWriter::new(self.s3.clone(), bucket.clone(), self.reports.rejects());
         for number in 1..=self.parts {
             let key = self.reports.part(number);
             let url = self.reports.url(&key);

@@ -330,7 +330,9 @@ impl JobStore {
             .send()
             .await
             .map_err(|e| service_error("GetItem", &self.table, e))?;
-        got.item().map(|item| self.parse("GetItem", item)).transpose()
+        got.item()
+            .map(|item| self.parse("GetItem", item))
+            .transpose()
     }
 
     /// The newest jobs of an owner, at most `count`.
