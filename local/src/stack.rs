@@ -44,6 +44,9 @@ pub struct StackOptions {
     /// [on AWS](https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html), until the visibility
     /// timeout ends; who sits at the keyboard would wait for that in vain.
     pub retry_delay: Option<Duration>,
+    /// How often a message of the imports queue is received before it goes to the dead-letter queue; by default
+    /// [`wiring::MAX_RECEIVE_COUNT`].
+    pub max_receive_count: Option<u32>,
     /// Where to listen; free ports by default.
     pub ports: Ports,
 }
@@ -84,6 +87,7 @@ impl Stack {
     /// A port that is taken, no temporary folder, or a failing embedded service.
     pub async fn start(options: StackOptions) -> Result<Self, LocalError> {
         let visibility_timeout = options.visibility_timeout();
+        let max_receive_count = options.max_receive_count;
         let StackOptions {
             importer,
             notifier,
@@ -104,7 +108,7 @@ impl Stack {
         let dead_letters = queues.create(IMPORTS_DLQ, QueueSettings::default());
         let imports = queues.create(
             IMPORTS_QUEUE,
-            imports_settings(visibility_timeout, &dead_letters),
+            imports_settings(visibility_timeout, &dead_letters, max_receive_count),
         );
         let names = [topic_arn, queues.url(&imports), queues.url(&dead_letters)];
         let endpoints = open.endpoints(names.clone());
@@ -324,12 +328,16 @@ impl Stack {
     }
 }
 
-fn imports_settings(visibility_timeout: Duration, dead_letters: &Arc<Queue>) -> QueueSettings {
+fn imports_settings(
+    visibility_timeout: Duration,
+    dead_letters: &Arc<Queue>,
+    max_receive_count: Option<u32>,
+) -> QueueSettings {
     QueueSettings {
         visibility_timeout,
         redrive: Some(Redrive {
             dead_letter_queue: Arc::clone(dead_letters),
-            max_receive_count: wiring::MAX_RECEIVE_COUNT,
+            max_receive_count: max_receive_count.unwrap_or(wiring::MAX_RECEIVE_COUNT),
         }),
         ..QueueSettings::default()
     }

@@ -4,8 +4,10 @@
 //! * An SQS event source mapping gives the queue's messages to the importer.
 //! * A DynamoDB event source mapping gives the table's stream to the notifier.
 //!
-//! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back until they
-//! have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again [`MAX_RETRY_ATTEMPTS`] times.
+//! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back, each when its
+//! visibility timeout ends, until they have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again
+//! [`MAX_RETRY_ATTEMPTS`] times. Lambda's stop of a message that went round between a function and a queue
+//! [16 times](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) is not modelled.
 
 mod imports;
 mod response;

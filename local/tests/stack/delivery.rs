@@ -141,6 +141,20 @@ async fn events_are_given_twice_at_once_and_out_of_order() {
 }
 
 #[tokio::test]
+async fn a_message_is_received_as_often_as_the_stack_is_told() {
+    let options = StackOptions {
+        importer: Some(program("importer")),
+        retry_delay: Some(Duration::ZERO),
+        max_receive_count: Some(5),
+        ..StackOptions::default()
+    };
+    let stack = Stack::start(options).await.unwrap();
+    stack.put_object("uploads/a", "poison").await.unwrap();
+    stack.wait_idle(LIMIT).await.unwrap();
+    assert_eq!((stack.dead_letter_count(), invocations(&stack)), (1, 5));
+}
+
+#[tokio::test]
 async fn a_paused_queue_keeps_its_messages() {
     let stack = start(HOUR, None).await;
     stack.pause_imports();
