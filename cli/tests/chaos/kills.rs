@@ -7,8 +7,8 @@ use std::time::Duration;
 use local::{Fault, FaultPlan};
 use tokio::sync::Semaphore;
 
-use crate::{is_all, memory};
 use crate::world::{Format, Left, World, file};
+use crate::{is_all, memory};
 
 const ROWS: usize = 3000;
 /// An invocation's time: what a killed one's lease and message last.

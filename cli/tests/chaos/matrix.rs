@@ -9,8 +9,8 @@ use importer::jobs::Status;
 use local::{Fault, FaultPlan, Operation};
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::{is_all, memory};
 use crate::world::{Format, Left, World, file};
+use crate::{is_all, memory};
 
 const ROWS: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -138,8 +138,9 @@ async fn every_fault_at_every_operation() {
     }
     let outcomes = outcomes.lock().await;
     println!(
-        "fault matrix: {} imports, each with one fault",
-        outcomes.len()
+        "fault matrix: {} imports, each with one fault; {} MiB at most",
+        outcomes.len(),
+        memory::peak_bytes() >> 20
     );
     let table = table(&outcomes);
     println!("{table}");

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
+use crate::memory;
 use importer::jobs::store::JobStore;
 use importer::jobs::{Job, JobKey, NOBODY, Saved};
 use intake::aws::Clients;
-use crate::memory;
 use local::{BUCKET, JOBS_TABLE, LambdaProgram, Stack, StackOptions, TABLE};
 
 /// Longer than any import here takes, with all that happens to it.
@@ -38,17 +38,14 @@ pub(crate) fn file(format: Format, rows: usize, seed: u64) -> Vec<u8> {
             0..10 => rng.usize(0..=n),
             _ => n,
         };
-        match kind {
-            10..12 => {
-                json.push(format!("{{\"name\":\"no key {n}\"}}"));
-                writeln!(csv, ",no key {n},1").unwrap();
-            }
-            _ => {
-                json.push(format!(
-                    "{{\"productId\":\"P{key}\",\"name\":\"Product {n}\",\"quantity\":{n}}}"
-                ));
-                writeln!(csv, "P{key},\"Product\n{n}\",{n}").unwrap();
-            }
+        if (10..12).contains(&kind) {
+            json.push(format!("{{\"name\":\"no key {n}\"}}"));
+            writeln!(csv, ",no key {n},1").unwrap();
+        } else {
+            json.push(format!(
+                "{{\"productId\":\"P{key}\",\"name\":\"Product {n}\",\"quantity\":{n}}}"
+            ));
+            writeln!(csv, "P{key},\"Product\n{n}\",{n}").unwrap();
         }
     }
     match format {
@@ -147,8 +144,8 @@ impl World {
             None => Vec::new(),
             Some(url) => self.object(url).await,
         };
-        let lines = rejects.iter().filter(|byte| **byte == b'\n').count() as u64;
-        assert_eq!(lines, counts.rows_rejected, "{job:#?}");
+        let lines = String::from_utf8(rejects.clone()).unwrap().lines().count();
+        assert_eq!(lines as u64, counts.rows_rejected, "{job:#?}");
         Left {
             status: job.status.to_string(),
             rows: [
