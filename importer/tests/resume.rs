@@ -283,12 +283,13 @@ fn file(shape: Shape, rows: usize, keys: usize, lanes: usize, rng: &mut fastrand
         let mut csv = "k,n,text\r\n".to_owned();
         for n in 0..rows {
             let key = rng.usize(0..keys);
-            csv += &match rng.u8(0..40) {
+            let row = match rng.u8(0..40) {
                 0 => format!(",{n},no key\r\n"),
                 1 => format!("k{key},{n}\r\n"),
                 2 => format!("k{key},{n},\"a, \"\"b\"\"\r\nc\"\r\n"),
                 _ => format!("k{key},{n},ü\r\n"),
             };
+            csv.push_str(&row);
         }
         csv
     };

@@ -125,8 +125,10 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
         )
     );
     assert_eq!(counts.bytes_read, expected.bytes_read);
-    // What was under way at the deadlines was finished: nothing was written twice.
-    assert_eq!(counts.consumed_wcu, expected.consumed_wcu);
+    // What a request under way at a deadline wrote is written again: one request a lane at most.
+    let again = counts.consumed_wcu - expected.consumed_wcu;
+    let most = f64::from((invocations - 1) * 16 * 25);
+    assert!((0.0..=most).contains(&again), "{again} WCU more");
     assert_eq!(bench.items().await, undisturbed.items().await);
     assert_eq!(
         bench.report("/rejects.jsonl").await,
