@@ -192,7 +192,7 @@ def test_queues(create):
     imports, dead = stack.queue("ImportsQueue"), stack.queue("ImportsDeadLetterQueue")
     assert imports["QueueArn"] == arn("sqs", "intake-imports")
     assert imports["VisibilityTimeout"] == "960"
-    assert json.loads(imports["RedrivePolicy"]) == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 3}
+    assert json.loads(imports["RedrivePolicy"]) == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 10}
     for queue in (imports, dead):
         assert queue["SqsManagedSseEnabled"] == "true"
         assert queue["MessageRetentionPeriod"] == str(14 * 24 * 3600)

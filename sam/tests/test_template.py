@@ -158,7 +158,7 @@ def test_the_browser_may_upload_in_parts_from_the_dashboard_only(plain):
 def test_failed_imports_are_kept(plain):
     imports, dead = properties(plain, "ImportsQueue"), properties(plain, "ImportsDeadLetterQueue")
     assert imports["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["ImportsDeadLetterQueue", "Arn"]}
-    assert imports["RedrivePolicy"]["maxReceiveCount"] == 3
+    assert imports["RedrivePolicy"]["maxReceiveCount"] == 10
     (source,) = dead["RedriveAllowPolicy"]["sourceQueueArns"]
     assert source["Fn::Sub"].endswith(":" + imports["QueueName"]["Fn::Sub"])
     # Lambda refuses a queue that hands a message out again while the function may still work on it; so does the lease,
