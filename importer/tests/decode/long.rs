@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, Read};
 
+use importer::decode::Engine;
 use importer::reject::REJECT_TEXT_BYTES_MAX;
 
 use crate::support::{Run, gzip, plain, run, zstd};
@@ -124,12 +125,8 @@ fn text_of_any_kind_over_16_mib_costs_its_row_of_json() {
         if reason == "row-too-long" {
             // Where the row ends is not looked for without bounds, unless it can be skipped.
             assert_eq!(run.rows.len(), 1);
-            assert!(
-                run.events[1]
-                    .ends_with("#the row is longer than 16777216 bytes; an item may have 409,600"),
-                "{:?}",
-                run.events
-            );
+            let event = "2@1:12 #the row is longer than 16777216 bytes; an item may have 409,600";
+            assert_eq!(run.events[1..], [event]);
         } else {
             costs_one_row(&run, reason);
         }
@@ -248,5 +245,39 @@ fn a_bomb_is_bounded_by_its_rows() {
     .unwrap();
     for packed in [gzip(&text), zstd(&text)] {
         costs_one_row(&run(&plain(), &packed[..]), "item-too-large");
+    }
+}
+
+#[test]
+fn the_limit_is_16_mib_to_the_byte_however_the_row_is_read() {
+    let limit = 16 * MIB;
+    // What stands before moves the row within what is read at a time.
+    for before in ["", "\n\n\n\n\n\n\n"] {
+        for engine in [Engine::Fast, Engine::Reference] {
+            let setup = plain().engine(engine);
+            let csv = |length| {
+                let start = format!("id,v\na,\n{before}x,\"");
+                run(&setup, filled(&start, "x", length, "\"\nb,\n"))
+            };
+            let array = |length| {
+                let start = format!("[{{\"id\":\"a\"}},{before}{{\"id\":\"x\"");
+                run(&setup, filled(&start, " ", length, "},{\"id\":\"b\"}]"))
+            };
+            // Quotes, comma and line break; braces and key.
+            let (csv_bytes, array_bytes) = (5, 10);
+            costs_one_row(&csv(limit - csv_bytes), "item-too-large");
+            assert_eq!(array(limit - array_bytes).rows.len(), 3);
+            let byte = before.len();
+            let line = 1 + byte;
+            let what = "#the row is longer than 16777216 bytes; an item may have 409,600";
+            assert_eq!(
+                csv(limit - csv_bytes + 1).events[1..],
+                [format!("2@{}:{} {what}", line + 2, byte + 8)]
+            );
+            assert_eq!(
+                array(limit - array_bytes + 1).events[1..],
+                [format!("2@{line}:{} {what}", byte + 12)]
+            );
+        }
     }
 }
