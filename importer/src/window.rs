@@ -14,7 +14,7 @@ use std::rc::Rc;
 use crate::reject::REJECT_TEXT_BYTES_MAX;
 
 /// Most bytes of text read for one row. An item of 400 KB fits even if every character is escaped and indented.
-pub(crate) const ROW_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const ROW_TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Most bytes of text passed of a row that is refused and skipped. What is longer is no row but a file of another kind, or
 /// made to keep an import busy: an invocation could end before the row does.
@@ -135,10 +135,10 @@ impl Shared {
 
     /// Whether the row, which goes on to `end` at least, is not too long.
     fn check_row(&self, end: u64) -> io::Result<()> {
+        let row_bytes = end.saturating_sub(self.row_start);
         match self.row_bytes_max {
-            Some(limit_bytes) if end.saturating_sub(self.row_start) > limit_bytes as u64 => {
-                let error = RowTooLong { limit_bytes };
-                Err(io::Error::new(io::ErrorKind::FileTooLarge, error))
+            Some(limit_bytes) if row_bytes > limit_bytes as u64 => {
+                Err(io::Error::other(RowTooLong { limit_bytes }))
             }
             _ => Ok(()),
         }
@@ -227,11 +227,8 @@ impl Window {
         self.0.borrow_mut().row_bytes_max = None;
     }
 
-    /// Whether the current row, which ends at `end`, is not too long: it may have been read to its end before that was known.
-    ///
-    /// # Errors
-    ///
-    /// One that [`limit_passed`] knows.
+    /// Whether the current row, which ends at `end`, is not too long: it may have been read before that was known. The
+    /// error is one that [`limit_passed`] knows.
     pub(crate) fn check_row(&self, end: u64) -> io::Result<()> {
         self.0.borrow().check_row(end)
     }
