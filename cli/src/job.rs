@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
 use importer::checkpoint::Checkpoint;
+use importer::config::options_from_metadata;
 use importer::decode::DecodeOptions;
 use importer::error::{Error, StopReason};
-use importer::config::options_from_metadata;
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress as Counters;
 use importer::reject::Reject;

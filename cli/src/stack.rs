@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions};
 
@@ -12,6 +13,10 @@ use crate::state::{self, State};
 
 /// Offsets from `--port`, also told in its help.
 const PORT_OFFSETS: [u16; 4] = [0, 1, 2, 3];
+
+/// How soon a file that failed is tried again. On AWS it takes the queue's visibility timeout, a quarter of an hour;
+/// whoever waits for it here is at the keyboard.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A local stack to use: one that runs already, or one that was started for this command.
 #[derive(Debug)]
@@ -76,6 +81,7 @@ pub fn with_functions() -> Result<StackOptions, Failure> {
     Ok(StackOptions {
         importer: Some(function("ProcessInventoryFile", "importer")),
         notifier: Some(function("NotifyInventoryUpdate", "notifier")),
+        retry_delay: Some(RETRY_DELAY),
         ..StackOptions::default()
     })
 }

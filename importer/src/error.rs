@@ -274,7 +274,9 @@ impl Error {
             Self::Stalled { .. } => {
                 Some("look into the function's log for the job, then upload the file again")
             }
-            Self::LeaseLost => Some("nothing: the other one goes on; intake status shows how far it is"),
+            Self::LeaseLost => {
+                Some("nothing: the other one goes on; intake status shows how far it is")
+            }
             Self::Accounting { .. } => {
                 Some("this is a defect in Intake; please report it with the summary")
             }

@@ -97,6 +97,8 @@ impl Deadlines {
 struct Attempt<'a> {
     created: &'a ObjectCreated,
     job: Job,
+    /// Whether nobody sees a failure unless the invocation fails.
+    is_bare: bool,
     reports: Reports,
     deadlines: Deadlines,
     began: Instant,
@@ -221,18 +223,22 @@ impl Importer {
             Claim::Mine(job) => {
                 let attempt = Attempt {
                     created,
+                    is_bare: lease.message.is_none(),
                     reports: self.reports(&job),
                     job: *job,
                     deadlines,
                     began: Instant::now(),
                 };
-                self.attempt(attempt).await
+                Box::pin(self.attempt(attempt)).await
             }
             Claim::Busy(job) => {
                 tracing::info!(job = job.job, object = url, "another invocation imports it");
                 // Its own message is back before its lease has ended: it is the only one that goes on with the job.
                 if lease.message.is_some() && lease.message == job.lease_message {
-                    return Err(format!("{url}: the job is claimed until {:?}", job.lease_until));
+                    return Err(format!(
+                        "{url}: the job is claimed until {:?}",
+                        job.lease_until
+                    ));
                 }
                 Ok(())
             }
@@ -285,16 +291,21 @@ impl Importer {
         );
         let failure = told(&url, error);
         let changes = Changes::none().status(Status::Queued).released();
-        let changes = match is_out_of_time {
-            true => changes.text_or_none("reason", None::<String>),
-            false => changes
+        let changes = if is_out_of_time {
+            changes
+        } else {
+            changes
                 .text("reason", error.chain())
-                .text_or_none("fix", error.fix()),
+                .text_or_none("fix", error.fix())
         };
         let released = self.jobs.change(&attempt.job, changes).await;
         released.map_err(|e| format!("{failure}; {}", told(&url, &e)))?;
         if !is_out_of_time {
-            tracing::warn!(job = attempt.job.job, failure, "the job will be tried again");
+            tracing::warn!(
+                job = attempt.job.job,
+                failure,
+                "the job will be tried again"
+            );
             return Err(failure);
         }
         let Some(queue_url) = &self.config.queue_url else {
@@ -312,7 +323,12 @@ impl Importer {
             .await;
         sent.map_err(|e| told(&url, &aws::service_error("SendMessage", queue_url, e)))?;
         let rows_read = outcome.summary.counts.rows_read;
-        tracing::info!(job = attempt.job.job, object = url, rows_read, "goes on in another invocation");
+        tracing::info!(
+            job = attempt.job.job,
+            object = url,
+            rows_read,
+            "goes on in another invocation"
+        );
         Ok(())
     }
 
@@ -324,7 +340,8 @@ impl Importer {
             })
         } else if attempt.job.stalled_attempts > STALLED_ATTEMPTS_MAX {
             let reason = attempt.job.reason.as_deref();
-            let reason = reason.unwrap_or("the function ended without a word, out of memory or killed");
+            let reason =
+                reason.unwrap_or("the function ended without a word, out of memory or killed");
             Err(Error::Stalled {
                 attempts: STALLED_ATTEMPTS_MAX,
                 reason: reason.to_owned(),
@@ -356,7 +373,10 @@ impl Importer {
         if job.etag.as_ref().is_some_and(|before| *before != etag) {
             return Err(Error::Object {
                 operation: "HeadObject",
-                problem: format!("the object has changed since the import began: {}", job.url()),
+                problem: format!(
+                    "the object has changed since the import began: {}",
+                    job.url()
+                ),
                 fix: "nothing: the new object has a job of its own".to_owned(),
             });
         }
@@ -373,7 +393,8 @@ impl Importer {
             give_up_at: Some(deadlines.give_up),
             ..default
         };
-        if !saved.checkpoint.lanes.is_empty() && saved.checkpoint.lanes.len() != options.lanes.get() {
+        if !saved.checkpoint.lanes.is_empty() && saved.checkpoint.lanes.len() != options.lanes.get()
+        {
             // Rows are spread in another way now: what was settled cannot be told from what was not.
             saved = Saved::default();
         }
@@ -413,11 +434,11 @@ impl Importer {
         } = match self.config.writer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(&self.sdk, schema).await?;
-                import.run(writer, journal).await
+                Box::pin(import.run(writer, journal)).await
             }
             WriterKind::Sdk => {
                 let writer = SdkWriter::new(&self.sdk, schema);
-                import.run(writer, journal).await
+                Box::pin(import.run(writer, journal)).await
             }
         };
         Ok(Outcome {
@@ -436,6 +457,7 @@ impl Importer {
     ) -> Result<(), String> {
         let Attempt {
             job,
+            is_bare,
             reports,
             deadlines,
             ..
@@ -452,26 +474,51 @@ impl Importer {
             // What earlier attempts did still holds.
             summary.counts = job.saved().checkpoint.counts;
         }
-        if matches!(outcome.error, Some(Error::Stopped { why: StopReason::Cancelled, .. })) {
+        if matches!(
+            outcome.error,
+            Some(Error::Stopped {
+                why: StopReason::Cancelled,
+                ..
+            })
+        ) {
             summary.status = summary::Status::Cancelled;
         }
         let journal = outcome.journal.unwrap_or_else(|| {
             let saved = job.saved();
             let every = self.config.checkpoint_every;
-            JobJournal::new(self.jobs.clone(), self.s3.clone(), reports.clone(), job.clone(), &saved, every)
+            JobJournal::new(
+                self.jobs.clone(),
+                self.s3.clone(),
+                reports.clone(),
+                job.clone(),
+                &saved,
+                every,
+            )
         });
         let reported = self.report(&mut summary, &reports, &journal);
         let reported = tokio::time::timeout_at(deadlines.stop_reporting, reported).await;
         let report = match reported {
             Ok(Ok(report)) => Some(report),
             Ok(Err(error)) if is_exhausted => {
-                tracing::error!(job = job.job, error = error.chain(), fix = error.fix(), "no report");
+                tracing::error!(
+                    job = job.job,
+                    error = error.chain(),
+                    fix = error.fix(),
+                    "no report"
+                );
                 summary.status = summary::Status::Failed;
                 summary.failure.get_or_insert_with(|| Failure::from(&error));
                 None
             }
-            Ok(Err(error)) => return Err(told(&url, &error)),
-            Err(_) => return Err(format!("{url}: no time was left to write the reports")),
+            Ok(Err(error)) => {
+                return Err(self
+                    .unreported(&job, outcome.error, &told(&url, &error))
+                    .await);
+            }
+            Err(_) => {
+                let problem = format!("{url}: no time was left to write the reports");
+                return Err(self.unreported(&job, outcome.error, &problem).await);
+            }
         };
         let failure = summary.failure.as_ref();
         let changes = Changes::none()
@@ -489,7 +536,27 @@ impl Importer {
         let failed = |error: Error| told(&url, &error);
         let ended = self.jobs.change(&job, changes).await.map_err(failed)?;
         log(&ended.job);
-        self.notify(ended.job).await.map_err(failed)
+        self.notify(ended.job).await.map_err(failed)?;
+        match outcome.error {
+            Some(error) if is_bare => Err(told(&url, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of a job whose reports could not be written, and says what went wrong.
+    async fn unreported(&self, job: &Job, error: Option<Error>, problem: &str) -> String {
+        let failure = match error {
+            Some(error) => format!("{}; {problem}", told(&job.url(), &error)),
+            None => problem.to_owned(),
+        };
+        let changes = Changes::none()
+            .status(Status::Queued)
+            .released()
+            .text("reason", &failure);
+        match self.jobs.change(job, changes).await {
+            Ok(_) => failure,
+            Err(error) => format!("{failure}; {}", told(&job.url(), &error)),
+        }
     }
 
     /// Makes one report of the rejected rows, and writes the summary. Says where the summary is.

@@ -28,7 +28,7 @@ const SWEEP_BYTES: u64 = 1024 * 1024;
 /// The open batch of every lane.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     lane_bytes_max: usize,
     /// Where in the file to look next for batches that have waited for long.
     sweep_at_byte: u64,
@@ -63,7 +63,7 @@ impl Lanes {
             settled_before: 0,
         };
         Self {
-            lanes: std::iter::repeat_with(lane).take(count.get()).collect(),
+            all: std::iter::repeat_with(lane).take(count.get()).collect(),
             lane_bytes_max: (OPEN_BYTES_MAX / count).max(LANE_BYTES_MIN),
             sweep_at_byte: 0,
         }
@@ -72,7 +72,7 @@ impl Lanes {
     /// Leaves out the rows that were settled before: of lane `i`, those before the row `settled_before[i]`, counted from 1.
     #[must_use]
     pub fn after(mut self, settled_before: &[u64]) -> Self {
-        for (lane, &before) in self.lanes.iter_mut().zip(settled_before) {
+        for (lane, &before) in self.all.iter_mut().zip(settled_before) {
             lane.settled_before = before;
         }
         self
@@ -85,11 +85,11 @@ impl Lanes {
             self.sweep(row.position, &mut pushed);
         }
         let hash = foldhash::fast::FixedState::default().hash_one(&*row.key);
-        let index = (hash % self.lanes.len() as u64) as usize;
+        let index = (hash % self.all.len() as u64) as usize;
         // Its other half: rows of one lane have something of the first in common.
         let key_hash = (hash >> u32::BITS) as u32;
 
-        let lane = &mut self.lanes[index];
+        let lane = &mut self.all[index];
         if row.position.record < lane.settled_before {
             pushed.skipped = true;
             return pushed;
@@ -110,7 +110,7 @@ impl Lanes {
     /// Whether a batch closes must depend on the rows alone, and not on where an import began.
     fn sweep(&mut self, here: Position, pushed: &mut Pushed) {
         self.sweep_at_byte = (here.byte / SWEEP_BYTES + 1) * SWEEP_BYTES;
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
+        for (index, lane) in self.all.iter_mut().enumerate() {
             match lane.open.begin() {
                 Some(begin) if here.byte - begin.byte >= OPEN_WINDOW_BYTES => {
                     pushed.closed.push((index, lane.close()));
@@ -123,7 +123,7 @@ impl Lanes {
 
     /// The batches that are still open and not empty, each with its lane.
     pub fn finish(mut self) -> Vec<(usize, Batch)> {
-        let lanes = self.lanes.iter_mut().enumerate();
+        let lanes = self.all.iter_mut().enumerate();
         let filled = lanes.filter(|(_, lane)| !lane.open.is_empty());
         filled.map(|(index, lane)| (index, lane.close())).collect()
     }
@@ -198,22 +198,22 @@ mod tests {
         }
     }
 
+    fn open_bytes(lanes: &Lanes) -> usize {
+        lanes.all.iter().map(|lane| lane.open.bytes()).sum()
+    }
+
     #[test]
     fn open_batches_stay_within_their_memory() {
         let mut lanes = Lanes::new(NonZeroUsize::new(64).unwrap(), "T");
         let mut rows = 0;
         for key in 0..200 {
-            let pushed = lanes.push(&row(key, key as usize, 400_000));
+            let pushed = lanes.push(&row(key, key as usize, 100_000));
             rows += pushed
                 .closed
                 .iter()
                 .map(|(_, batch)| batch.len())
                 .sum::<usize>();
-            assert!(lanes.open_bytes <= OPEN_BYTES_MAX);
-            assert_eq!(
-                lanes.open_bytes,
-                lanes.open.iter().map(OpenBatch::bytes).sum::<usize>()
-            );
+            assert!(open_bytes(&lanes) <= OPEN_BYTES_MAX);
         }
         rows += lanes
             .finish()
@@ -221,6 +221,76 @@ mod tests {
             .map(|(_, batch)| batch.len())
             .sum::<usize>();
         assert_eq!(rows, 200);
+    }
+
+    #[test]
+    fn a_batch_that_waits_for_long_closes_and_lanes_without_one_are_told() {
+        let mut lanes = Lanes::new(NonZeroUsize::new(2).unwrap(), "T");
+        let at = |byte: u64, record| Row {
+            position: Position {
+                byte,
+                record,
+                ..Position::default()
+            },
+            ..row(1, 1, 1)
+        };
+        let first = lanes.push(&at(0, 1));
+        assert_eq!((first.closed.len(), first.idle.len()), (0, 2));
+        let later = lanes.push(&at(OPEN_WINDOW_BYTES - 1, 2));
+        assert_eq!((later.closed.len(), later.idle.len()), (0, 1));
+        let late = lanes.push(&at(OPEN_WINDOW_BYTES, 3));
+        let [(_, batch)] = &late.closed[..] else {
+            panic!("{:?}", late.closed);
+        };
+        assert_eq!((batch.len(), batch.superseded()), (1, 1));
+        assert_eq!(batch.last().record, 2);
+    }
+
+    proptest! {
+        /// Wherever it breaks off, what goes on makes the very batches that were not settled.
+        #[test]
+        fn an_import_that_goes_on_makes_the_same_batches(
+            rows in prop::collection::vec((0_u32..60, 0_usize..100_000), 1..300),
+            count in 1_usize..8,
+            settled in prop::collection::vec(0_usize..12, 8),
+        ) {
+            let rows: Vec<Row> = rows.iter().scan(0, |byte, &(key, bytes)| {
+                // Far enough apart that batches close for having waited.
+                *byte += 100 * bytes as u64;
+                Some((key, bytes.min(3000), *byte))
+            }).enumerate().map(|(index, (key, bytes, byte))| Row {
+                position: Position { byte, line: 1, record: index as u64 + 1 },
+                ..row(key, index, bytes)
+            }).collect();
+            let new = || Lanes::new(NonZeroUsize::new(count).unwrap(), "T");
+            let batches = |mut lanes: Lanes, rows: &[Row]| {
+                let mut batches = vec![Vec::new(); count];
+                for row in rows {
+                    for (lane, batch) in lanes.push(row).closed {
+                        batches[lane].push(batch);
+                    }
+                }
+                for (lane, batch) in lanes.finish() {
+                    batches[lane].push(batch);
+                }
+                batches
+            };
+            let all = batches(new(), &rows);
+            let (mut before, mut begin) = (Vec::new(), usize::MAX);
+            for (lane, all) in all.iter().enumerate() {
+                let last = all.iter().take(settled[lane]).last().map(|batch| batch.last().record);
+                before.push(last.map_or(0, |last| last + 1));
+                begin = begin.min(last.map_or(0, |last| last as usize - 1));
+            }
+            let rest = batches(new().after(&before), &rows[begin..]);
+            let told = |batches: &[Batch]| -> Vec<(usize, u32, Position)> {
+                batches.iter().map(|b| (b.len(), b.superseded(), b.last())).collect()
+            };
+            for lane in 0..count {
+                let done = settled[lane].min(all[lane].len());
+                prop_assert_eq!(told(&all[lane][done..]), told(&rest[lane]), "lane {}", lane);
+            }
+        }
     }
 
     #[test]

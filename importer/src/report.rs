@@ -48,7 +48,8 @@ pub trait Journal: Send + 'static {
     /// # Errors
     ///
     /// As for [`Journal::save`].
-    fn finish(&mut self, checkpoint: &Checkpoint) -> impl Future<Output = Result<(), Error>> + Send;
+    fn finish(&mut self, checkpoint: &Checkpoint)
+    -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Where the rejected rows are, if there are any.
     fn place(&self) -> Option<String>;

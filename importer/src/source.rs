@@ -109,11 +109,7 @@ impl Object {
     /// # Errors
     ///
     /// [`Error::Service`] if it does not exist or may not be read.
-    pub async fn head(
-        client: &Client,
-        bucket: &str,
-        key: &str,
-    ) -> Result<Self, Error> {
+    pub async fn head(client: &Client, bucket: &str, key: &str) -> Result<Self, Error> {
         let head = client
             .head_object()
             .bucket(bucket)

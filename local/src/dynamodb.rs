@@ -1,5 +1,7 @@
 //! DynamoDB and DynamoDB Streams: `dynoxide` in memory, with a stream log that stays fast.
 
+mod front;
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -9,6 +11,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
+pub(crate) use self::front::{Front, error_response, json_response};
 use crate::{JOBS_TABLE, LocalError, TABLE};
 
 /// How many stream records are kept, over all tables. A reader further behind loses the oldest, as it does

@@ -113,8 +113,7 @@ impl JobJournal {
 
     async fn write(&mut self, checkpoint: &Checkpoint) -> Result<Option<StopReason>, Error> {
         self.write_part().await?;
-        let is_stalled =
-            self.is_stalled && checkpoint.counts.rows_settled() <= self.settled_before;
+        let is_stalled = self.is_stalled && checkpoint.counts.rows_settled() <= self.settled_before;
         let saved = Saved {
             version: Checkpoint::VERSION,
             parts: self.parts,
@@ -124,7 +123,7 @@ impl JobJournal {
             .saved(&saved)
             .number("duration_seconds", self.duration_seconds());
         if !is_stalled {
-            changes = changes.number("stalled_attempts", 0);
+            changes = changes.number("stalled_attempts", 0_u64);
         }
         let updated = self.store.change(&self.job, changes).await?;
         self.is_stalled = is_stalled;
@@ -146,8 +145,7 @@ impl JobJournal {
             return Ok(None);
         }
         let bucket = &self.reports.bucket;
-        let mut report =
-            ObjectWriter::new(self.s3.clone(), bucket.clone(), self.reports.rejects());
+        let mut report = ObjectWriter::new(self.s3.clone(), bucket.clone(), self.reports.rejects());
         for number in 1..=self.parts {
             let key = self.reports.part(number);
             let url = self.reports.url(&key);

@@ -32,7 +32,13 @@ impl Notice {
             Status::Failed | Status::Queued | Status::Running => "Import FAILED",
         };
         let file = self.job.key.rsplit('/').next().unwrap_or_default();
-        let printable = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+        let printable = |c: char| {
+            if c == ' ' || c.is_ascii_graphic() {
+                c
+            } else {
+                '?'
+            }
+        };
         let subject = format!("{what}: {file}");
         subject
             .chars()

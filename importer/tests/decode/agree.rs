@@ -349,3 +349,54 @@ proptest! {
         agree(&setup.format(Csv).delimiter(b','), file.as_bytes())?;
     }
 }
+
+/// Files of many buffers with rejects here and there. (The hot path lost what it had read ahead when the reference had its
+/// turn with more than a window full of bytes: small files never showed it.)
+#[test]
+fn on_files_longer_than_every_buffer() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    for bad_in in [1, 3, 40, 900] {
+        let mut rows = Vec::new();
+        let mut csv = "id,n,text\n".to_owned();
+        for n in 0..6000 {
+            let long = "ü".repeat(rng.usize(0..80));
+            if rng.u32(0..bad_in) == 0 {
+                let bad = [
+                    "7",
+                    "{\"n\":1}",
+                    "{\"id\":\"a\",\"id\":\"b\"}",
+                    "{\"id\":5}",
+                ];
+                rows.push(rng.choice(bad).unwrap().to_owned());
+                csv += *rng
+                    .choice([",1,\n", "a,2\n", "\"a\"b,3,\n"].as_slice())
+                    .unwrap();
+            } else {
+                rows.push(format!("{{\"id\":\"{n}\",\"n\":{n},\"text\":\"{long}\"}}"));
+                writeln!(csv, "{n},{n},\"{long}\n\"").unwrap();
+            }
+        }
+        let array = format!("[{}]", rows.join(",\n"));
+        let sequence = format!("{{\n\"id\":\"first\"}}\n{}", rows.join(" "));
+        for (setup, file) in [
+            (plain(), array),
+            (plain(), sequence),
+            (plain().format(JsonLines), rows.join("\n")),
+            (plain().format(Csv).delimiter(b','), csv),
+        ] {
+            let reference = run(&setup.clone().engine(Engine::Reference), file.as_bytes());
+            assert!(reference.ended() && reference.rows.len() + reference.rejects.len() >= 6000);
+            for chunk in [usize::MAX, 10_000] {
+                let fast = run(&setup, Chunked(file.as_bytes(), chunk));
+                let differs = fast
+                    .events
+                    .iter()
+                    .zip(&reference.events)
+                    .find(|(a, b)| a != b);
+                assert_eq!(differs, None, "one bad row in {bad_in}, by {chunk}");
+                assert_eq!(fast.events.len(), reference.events.len());
+                assert_eq!(fast.rows, reference.rows);
+            }
+        }
+    }
+}

@@ -118,6 +118,7 @@ pub(crate) async fn import(
     let import = Import {
         name: "test".to_owned(),
         source,
+        resume: None,
         schema: Arc::clone(schema),
         options,
         progress: Arc::new(Progress::default()),
@@ -128,11 +129,11 @@ pub(crate) async fn import(
     let summary = match writer {
         WriterKind::Sdk => {
             let writer = SdkWriter::new(sdk, schema);
-            import.run(writer, rejects.clone()).await
+            import.run(writer, rejects.clone()).await.summary
         }
         WriterKind::Wire => {
             let writer = WireWriter::new(sdk, schema).await.unwrap();
-            import.run(writer, rejects.clone()).await
+            import.run(writer, rejects.clone()).await.summary
         }
     };
     let rejects = rejects.0.lock().unwrap().clone();
@@ -179,7 +180,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start(writer: WriterKind, faults: Option<FaultPlan>) -> Self {
         let options = StackOptions {
-            faults,
+            faults: faults.unwrap_or_default(),
             ..StackOptions::default()
         };
         let stack = Stack::start(options).await.unwrap();
