@@ -18,8 +18,12 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos race memory flame
+.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos race memory flame fuzz
 .DEFAULT_GOAL := help
+
+# Targets of `make fuzz`, and for how long each runs.
+FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
+SECONDS ?= 600
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +38,7 @@ test: fmt clippy unit doc sam harness ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
+	cargo fmt --manifest-path fuzz/Cargo.toml -- --check
 
 clippy: ## lint, warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -94,3 +99,12 @@ flame: ## draw where the CPU time of an import goes (Linux with perf, release bu
 	cargo install --quiet --locked --root $(TARGET_DIR)/tools inferno --version 0.12.8
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/flame.py --bin-dir $(TARGET_DIR)/release --tools $(TARGET_DIR)/tools/bin
+
+fuzz: ## fuzz every decoder, SECONDS=600 each (stable Rust and a C++ compiler; the first build takes minutes)
+	cargo install --quiet --locked --root $(TARGET_DIR)/tools cargo-fuzz --version 0.13.2
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		$(TARGET_DIR)/tools/bin/cargo-fuzz run --fuzz-dir fuzz --target-dir $(abspath $(TARGET_DIR)/fuzz) --sanitizer none \
+			$$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
+			-rss_limit_mb=512 -print_final_stats=1 || exit 1; \
+	done

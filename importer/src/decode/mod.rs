@@ -15,6 +15,7 @@ use crate::row::Row;
 use crate::schema::{Schema, Types};
 use crate::text;
 
+mod cells;
 mod csv;
 mod detect;
 mod json;

@@ -187,6 +187,19 @@ fn run_opened(opened: Result<Opened<'_>, Error>) -> Run {
     }
 }
 
+/// That a decoder gave the same again. Else what differs.
+pub(crate) fn same_runs(again: &Run, run: &Run) -> Result<(), String> {
+    let same = again.events == run.events
+        && again.rows == run.rows
+        && again.rejects == run.rejects
+        && format!("{:?}", again.error) == format!("{:?}", run.error);
+    let shown = |run: &Run| format!("{}{:?}", shown(&run.events), run.error);
+    if same {
+        return Ok(());
+    }
+    Err(format!("{}\ninstead of\n{}", shown(again), shown(run)))
+}
+
 /// That decoding `file` from a row on gives what is left of `whole`, for rows and rejects all over the file. Else what
 /// differs.
 pub(crate) fn same_tails(
@@ -217,23 +230,33 @@ pub(crate) fn same_tail(
     let at = whole.position(record);
     let tail = run_from(setup, file, at, whole.seekable, chunk);
     let is_left = |position: Position| position.record >= record;
-    let rows = whole.rows.iter().filter(|row| is_left(row.position));
-    let rejects = whole.rejects.iter().filter(|r| is_left(r.position));
-    if tail.events != whole.events[index..]
-        || !tail.rows.iter().eq(rows)
-        || !tail.rejects.iter().eq(rejects)
-        || format!("{:?}", tail.error) != format!("{:?}", whole.error)
-        || tail.seekable != whole.seekable
-    {
-        return Err(format!(
-            "resumed at {at} by {chunk}:\n{}{:?}\nwhole:\n{}{:?}",
-            shown(&tail.events),
-            tail.error,
-            shown(&whole.events[index..]),
-            whole.error
-        ));
+    let expected = Run {
+        rows: whole
+            .rows
+            .iter()
+            .filter(|row| is_left(row.position))
+            .cloned()
+            .collect(),
+        rejects: whole
+            .rejects
+            .iter()
+            .filter(|r| is_left(r.position))
+            .cloned()
+            .collect(),
+        events: whole.events[index..].to_vec(),
+        error: None,
+        seekable: whole.seekable,
+    };
+    let place = |e: String| format!("resumed at {at} by {chunk}:\n{e}");
+    let (tail_error, error) = (format!("{:?}", tail.error), format!("{:?}", whole.error));
+    let tail = Run {
+        error: None,
+        ..tail
+    };
+    if tail_error != error || tail.seekable != whole.seekable {
+        return Err(place(format!("{tail_error}\ninstead of\n{error}")));
     }
-    Ok(())
+    same_runs(&tail, &expected).map_err(place)
 }
 
 /// Hands out at most so many bytes a read.
@@ -284,14 +307,7 @@ fn same_every_way(setup: &Setup, input: &[u8], whole: &Run) {
         for chunk in chunks {
             let again = run(setup, Chunked(file, chunk));
             let way = format!("{name} by {chunk}");
-            assert_eq!(shown(&again.events), shown(&whole.events), "{way}");
-            assert_eq!(again.rows, whole.rows, "{way}");
-            assert_eq!(again.rejects, whole.rejects, "{way}");
-            assert_eq!(
-                format!("{:?}", again.error),
-                format!("{:?}", whole.error),
-                "{way}"
-            );
+            same_runs(&again, whole).unwrap_or_else(|e| panic!("{way}: {e}"));
             if chunk == chunks[1] {
                 same_tails(setup, file, &again, chunk).unwrap_or_else(|e| panic!("{way}, {e}"));
             }
