@@ -517,7 +517,7 @@ impl Importer {
             }
             Err(_) => {
                 let problem = format!("{url}: no time was left to write the reports");
-                return Err(self.unreported(&job, outcome.error, &problem).await);
+                return Err(self.unfinished(&job, outcome.error, &problem).await);
             }
         };
         let failure = summary.failure.as_ref();
@@ -534,7 +534,13 @@ impl Importer {
             .text_or_none("fix", failure.and_then(|failure| failure.fix.as_ref()))
             .flag("notified", false);
         let failed = |error: Error| told(&url, &error);
-        let ended = self.jobs.change(&job, changes).await.map_err(failed)?;
+        let ended = match self.jobs.change(&job, changes).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                let problem = told(&url, &error);
+                return Err(self.unfinished(&job, outcome.error, &problem).await);
+            }
+        };
         log(&ended.job);
         self.notify(ended.job).await.map_err(failed)?;
         match outcome.error {
@@ -543,8 +549,8 @@ impl Importer {
         }
     }
 
-    /// Lets go of a job whose reports could not be written, and says what went wrong.
-    async fn unreported(&self, job: &Job, error: Option<Error>, problem: &str) -> String {
+    /// Lets go of a job that could not be ended, and says what went wrong.
+    async fn unfinished(&self, job: &Job, error: Option<Error>, problem: &str) -> String {
         let failure = match error {
             Some(error) => format!("{}; {problem}", told(&job.url(), &error)),
             None => problem.to_owned(),

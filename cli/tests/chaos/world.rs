@@ -95,7 +95,8 @@ impl World {
             importer: Some(importer),
             // An environment that starts late also ends late.
             visibility_timeout: Some(timeout + Duration::from_secs(3)),
-            retry_delay: Some(Duration::ZERO),
+            // Longer, in ten receives, than a claim that could not be let go of lasts.
+            retry_delay: Some(timeout / 8),
             ..StackOptions::default()
         })
         .await
