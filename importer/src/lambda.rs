@@ -280,7 +280,7 @@ impl Importer {
         let error = match &outcome.error {
             Some(Error::LeaseLost) => return Err(told(&url, &Error::LeaseLost)),
             Some(error) if !error.is_final() && !is_exhausted => error,
-            _ => return self.finish(attempt, outcome, is_exhausted).await,
+            _ => return Box::pin(self.finish(attempt, outcome, is_exhausted)).await,
         };
         let is_out_of_time = matches!(
             error,
@@ -512,7 +512,7 @@ impl Importer {
             }
             Ok(Err(error)) => {
                 return Err(self
-                    .unreported(&job, outcome.error, &told(&url, &error))
+                    .unfinished(&job, outcome.error, &told(&url, &error))
                     .await);
             }
             Err(_) => {

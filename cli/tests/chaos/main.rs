@@ -19,3 +19,20 @@ mod world;
 fn is_all() -> bool {
     std::env::var("INTAKE_CHAOS").is_ok_and(|value| value == "all")
 }
+
+/// Puts `text` into `docs/RELIABILITY.md`, between the marks of `section`.
+fn document(section: &str, text: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/RELIABILITY.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let begin = format!("<!-- {section}: written by make chaos -->\n");
+    let end = format!("<!-- end of {section} -->");
+    let begins = document.find(&begin).unwrap() + begin.len();
+    let ends = document.find(&end).unwrap();
+    let document = format!(
+        "{}\n{}\n\n{}",
+        &document[..begins],
+        text.trim_end(),
+        &document[ends..]
+    );
+    std::fs::write(path, document).unwrap();
+}

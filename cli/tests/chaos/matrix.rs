@@ -10,7 +10,7 @@ use local::{Fault, FaultPlan, Operation};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::world::{Format, Left, World, file};
-use crate::{is_all, memory};
+use crate::{document, is_all, memory};
 
 const ROWS: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -145,7 +145,7 @@ async fn every_fault_at_every_operation() {
     let table = table(&outcomes);
     println!("{table}");
     if is_all() {
-        write(&table);
+        document("matrix", &table);
     }
 }
 
@@ -177,16 +177,4 @@ fn table(outcomes: &BTreeMap<Square, String>) -> String {
         table.push('\n');
     }
     table
-}
-
-/// Puts the table into the document, between its marks.
-fn write(table: &str) {
-    const BEGIN: &str = "<!-- matrix: written by make chaos -->\n";
-    const END: &str = "<!-- end of matrix -->";
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/RELIABILITY.md");
-    let document = std::fs::read_to_string(path).unwrap();
-    let begin = document.find(BEGIN).unwrap() + BEGIN.len();
-    let end = document.find(END).unwrap();
-    let document = format!("{}\n{table}\n{}", &document[..begin], &document[end..]);
-    std::fs::write(path, document).unwrap();
 }
