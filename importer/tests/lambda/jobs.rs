@@ -154,8 +154,8 @@ async fn a_job_that_another_invocation_holds_is_left_alone() {
     bench.put(KEY, sample("bad-rows.jsonl")).await;
     let importer = bench.importer(bench.deployed());
     // It ends without a word when its rows are read.
-    let dies = FaultPlan::default().fail("GetObject", 1.., Fault::Slow(Duration::from_hours(1)));
-    bench.stack.faults().set(dies);
+    let hangs = FaultPlan::default().fail("GetObject", 1.., Fault::Slow(Duration::from_hours(1)));
+    bench.stack.faults().set(hangs);
     let (event, ids) = queued(&[notification(&[KEY])]);
     let first = importer.handle(event.clone(), invocation(Duration::from_secs(4)));
     let died = tokio::time::timeout(Duration::from_secs(1), first).await;
