@@ -65,6 +65,11 @@ impl LocalStack {
     }
 }
 
+/// Where the stack listens that `intake local` keeps up, if there is one.
+pub fn running() -> Option<Endpoints> {
+    State::running(&state::path()).map(|state| state.endpoints)
+}
+
 /// Options for a stack with both functions, run by this very program.
 ///
 /// # Errors
@@ -186,6 +191,7 @@ To use it from another terminal with the AWS CLI or an SDK:
 Then, for example:
 
   aws s3 cp catalog.csv s3://{bucket}/uploads/
+  intake status --local                                  # the jobs of what was uploaded
   intake import catalog.csv --table {table} --local      # needs no export lines
 "
     )?;

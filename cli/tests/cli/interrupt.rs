@@ -6,20 +6,9 @@ use local::{Fault, FaultPlan, Stack, StackOptions};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::support::{Bench, LIMIT, scan, signal};
+use crate::support::{Bench, LIMIT, scan, signal, until};
 
 const ROWS: u64 = 20_000;
-
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what}"));
-}
 
 fn catalog(bench: &Bench) -> String {
     let mut bytes = Vec::new();
