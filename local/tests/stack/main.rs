@@ -13,6 +13,7 @@ mod dynamodb;
 mod faults;
 mod function;
 mod jobs;
+mod mapping;
 mod plans;
 mod runtime;
 mod s3;
