@@ -352,7 +352,7 @@ async fn the_last_event_of_a_window_is_offered_again_with_the_same_state() {
     let last =
         |at: f64| format!(r#"{at:.1}: [] until 01:00 state {{"n":1}} isFinalInvokeForWindow"#);
     assert_eq!(told[1..5], [60.5, 60.6, 60.8, 61.2].map(last));
-    assert_eq!(told[5], "71.0: [1] until 02:00 state {}");
+    assert_eq!(told[5], "71.2: [1] until 02:00 state {}");
     assert!(function.kept().is_empty());
 }
 
@@ -411,8 +411,8 @@ async fn batches_are_closed_by_size_bytes_and_time() {
     );
 
     let function = Scripted::new(ok);
-    run(inserts(&[0.0, 1.0, 4.9, 5.1]), &function, options(10, 5), 6).await;
-    assert_eq!(function.told(), ["5.0: [0 1 2]", "10.1: [3]"]);
+    run(inserts(&[0.0, 1.0, 4.75, 5.5]), &function, options(10, 5), 6).await;
+    assert_eq!(function.told(), ["5.0: [0 1 2]", "10.5: [3]"]);
 
     // Each takes 1 MB, so that five fit into 6 MB with what surrounds them.
     let function = Scripted::new(ok);
