@@ -411,7 +411,13 @@ async fn batches_are_closed_by_size_bytes_and_time() {
     );
 
     let function = Scripted::new(ok);
-    run(inserts(&[0.0, 1.0, 4.75, 5.5]), &function, options(10, 5), 6).await;
+    run(
+        inserts(&[0.0, 1.0, 4.75, 5.5]),
+        &function,
+        options(10, 5),
+        6,
+    )
+    .await;
     assert_eq!(function.told(), ["5.0: [0 1 2]", "10.5: [3]"]);
 
     // Each takes 1 MB, so that five fit into 6 MB with what surrounds them.
