@@ -16,7 +16,9 @@ use importer::schema::{KeyAttribute, KeyType, Types};
 use importer::writer::WriterKind;
 
 use crate::generate;
+use crate::inbox::Protocol;
 use crate::input::Input;
+use crate::stack::LOCAL_WINDOW;
 
 macro_rules! exit_codes {
     () => {
@@ -66,6 +68,8 @@ const VALIDATE_HELP: &str = concat!(
 const LOCAL_HELP: &str = "Examples:
   intake local
   intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, SNS 4513
+  intake local --inbox                              # and show the e-mails
+  intake local --inbox email,sms,sqs --window 30    # and more, with all changes of half a minute in one message
   intake import inventory.csv --table InventoryTable --local       # in another terminal
   aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
 
@@ -285,6 +289,14 @@ pub struct LocalArgs {
     /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS) and N+3 (SNS) [default: free ports]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65532))]
     pub port: Option<u16>,
+
+    /// Show messages as they come, as subscribers with these protocols get them [default: email]
+    #[arg(long, value_name = "PROTOCOL", value_enum, value_delimiter = ',', num_args = 0.., default_missing_value = "email")]
+    pub inbox: Option<Vec<Protocol>>,
+
+    /// Tell changes of this many seconds in one message, 0 to 900; 0 for each batch at once. On AWS it is a minute.
+    #[arg(long, value_name = "SECONDS", default_value_t = LOCAL_WINDOW.as_secs(), value_parser = clap::value_parser!(u64).range(..=900))]
+    pub window: u64,
 }
 
 /// Write test data to standard output.

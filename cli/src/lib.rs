@@ -5,6 +5,7 @@ pub mod aws;
 pub mod demo;
 pub mod generate;
 pub mod import;
+pub mod inbox;
 pub mod input;
 pub mod job;
 pub mod outcome;

@@ -164,24 +164,9 @@ impl Stack {
             importer.as_ref().map_or_else(Weak::new, Arc::downgrade),
             s3.objects().clone(),
         );
-        let notifier = notifier.map(|mut notifier| {
-            // As many as Lambda would start for the mapping.
-            notifier.concurrency = notifier.concurrency.max(stream.lanes());
-            Arc::new(Function::new(configured(notifier, &endpoints, &[])))
-        });
-        let stream = match &notifier {
-            Some(function) => {
-                let source = TableStream::new(dynamodb.tables().clone());
-                let target = NotifierTarget {
-                    function: Arc::clone(function),
-                    bucket: s3.objects().clone(),
-                };
-                let (mapping, work) = StreamMapping::new(source, target, stream)?;
-                pollers.spawn(work);
-                Some(mapping)
-            }
-            None => None,
-        };
+        let notifier =
+            notifier.map(|program| notifier_function(program, &endpoints, stream.lanes()));
+        let stream = map_stream(notifier.as_ref(), stream, &dynamodb, &s3, &mut pollers)?;
         Ok(Self {
             endpoints,
             undisturbed,
@@ -217,6 +202,11 @@ impl Stack {
     /// The messages published to SNS so far, oldest first.
     pub fn inbox(&self) -> Vec<Message> {
         self.topics.inbox()
+    }
+
+    /// The messages published to SNS after the first `seen`, as soon as there are some.
+    pub async fn published_after(&self, seen: usize) -> Vec<Message> {
+        self.topics.published_after(seen).await
     }
 
     /// The table's capacity, if it has one.
@@ -369,6 +359,37 @@ impl StackOptions {
         });
         self.visibility_timeout.unwrap_or(by_function)
     }
+}
+
+/// The notifier, in as many environments as Lambda would start for its mapping.
+fn notifier_function(
+    mut program: LambdaProgram,
+    endpoints: &Endpoints,
+    lanes: usize,
+) -> Arc<Function> {
+    program.concurrency = program.concurrency.max(lanes);
+    Arc::new(Function::new(configured(program, endpoints, &[])))
+}
+
+/// Gives the table's stream to the notifier, if there is one.
+fn map_stream(
+    notifier: Option<&Arc<Function>>,
+    options: StreamMappingOptions,
+    dynamodb: &DynamoDb,
+    s3: &ObjectStore,
+    pollers: &mut JoinSet<()>,
+) -> Result<Option<StreamMapping>, LocalError> {
+    let Some(function) = notifier else {
+        return Ok(None);
+    };
+    let source = TableStream::new(dynamodb.tables().clone());
+    let target = NotifierTarget {
+        function: Arc::clone(function),
+        bucket: s3.objects().clone(),
+    };
+    let (mapping, work) = StreamMapping::new(source, target, options)?;
+    pollers.spawn(work);
+    Ok(Some(mapping))
 }
 
 /// Serves `inner` behind a guard at `open`, and as it is at `behind`.

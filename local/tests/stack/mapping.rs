@@ -127,16 +127,16 @@ fn numbers(event: &Value) -> Vec<u64> {
 fn tell(at: f64, event: &Value) -> String {
     let numbers = numbers(event);
     let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
-    let mut told = format!("{at:.1}: [{}]", numbers.join(" "));
+    let mut told = vec![format!("{at:.1}: [{}]", numbers.join(" "))];
     if let Some(end) = event["window"]["end"].as_str() {
-        told += &format!(" until {} state {}", &end[14..19], event["state"]);
+        told.push(format!("until {} state {}", &end[14..19], event["state"]));
     }
     for flag in ["isFinalInvokeForWindow", "isWindowTerminatedEarly"] {
         if event[flag] == true {
-            told += &format!(" {flag}");
+            told.push(flag.to_owned());
         }
     }
-    told
+    told.join(" ")
 }
 
 impl StreamTarget for Scripted {
@@ -241,7 +241,9 @@ async fn a_record_of_the_next_window_ends_the_one_before() {
     };
     // All there at once, as for a mapping that lags behind.
     let mut records = inserts(&[1.0, 59.0, 60.0, 119.0, 180.0]);
-    records.iter_mut().for_each(|(at, _)| *at = 100.0);
+    for (at, _) in &mut records {
+        *at = 100.0;
+    }
     run(records, &function, options, 100).await;
     assert_eq!(
         function.told(),

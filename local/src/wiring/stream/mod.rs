@@ -150,8 +150,8 @@ async fn read<S: StreamSource, T: StreamTarget>(
     let mut inboxes = Vec::new();
     for lane in 0..lanes {
         let (inbox, records) = mpsc::channel(READ_AHEAD);
-        let shard = record::shard_id(lane / shared.options.parallelization_factor);
-        let worker = Worker::new(Arc::clone(&shared), shard, records, caught_up.subscribe());
+        let name = record::shard_id(lane / shared.options.parallelization_factor);
+        let worker = Worker::new(Arc::clone(&shared), name, records, caught_up.subscribe());
         workers.spawn(worker.run());
         inboxes.push(inbox);
     }
