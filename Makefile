@@ -18,7 +18,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos race memory flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos digest race memory flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -78,6 +78,11 @@ full: ## compare whole tables of 200,000 rows with the generator, in every forma
 
 chaos: ## kill 200 imports at random, and fail every call in every way; writes docs/RELIABILITY.md (15 minutes)
 	INTAKE_CHAOS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
+
+digest: ## a million INSERTs through the local stream and the real notifier: one message a window and shard (minutes)
+	cargo build --workspace --bin intake
+	INTAKE_TEST_RECORDS=1000000 INTAKE_TEST_NOTIFIER=$(abspath $(TARGET_DIR))/debug/intake \
+		cargo test --workspace --test stack -- digest:: --nocapture --test-threads 1
 
 race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the lab's Lambda (15 minutes, release build)
 	cmp -s benches/peers/requirements.txt $(RACE_VENV)/requirements.txt || { \

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod demo;
 pub mod generate;
 pub mod import;
+pub mod inbox;
 pub mod input;
 pub mod job;
 pub mod jobs;

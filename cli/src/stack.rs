@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions};
+use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions, StreamMappingOptions};
 
 use crate::args::LocalArgs;
+use crate::inbox;
 use crate::outcome::{Failure, Outcome, tell};
 use crate::signal;
 use crate::state::{self, State};
@@ -17,6 +18,11 @@ const PORT_OFFSETS: [u16; 4] = [0, 1, 2, 3];
 /// How soon a file that failed is tried again. On AWS it takes the queue's visibility timeout, a quarter of an hour;
 /// whoever waits for it here is at the keyboard.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Tumbling window of `intake local` if no other is asked for. On AWS it is a minute; nobody waits that long here.
+pub const LOCAL_WINDOW: Duration = Duration::ZERO;
+/// Tumbling window of the demonstration.
+pub const DEMO_WINDOW: Duration = Duration::ZERO;
 
 /// A local stack to use: one that runs already, or one that was started for this command.
 #[derive(Debug)]
@@ -70,12 +76,13 @@ pub fn running() -> Option<Endpoints> {
     State::running(&state::path()).map(|state| state.endpoints)
 }
 
-/// Options for a stack with both functions, run by this very program.
+/// Options for a stack with both functions, run by this very program, of which the notifier tells the changes of `window`
+/// (whole seconds) in one message; zero for a message for each batch.
 ///
 /// # Errors
 ///
 /// The system does not tell where this program is.
-pub fn with_functions() -> Result<StackOptions, Failure> {
+pub fn with_functions(window: Duration) -> Result<StackOptions, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find the intake program itself", &error))?;
     let function = |name: &str, which: &str| {
@@ -87,6 +94,11 @@ pub fn with_functions() -> Result<StackOptions, Failure> {
         importer: Some(function("ProcessInventoryFile", "importer")),
         notifier: Some(function("NotifyInventoryUpdate", "notifier")),
         retry_delay: Some(RETRY_DELAY),
+        stream: if window.is_zero() {
+            StreamMappingOptions::without_window()
+        } else {
+            StreamMappingOptions::with_tumbling_window(window)
+        },
         ..StackOptions::default()
     })
 }
@@ -120,7 +132,7 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
             state::PATH_VARIABLE
         )));
     }
-    let mut options = with_functions()?;
+    let mut options = with_functions(Duration::from_secs(args.window))?;
     if let Some(port) = args.port {
         let [s3, dynamodb, sqs, sns] = PORT_OFFSETS.map(|offset| port + offset);
         options.ports = Ports {
@@ -136,27 +148,39 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
         pid: std::process::id(),
         endpoints: stack.endpoints().clone(),
     };
-    let kept = keep_up(&state, &path, &mut signals).await;
+    let kept = tokio::select! {
+        kept = keep_up(&state, &path, args.window, &mut signals) => kept,
+        closed = show_inbox(&stack, args.inbox.as_deref()) => closed,
+    };
     state.remove(&path);
     stack.shutdown().await;
     kept.map(|()| Outcome::Complete)
 }
 
+/// Shows the messages, if that is asked for, as long as somebody reads them.
+async fn show_inbox(stack: &Stack, protocols: Option<&[inbox::Protocol]>) -> Result<(), Failure> {
+    match protocols {
+        Some(protocols) => Ok(inbox::follow(stack, protocols).await?),
+        None => std::future::pending().await,
+    }
+}
+
 async fn keep_up(
     state: &State,
     path: &std::path::Path,
+    window: u64,
     signals: &mut signal::Stop,
 ) -> Result<(), Failure> {
     state.write(path).map_err(|error| {
         Failure::caused(format!("cannot write {}", path.display()), &error)
             .fix(format!("name a writable file in {}", state::PATH_VARIABLE))
     })?;
-    describe(&state.endpoints, &mut io::stdout().lock())?;
+    describe(&state.endpoints, window, &mut io::stdout().lock())?;
     signals.wait().await;
     Ok(())
 }
 
-fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
+fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Result<()> {
     let Endpoints {
         s3,
         dynamodb,
@@ -178,9 +202,16 @@ fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
   SQS       {sqs}  queue {queue_url}
   SNS       {sns}  topic {topic_arn}
 
+{}
+
 To use it from another terminal with the AWS CLI or an SDK:
 
-"
+",
+        if window == 0 {
+            "Changes are told at once, each batch in a message of its own.".to_owned()
+        } else {
+            format!("Changes of {window} s are told in one message (--window; on AWS 60 s).")
+        }
     )?;
     for (name, value) in endpoints.env() {
         writeln!(out, "export {name}={value}")?;
