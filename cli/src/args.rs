@@ -329,6 +329,10 @@ pub struct LocalArgs {
     /// Tell changes of this many seconds in one message, 0 to 900; 0 for each batch at once. On AWS it is a minute.
     #[arg(long, value_name = "SECONDS", default_value_t = LOCAL_WINDOW.as_secs(), value_parser = clap::value_parser!(u64).range(..=900))]
     pub window: u64,
+
+    /// Run the functions as they are deployed: the folder that `make build` or `sam build` has left them in
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
 }
 
 /// What follows `intake generate`.

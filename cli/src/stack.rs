@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions, StreamMappingOptions};
@@ -76,23 +77,31 @@ pub fn running() -> Option<Endpoints> {
     State::running(&state::path()).map(|state| state.endpoints)
 }
 
-/// Options for a stack with both functions, run by this very program, of which the notifier tells the changes of `window`
-/// (whole seconds) in one message; zero for a message for each batch.
+/// Both functions: their names on AWS, and those of their packages.
+const IMPORTER: (&str, &str) = ("ProcessInventoryFile", "importer");
+const NOTIFIER: (&str, &str) = ("NotifyInventoryUpdate", "notifier");
+
+/// Options for a stack with both functions, of which the notifier tells the changes of `window` (whole seconds) in one
+/// message; zero for a message for each batch. The functions are run by this very program, unless `built` is a folder that
+/// has them as they are deployed.
 ///
 /// # Errors
 ///
-/// The system does not tell where this program is.
-pub fn with_functions(window: Duration) -> Result<StackOptions, Failure> {
+/// The system does not tell where this program is, or a function is not in the folder.
+pub fn with_functions(window: Duration, built: Option<&Path>) -> Result<StackOptions, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find the intake program itself", &error))?;
-    let function = |name: &str, which: &str| {
+    let function = |(name, package): (&str, &str)| -> Result<LambdaProgram, Failure> {
+        if let Some(folder) = built {
+            return Ok(LambdaProgram::new(name, bootstrap(folder, name, package)?));
+        }
         let mut function = LambdaProgram::new(name, &program);
-        function.args = vec![OsString::from("lambda"), OsString::from(which)];
-        function
+        function.args = vec![OsString::from("lambda"), OsString::from(package)];
+        Ok(function)
     };
     Ok(StackOptions {
-        importer: Some(function("ProcessInventoryFile", "importer")),
-        notifier: Some(function("NotifyInventoryUpdate", "notifier")),
+        importer: Some(function(IMPORTER)?),
+        notifier: Some(function(NOTIFIER)?),
         retry_delay: Some(RETRY_DELAY),
         stream: if window.is_zero() {
             StreamMappingOptions::without_window()
@@ -100,6 +109,17 @@ pub fn with_functions(window: Duration) -> Result<StackOptions, Failure> {
             StreamMappingOptions::with_tumbling_window(window)
         },
         ..StackOptions::default()
+    })
+}
+
+/// A function's file below `folder`, where SAM names it like the function and cargo-lambda like the package.
+fn bootstrap(folder: &Path, name: &str, package: &str) -> Result<PathBuf, Failure> {
+    let candidates = [name, package].map(|place| folder.join(place).join("bootstrap"));
+    let found = candidates.iter().find(|file| file.is_file()).cloned();
+    found.ok_or_else(|| {
+        let [by_sam, by_cargo_lambda] = candidates.map(|file| file.display().to_string());
+        Failure::new(format!("there is neither {by_sam} nor {by_cargo_lambda}"))
+            .fix("run sam build and name .aws-sam/build, or run make build and name the folder that it prints")
     })
 }
 
@@ -132,7 +152,8 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
             state::PATH_VARIABLE
         )));
     }
-    let mut options = with_functions(Duration::from_secs(args.window))?;
+    let window = Duration::from_secs(args.window);
+    let mut options = with_functions(window, args.functions.as_deref())?;
     if let Some(port) = args.port {
         let [s3, dynamodb, sqs, sns] = PORT_OFFSETS.map(|offset| port + offset);
         options.ports = Ports {
@@ -167,7 +188,7 @@ async fn show_inbox(stack: &Stack, protocols: Option<&[inbox::Protocol]>) -> Res
 
 async fn keep_up(
     state: &State,
-    path: &std::path::Path,
+    path: &Path,
     window: u64,
     signals: &mut signal::Stop,
 ) -> Result<(), Failure> {
