@@ -16,6 +16,10 @@ pub struct Ports {
     pub sqs: u16,
     /// For SNS.
     pub sns: u16,
+    /// For Cognito.
+    pub cognito: u16,
+    /// For the dashboard.
+    pub dashboard: u16,
 }
 
 /// Where a running [`Stack`](crate::Stack) listens, and the names of what is in it.
@@ -31,6 +35,10 @@ pub struct Endpoints {
     pub sqs: String,
     /// URL of SNS.
     pub sns: String,
+    /// URL of Cognito: of the user pool, its hosted pages and the identity pool.
+    pub cognito: String,
+    /// URL of the dashboard, without a slash at its end.
+    pub dashboard: String,
     /// Region to sign for.
     pub region: String,
     /// Access key to sign with.
@@ -63,6 +71,7 @@ impl Endpoints {
             ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", &self.dynamodb),
             ("AWS_ENDPOINT_URL_SQS", &self.sqs),
             ("AWS_ENDPOINT_URL_SNS", &self.sns),
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", &self.cognito),
             ("AWS_REGION", &self.region),
             // The CLI and boto3 read only this one.
             ("AWS_DEFAULT_REGION", &self.region),
@@ -82,6 +91,21 @@ pub(crate) struct Listeners {
     pub(crate) topics: Bound,
 }
 
+/// Where people come in. They have no way past the faults, so there is one of each.
+pub(crate) struct Doors {
+    pub(crate) cognito: Bound,
+    pub(crate) dashboard: Bound,
+}
+
+impl Doors {
+    pub(crate) async fn bind(ports: Ports) -> Result<Self, LocalError> {
+        Ok(Self {
+            cognito: bind("Cognito", ports.cognito).await?,
+            dashboard: bind("the dashboard", ports.dashboard).await?,
+        })
+    }
+}
+
 impl Listeners {
     pub(crate) async fn bind(ports: Ports) -> Result<Self, LocalError> {
         Ok(Self {
@@ -93,12 +117,18 @@ impl Listeners {
     }
 
     /// With the names of the topic, the queue and its dead-letter queue.
-    pub(crate) fn endpoints(&self, [topic_arn, queue_url, dlq_url]: [String; 3]) -> Endpoints {
+    pub(crate) fn endpoints(
+        &self,
+        doors: &Doors,
+        [topic_arn, queue_url, dlq_url]: [String; 3],
+    ) -> Endpoints {
         Endpoints {
             s3: self.s3.url.clone(),
             dynamodb: self.dynamodb.url.clone(),
             sqs: self.queues.url.clone(),
             sns: self.topics.url.clone(),
+            cognito: doors.cognito.url.clone(),
+            dashboard: doors.dashboard.url.clone(),
             region: REGION.to_owned(),
             access_key_id: ACCESS_KEY_ID.to_owned(),
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),

@@ -36,13 +36,20 @@
 //! It is a stand-in for development and tests, not for production: everything is kept in memory or in a
 //! temporary folder and is gone after [`Stack::shutdown`].
 
+mod access;
 pub mod capacity;
+mod clock;
+pub mod cognito;
+mod cors;
 pub mod dynamodb;
 mod endpoints;
 mod error;
 pub mod events;
 pub mod faults;
+mod inbox;
 mod lock;
+mod page;
+mod random;
 pub mod runtime;
 mod s3;
 mod server;
@@ -52,6 +59,7 @@ mod stack;
 pub mod wiring;
 
 pub use capacity::{Capacity, CapacityPlan, CapacitySink};
+pub use cognito::{Cognito, CognitoOptions, Mail};
 pub use endpoints::{Endpoints, Ports};
 pub use error::LocalError;
 pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};

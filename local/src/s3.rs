@@ -16,18 +16,17 @@ use bytes::Bytes;
     reason = "two types for each of the 21 operations"
 )]
 use s3s::dto::*;
-use s3s::{
-    S3, S3Request, S3Response, S3Result, auth::SimpleAuth, s3_error, service::S3ServiceBuilder,
-};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
-use tower_http::cors::CorsLayer;
 
 use crate::{
-    ACCESS_KEY_ID, LocalError, SECRET_ACCESS_KEY,
+    LocalError,
+    access::{Access, Person},
+    cors::cors,
     events::{Creation, ObjectCreated},
     faults::{Faults, Service, guard},
     server::Server,
@@ -55,6 +54,7 @@ impl ObjectStore {
         undisturbed: TcpListener,
         faults: Faults,
         bucket: &str,
+        access: Access,
         on_created: OnCreated,
     ) -> Result<Self, LocalError> {
         let folder = tempfile::Builder::new()
@@ -75,9 +75,10 @@ impl ObjectStore {
             bucket: bucket.to_owned(),
         };
         let mut service = S3ServiceBuilder::new(objects.buckets.clone());
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+        service.set_auth(access.clone());
+        service.set_access(access);
         // As the deployed bucket: a browser may upload, and needs the ETag of each part.
-        let cors = CorsLayer::very_permissive().expose_headers([http::header::ETAG]);
+        let cors = cors(["etag", "x-amz-version-id"]);
         let service = service.build();
         let guarded = guard(faults, Service::S3, service.clone());
         let guarded = ServiceBuilder::new().layer(cors.clone()).service(guarded);
@@ -233,6 +234,18 @@ impl Buckets {
         Ok(())
     }
 
+    /// As [`Self::check_existing`]. People may not list the bucket, so S3
+    /// [does not tell them](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html) that a key is missing.
+    fn check_readable<T>(&self, request: &S3Request<T>, bucket: &str, key: &str) -> S3Result<()> {
+        self.check_existing(bucket, key).map_err(|error| {
+            if request.extensions.get::<Person>().is_some() {
+                s3_error!(AccessDenied, "Access Denied")
+            } else {
+                error
+            }
+        })
+    }
+
     fn check_source(&self, source: &CopySource) -> S3Result<()> {
         match source {
             CopySource::Bucket { bucket, key, .. } => self.check_existing(bucket, key),
@@ -318,7 +331,7 @@ macro_rules! s3_operations {
             )*
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-                self.check_existing(&request.input.bucket, &request.input.key)?;
+                self.check_readable(&request, &request.input.bucket, &request.input.key)?;
                 let condition = request.input.if_match.clone();
                 let mut response = self.files.get_object(request).await?;
                 check_if_match(condition.as_ref(), response.output.e_tag.as_ref())?;
@@ -327,7 +340,7 @@ macro_rules! s3_operations {
             }
 
             async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-                self.check_existing(&request.input.bucket, &request.input.key)?;
+                self.check_readable(&request, &request.input.bucket, &request.input.key)?;
                 let condition = request.input.if_match.clone();
                 let mut response = self.files.head_object(request).await?;
                 check_if_match(condition.as_ref(), response.output.e_tag.as_ref())?;

@@ -1,5 +1,6 @@
 use std::{
     convert::Infallible,
+    path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -9,15 +10,19 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
-use tower::service_fn;
+use tower::{ServiceBuilder, service_fn};
 
 use crate::{
-    BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE,
-    LambdaProgram, LocalError, Message, Ports, TOPIC,
+    BUCKET, Capacity, CapacityPlan, Cognito, CognitoOptions, Endpoints, FaultPlan, Faults,
+    IMPORTS_DLQ, IMPORTS_QUEUE, LambdaProgram, LocalError, Message, Ports, TOPIC,
+    access::{Access, refuse_people},
+    clock::Clock,
+    cors::cors,
     dynamodb::{DynamoDb, Front},
-    endpoints::Listeners,
+    endpoints::{Doors, Listeners},
     events::{self, ObjectCreated},
     faults::{Service, guard},
+    page::Page,
     runtime::{Function, InvokeError},
     s3::ObjectStore,
     server::{Bound, Server},
@@ -52,6 +57,11 @@ pub struct StackOptions {
     pub max_receive_count: Option<u32>,
     /// How the table's stream is given to the notifier; by default as in the SAM template.
     pub stream: StreamMappingOptions,
+    /// How people sign in.
+    pub cognito: CognitoOptions,
+    /// A folder with the built dashboard, to be served at [`Endpoints::dashboard`]; without it there is only its
+    /// `config.json`. It may be built later.
+    pub dashboard: Option<PathBuf>,
     /// Where to listen; free ports by default.
     pub ports: Ports,
 }
@@ -62,6 +72,7 @@ pub struct Stack {
     endpoints: Endpoints,
     undisturbed: Endpoints,
     topics: Arc<Topics>,
+    cognito: Arc<Cognito>,
     imports: Arc<Queue>,
     dead_letters: Arc<Queue>,
     announcements: Arc<Announcements>,
@@ -77,6 +88,7 @@ pub struct Stack {
     s3: ObjectStore,
     servers: [[Server; 2]; 2],
     front: Server,
+    doors: [Server; 2],
     dynamodb: DynamoDb,
 }
 
@@ -101,6 +113,8 @@ impl Stack {
             capacity,
             retry_delay,
             stream,
+            cognito,
+            dashboard,
             ports,
             ..
         } = options;
@@ -108,6 +122,7 @@ impl Stack {
         let faults = Faults::new(faults);
         let open = Listeners::bind(ports).await?;
         let behind = Listeners::bind(Ports::default()).await?;
+        let doors = Doors::bind(ports).await?;
 
         let topics = Arc::new(Topics::default());
         let topic_arn = topics.create(TOPIC);
@@ -118,8 +133,17 @@ impl Stack {
             imports_settings(visibility_timeout, &dead_letters, max_receive_count),
         );
         let names = [topic_arn, queues.url(&imports), queues.url(&dead_letters)];
-        let endpoints = open.endpoints(names.clone());
-        let undisturbed = behind.endpoints(names);
+        let endpoints = open.endpoints(&doors, names.clone());
+        let undisturbed = behind.endpoints(&doors, names);
+        let clock = Clock::default();
+        let access = Access::new(clock.clone());
+        let sign_in = SignIn {
+            cognito,
+            dashboard,
+            clock,
+            access: access.clone(),
+        };
+        let (cognito, doors) = sign_in.open(doors, &endpoints, &topics)?;
 
         let announcements = Announcements::new(Arc::clone(&imports));
         let s3 = ObjectStore::start(
@@ -127,10 +151,11 @@ impl Stack {
             behind.s3.listener,
             faults.clone(),
             BUCKET,
+            access.clone(),
             announcements.on_created(),
         )?;
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
-        let front = Front::new(behind.dynamodb.url, capacity.clone());
+        let front = Front::new(behind.dynamodb.url, capacity.clone(), access);
         let front = service_fn(move |request| front.clone().answer(request));
         let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
         let published = Arc::clone(&topics);
@@ -141,6 +166,9 @@ impl Stack {
             serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
         ];
         let front = guard(faults.clone(), Service::DynamoDb, front);
+        let front = ServiceBuilder::new()
+            .layer(cors(["x-amzn-requestid", "x-amz-crc32"]))
+            .service(front);
         let front = Server::start(open.dynamodb.listener, front);
 
         let mut pollers = JoinSet::new();
@@ -171,6 +199,7 @@ impl Stack {
             endpoints,
             undisturbed,
             topics,
+            cognito,
             imports,
             dead_letters,
             announcements,
@@ -184,6 +213,7 @@ impl Stack {
             s3,
             servers,
             front,
+            doors,
             dynamodb,
         })
     }
@@ -207,6 +237,11 @@ impl Stack {
     /// The messages published to SNS after the first `seen`, as soon as there are some.
     pub async fn published_after(&self, seen: usize) -> Vec<Message> {
         self.topics.published_after(seen).await
+    }
+
+    /// The pools that people sign in with.
+    pub fn cognito(&self) -> &Cognito {
+        &self.cognito
     }
 
     /// The table's capacity, if it has one.
@@ -328,7 +363,7 @@ impl Stack {
                 function.shutdown().await;
             }
         }
-        for server in self.servers.into_iter().flatten() {
+        for server in self.servers.into_iter().flatten().chain(self.doors) {
             server.stop().await;
         }
         tokio::join!(self.s3.stop(), self.front.stop());
@@ -392,7 +427,49 @@ fn map_stream(
     Ok(Some(mapping))
 }
 
-/// Serves `inner` behind a guard at `open`, and as it is at `behind`.
+/// What people come in by.
+struct SignIn {
+    cognito: CognitoOptions,
+    dashboard: Option<PathBuf>,
+    clock: Clock,
+    access: Access,
+}
+
+impl SignIn {
+    /// Serves Cognito and the dashboard.
+    fn open(
+        self,
+        doors: Doors,
+        endpoints: &Endpoints,
+        topics: &Arc<Topics>,
+    ) -> Result<(Arc<Cognito>, [Server; 2]), LocalError> {
+        let Endpoints { s3, dynamodb, .. } = endpoints;
+        let Bound { listener, url } = doors.cognito;
+        let cognito = Arc::new(Cognito::new(
+            url.clone(),
+            &endpoints.dashboard,
+            self.cognito,
+            (self.clock, self.access),
+            Arc::clone(topics),
+        )?);
+        let config = cognito.page_config([s3, dynamodb]);
+        let page = Arc::new(Page::new(self.dashboard, config, [s3, dynamodb, &url]));
+        let served = Arc::clone(&cognito);
+        let on_cognito = ServiceBuilder::new()
+            .layer(cors(["x-amzn-requestid", "x-amzn-errortype"]))
+            .service(service_fn(move |request| {
+                Arc::clone(&served).handle(request)
+            }));
+        let on_page = service_fn(move |request| Arc::clone(&page).handle(request));
+        let servers = [
+            Server::start(listener, on_cognito),
+            Server::start(doors.dashboard.listener, on_page),
+        ];
+        Ok((cognito, servers))
+    }
+}
+
+/// Serves `inner` behind a guard at `open`, and as it is at `behind`; people have nothing to do there.
 fn serve<S>(
     open: Bound,
     behind: Bound,
@@ -404,6 +481,7 @@ where
     S: Clone + Send + 'static,
     S::Future: Send,
 {
+    let inner = refuse_people(service, inner);
     [
         Server::start(open.listener, guard(faults, service, inner.clone())),
         Server::start(behind.listener, inner),

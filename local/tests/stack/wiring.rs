@@ -217,6 +217,8 @@ async fn restart() -> Result<(local::Endpoints, Stack), LocalError> {
         dynamodb: port(&endpoints.dynamodb),
         sqs: port(&endpoints.sqs),
         sns: port(&endpoints.sns),
+        cognito: port(&endpoints.cognito),
+        dashboard: port(&endpoints.dashboard),
     };
     let second = Stack::start(StackOptions {
         ports,
