@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ACCESS_KEY_ID, BUCKET, JOBS_TABLE, LocalError, REGION, SECRET_ACCESS_KEY, TABLE,
+    doors::Doors,
     server::{Bound, bind},
 };
 
@@ -89,21 +90,6 @@ pub(crate) struct Listeners {
     pub(crate) dynamodb: Bound,
     pub(crate) queues: Bound,
     pub(crate) topics: Bound,
-}
-
-/// Where people come in. They have no way past the faults, so there is one of each.
-pub(crate) struct Doors {
-    pub(crate) cognito: Bound,
-    pub(crate) dashboard: Bound,
-}
-
-impl Doors {
-    pub(crate) async fn bind(ports: Ports) -> Result<Self, LocalError> {
-        Ok(Self {
-            cognito: bind("Cognito", ports.cognito).await?,
-            dashboard: bind("the dashboard", ports.dashboard).await?,
-        })
-    }
 }
 
 impl Listeners {

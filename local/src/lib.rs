@@ -41,6 +41,7 @@ pub mod capacity;
 mod clock;
 pub mod cognito;
 mod cors;
+mod doors;
 pub mod dynamodb;
 mod endpoints;
 mod error;

@@ -1,4 +1,4 @@
-//! The dashboard's files, as CloudFront serves them: with the headers of `DashboardHeaders` in `sam/template.yaml`, its
+//! The dashboard's files, as the content network serves them: with the headers of `DashboardHeaders` in `sam/template.yaml`, its
 //! `config.json`, and `index.html` for every path that is no file.
 
 use std::{

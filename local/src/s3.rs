@@ -1,5 +1,7 @@
 //! S3: `s3s` for the protocol and `s3s-fs` for the storage, with what the latter lacks: object-created events,
-//! conditional reads, missing buckets told from missing keys, and no way out of a bucket.
+//! conditional reads, missing buckets told from missing keys, long keys, and no way out of a bucket.
+
+mod long_keys;
 
 use std::{
     path::{Component, Path, PathBuf},
@@ -23,6 +25,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
+use self::long_keys::LongKeys;
 use crate::{
     LocalError,
     access::{Access, Person},
@@ -31,9 +34,6 @@ use crate::{
     faults::{Faults, Service, guard},
     server::Server,
 };
-
-/// Longest file name of the common file systems.
-const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Called with every object created, before its creator gets the answer.
 pub(crate) type OnCreated = Arc<dyn Fn(ObjectCreated) + Send + Sync>;
@@ -67,7 +67,7 @@ impl ObjectStore {
         })?;
         let objects = Objects {
             buckets: Buckets {
-                files: Arc::new(files),
+                files: Arc::new(LongKeys::new(files)),
                 root: folder.path().to_owned(),
                 on_created,
                 sequencer: Arc::new(AtomicU64::new(micros_since_epoch())),
@@ -162,7 +162,7 @@ fn micros_since_epoch() -> u64 {
 
 #[derive(Clone)]
 struct Buckets {
-    files: Arc<FileSystem>,
+    files: Arc<LongKeys>,
     root: PathBuf,
     on_created: OnCreated,
     /// Of the last event. Begins with the time, so that it also grows from run to run.
@@ -179,7 +179,7 @@ impl Buckets {
     }
 
     /// Checks that the key names a file within its bucket. `s3s-fs` uses keys as paths: without this, `../x`
-    /// would leave the bucket, `a//b` be `a/b`, and a long key fail with an internal error.
+    /// would leave the bucket, and `a//b` be `a/b`.
     fn check_key(&self, bucket: &str, key: &str) -> S3Result<PathBuf> {
         self.check_bucket(bucket)?;
         let path = Path::new(key);
@@ -198,14 +198,8 @@ impl Buckets {
                  or have an empty, '.' or '..' part"
             ));
         }
-        if metadata_name_bytes(bucket, key) > MAX_FILE_NAME_BYTES {
-            return Err(s3_error!(
-                KeyTooLongError,
-                "The local S3 keeps objects as files: with this bucket's name a key can have {} bytes",
-                longest_key_bytes(bucket)
-            ));
-        }
-        Ok(self.root.join(bucket).join(path))
+        let stored = self.files.stored(bucket, key)?;
+        Ok(self.root.join(bucket).join(stored))
     }
 
     /// As [`Self::check_key`], for an object that is read: a folder on the way to objects is not one.
@@ -256,7 +250,8 @@ impl Buckets {
     }
 
     fn announce(&self, creation: Creation, bucket: String, key: String, etag: Option<&ETag>) {
-        let size_bytes = match std::fs::metadata(self.root.join(&bucket).join(&key)) {
+        let path = self.check_key(&bucket, &key).unwrap_or_default();
+        let size_bytes = match std::fs::metadata(path) {
             Ok(metadata) => metadata.len(),
             // Deleted since; AWS announces such an object too.
             Err(_) => 0,
@@ -272,21 +267,6 @@ impl Buckets {
             time: OffsetDateTime::now_utc(),
         });
     }
-}
-
-/// Length of the longest file name that `s3s-fs` makes for an object: its metadata during a multipart upload,
-/// `.bucket-<base64>.object-<base64>.upload-<uuid>.metadata.json`.
-fn metadata_name_bytes(bucket: &str, key: &str) -> usize {
-    let base64 = |text: &str| (text.len() * 4).div_ceil(3);
-    base64(bucket) + base64(key) + METADATA_NAME_FRAME_BYTES
-}
-
-const METADATA_NAME_FRAME_BYTES: usize =
-    ".bucket-.object-.upload-00000000-0000-0000-0000-000000000000.metadata.json".len();
-
-fn longest_key_bytes(bucket: &str) -> usize {
-    let bucket = (bucket.len() * 4).div_ceil(3);
-    (MAX_FILE_NAME_BYTES - METADATA_NAME_FRAME_BYTES).saturating_sub(bucket) * 3 / 4
 }
 
 /// `If-Match` of a read, which `s3s-fs` ignores.
@@ -383,11 +363,7 @@ macro_rules! s3_operations {
             ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
                 let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
                 self.check_new(&bucket, &key)?;
-                let mut response = self.files.complete_multipart_upload(request).await?;
-                // The object is there; only the result, which has its ETag, is still to be had.
-                if let Some(result) = response.output.future.take() {
-                    response.output = result.await?;
-                }
+                let response = self.files.complete_multipart_upload(request).await?;
                 self.announce(Creation::CompleteMultipartUpload, bucket, key, response.output.e_tag.as_ref());
                 Ok(response)
             }

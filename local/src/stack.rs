@@ -18,11 +18,11 @@ use crate::{
     access::{Access, refuse_people},
     clock::Clock,
     cors::cors,
+    doors::{Doors, SignIn},
     dynamodb::{DynamoDb, Front},
-    endpoints::{Doors, Listeners},
+    endpoints::Listeners,
     events::{self, ObjectCreated},
     faults::{Service, guard},
-    page::Page,
     runtime::{Function, InvokeError},
     s3::ObjectStore,
     server::{Bound, Server},
@@ -156,7 +156,7 @@ impl Stack {
         )?;
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
         let front = Front::new(behind.dynamodb.url, capacity.clone(), access);
-        let front = service_fn(move |request| front.clone().answer(request));
+        let front = serve_tables(open.dynamodb, faults.clone(), front);
         let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
         let published = Arc::clone(&topics);
         let on_topics = service_fn(move |request| Arc::clone(&published).handle(request));
@@ -165,21 +165,10 @@ impl Stack {
             serve(open.queues, behind.queues, guarded(Service::Sqs), on_queues),
             serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
         ];
-        let front = guard(faults.clone(), Service::DynamoDb, front);
-        let front = ServiceBuilder::new()
-            .layer(cors(["x-amzn-requestid", "x-amz-crc32"]))
-            .service(front);
-        let front = Server::start(open.dynamodb.listener, front);
 
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
-        let importer = importer.map(|importer| {
-            let own = [
-                ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
-                ("INTAKE_QUEUE_URL", &endpoints.queue_url),
-            ];
-            Arc::new(Function::new(configured(importer, &endpoints, &own)))
-        });
+        let importer = importer.map(|program| importer_function(program, &endpoints));
         if let Some(function) = &importer {
             let mapping = ImportsMapping {
                 queue: Arc::clone(&imports),
@@ -396,6 +385,23 @@ impl StackOptions {
     }
 }
 
+fn importer_function(program: LambdaProgram, endpoints: &Endpoints) -> Arc<Function> {
+    let own = [
+        ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
+        ("INTAKE_QUEUE_URL", &endpoints.queue_url),
+    ];
+    Arc::new(Function::new(configured(program, endpoints, &own)))
+}
+
+/// Serves DynamoDB behind a guard, to pages, too.
+fn serve_tables(open: Bound, faults: Faults, front: Front) -> Server {
+    let front = service_fn(move |request| front.clone().answer(request));
+    let guarded = ServiceBuilder::new()
+        .layer(cors(["x-amzn-requestid", "x-amz-crc32"]))
+        .service(guard(faults, Service::DynamoDb, front));
+    Server::start(open.listener, guarded)
+}
+
 /// The notifier, in as many environments as Lambda would start for its mapping.
 fn notifier_function(
     mut program: LambdaProgram,
@@ -425,48 +431,6 @@ fn map_stream(
     let (mapping, work) = StreamMapping::new(source, target, options)?;
     pollers.spawn(work);
     Ok(Some(mapping))
-}
-
-/// What people come in by.
-struct SignIn {
-    cognito: CognitoOptions,
-    dashboard: Option<PathBuf>,
-    clock: Clock,
-    access: Access,
-}
-
-impl SignIn {
-    /// Serves Cognito and the dashboard.
-    fn open(
-        self,
-        doors: Doors,
-        endpoints: &Endpoints,
-        topics: &Arc<Topics>,
-    ) -> Result<(Arc<Cognito>, [Server; 2]), LocalError> {
-        let Endpoints { s3, dynamodb, .. } = endpoints;
-        let Bound { listener, url } = doors.cognito;
-        let cognito = Arc::new(Cognito::new(
-            url.clone(),
-            &endpoints.dashboard,
-            self.cognito,
-            (self.clock, self.access),
-            Arc::clone(topics),
-        )?);
-        let config = cognito.page_config([s3, dynamodb]);
-        let page = Arc::new(Page::new(self.dashboard, config, [s3, dynamodb, &url]));
-        let served = Arc::clone(&cognito);
-        let on_cognito = ServiceBuilder::new()
-            .layer(cors(["x-amzn-requestid", "x-amzn-errortype"]))
-            .service(service_fn(move |request| {
-                Arc::clone(&served).handle(request)
-            }));
-        let on_page = service_fn(move |request| Arc::clone(&page).handle(request));
-        let servers = [
-            Server::start(listener, on_cognito),
-            Server::start(doors.dashboard.listener, on_page),
-        ];
-        Ok((cognito, servers))
-    }
 }
 
 /// Serves `inner` behind a guard at `open`, and as it is at `behind`; people have nothing to do there.

@@ -75,6 +75,8 @@ pub(super) struct Grants {
     codes: Expiring<Code>,
     refreshing: Expiring<Grant>,
     visits: Expiring<Visit>,
+    /// Who signed up in a browser and has still to confirm, by `sub`.
+    sign_ups: Expiring<String>,
     /// Origins of tokens that were revoked.
     revoked: Mutex<HashSet<String>>,
 }
@@ -144,6 +146,16 @@ impl Grants {
 
     pub(super) fn visit(&self, cookie: &str, now: Duration) -> Option<Visit> {
         self.visits.get(cookie, now)
+    }
+
+    /// Remembers who signed up in a browser, by the cookie that is returned.
+    pub(super) fn signed_up(&self, sub: String, now: Duration) -> String {
+        self.sign_ups.add(sub, now, VISIT_VALIDITY)
+    }
+
+    /// Whether this `sub` signed up in the browser that has the cookie.
+    pub(super) fn has_signed_up(&self, cookie: &str, sub: &str, now: Duration) -> bool {
+        self.sign_ups.get(cookie, now).is_some_and(|own| own == sub)
     }
 
     pub(super) fn leave(&self, cookie: &str, now: Duration) {

@@ -11,12 +11,14 @@ use super::{
     grants::{VISIT_VALIDITY, Visit},
     html::{self, Context, Notice},
     request::{AuthorizeRequest, Parameters, Refused, parameters},
-    users::AccountError,
+    users::{AccountError, User},
 };
 use crate::random;
 
 /// Names of the cookies, as Cognito's.
 const VISIT_COOKIE: &str = "cognito";
+/// Of this stand-in: who signed up here need not type the password again after confirming.
+const SIGN_UP_COOKIE: &str = "cognito-sign-up";
 const TOKEN_COOKIE: &str = "XSRF-TOKEN";
 
 /// A request for one of the pages.
@@ -188,21 +190,7 @@ impl Cognito {
             tokio::task::spawn_blocking(move || pool.users.sign_in(&typed, &password)).await;
         // The error is that it panicked.
         match checked.unwrap_or(Err(AccountError::NotAuthorized)) {
-            Ok(user) => {
-                let now = self.clock.now();
-                let visit = Visit {
-                    sub: user.sub,
-                    auth_time: now,
-                };
-                let mut response = see_other(&self.back_with_code(wanted, &visit));
-                let cookie = format!(
-                    "{VISIT_COOKIE}={}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax",
-                    self.grants.stay(visit, now),
-                    VISIT_VALIDITY.as_secs()
-                );
-                set_cookie(&mut response, &cookie);
-                response
-            }
+            Ok(user) => self.enter(wanted, user),
             Err(AccountError::NotConfirmed) => see_other(&confirm_page(wanted, &address)),
             Err(error) => {
                 let shown = (error.to_string(), wanted.query(&[]));
@@ -210,6 +198,18 @@ impl Cognito {
                 show(&self, request, StatusCode::BAD_REQUEST, html::login, shown)
             }
         }
+    }
+
+    /// Back to the client as somebody, whom the browser remembers.
+    fn enter(&self, wanted: &AuthorizeRequest, user: User) -> Response<Body> {
+        let now = self.clock.now();
+        let visit = Visit {
+            sub: user.sub,
+            auth_time: now,
+        };
+        let mut response = see_other(&self.back_with_code(wanted, &visit));
+        remember(&mut response, VISIT_COOKIE, &self.grants.stay(visit, now));
+        response
     }
 
     async fn sign_up(
@@ -227,7 +227,10 @@ impl Cognito {
         match added.unwrap_or(Err(AccountError::NotAuthorized)) {
             Ok((user, code)) => {
                 self.send_code(&user.address, &code);
-                see_other(&confirm_page(wanted, &user.address))
+                let mut response = see_other(&confirm_page(wanted, &user.address));
+                let secret = self.grants.signed_up(user.sub, now);
+                remember(&mut response, SIGN_UP_COOKIE, &secret);
+                response
             }
             Err(error) => {
                 let shown = (error.to_string(), wanted.query(&[]));
@@ -244,7 +247,8 @@ impl Cognito {
             .users
             .confirm(address, request.field("code"), self.clock.now());
         match confirmed {
-            Ok(()) => {
+            Ok(user) if self.signed_up_here(request, &user) => self.enter(wanted, user),
+            Ok(_) => {
                 let query = wanted.query(&[("username", address), ("confirmed", "true")]);
                 see_other(&format!("/login?{query}"))
             }
@@ -255,6 +259,12 @@ impl Cognito {
                 show(self, request, status, html::confirm, shown)
             }
         }
+    }
+
+    fn signed_up_here(&self, request: &PageRequest<'_>, user: &User) -> bool {
+        let now = self.clock.now();
+        let secret = request.cookie(SIGN_UP_COOKIE);
+        secret.is_some_and(|secret| self.grants.has_signed_up(secret, &user.sub, now))
     }
 
     fn resend(&self, request: &PageRequest<'_>, wanted: &AuthorizeRequest) -> Response<Body> {
@@ -298,8 +308,10 @@ impl Cognito {
             self.grants.leave(cookie, self.clock.now());
         }
         let mut response = see_other(&location);
-        let gone = format!("{VISIT_COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
-        set_cookie(&mut response, &gone);
+        for name in [VISIT_COOKIE, SIGN_UP_COOKIE] {
+            let gone = format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+            set_cookie(&mut response, &gone);
+        }
         response
     }
 
@@ -307,6 +319,13 @@ impl Cognito {
     pub(super) fn inbox_page(&self, messages: &[serde_json::Value]) -> Response<Body> {
         page(self, StatusCode::OK, html::inbox(messages))
     }
+}
+
+/// Sets a cookie for as long as the browser is remembered.
+fn remember(response: &mut Response<Body>, name: &str, value: &str) {
+    let seconds = VISIT_VALIDITY.as_secs();
+    let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax");
+    set_cookie(response, &cookie);
 }
 
 fn confirm_page(wanted: &AuthorizeRequest, address: &str) -> String {

@@ -130,7 +130,7 @@ pub(super) fn login(context: Context<'_>) -> String {
         &fields,
         "<button type=\"submit\">Sign in</button>",
     );
-    let sign_up = link("/signup", context, "Create an account");
+    let sign_up = "<p>No account yet?</p>\n".to_owned() + &link("/signup", context, "Sign up");
     page("Sign in", &(context.notice.html() + &form + &sign_up))
 }
 
@@ -145,10 +145,7 @@ pub(super) fn sign_up(context: Context<'_>) -> String {
         "<button type=\"submit\">Sign up</button>",
     );
     let login = link("/login", context, "Sign in with an account you have");
-    page(
-        "Create an account",
-        &(context.notice.html() + &form + &login),
-    )
+    page("Sign up", &(context.notice.html() + &form + &login))
 }
 
 /// `/confirmUser`.

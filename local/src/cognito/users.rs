@@ -176,7 +176,7 @@ impl Users {
         address: &str,
         code: &str,
         now: Duration,
-    ) -> Result<(), AccountError> {
+    ) -> Result<User, AccountError> {
         let mut accounts = lock(&self.0);
         let account = address_of(address)
             .ok()
@@ -197,7 +197,7 @@ impl Users {
             return Err(AccountError::CodeExpired);
         }
         account.confirmation = None;
-        Ok(())
+        Ok(account.user.clone())
     }
 
     /// Confirms the address as an administrator would.
@@ -290,7 +290,10 @@ mod tests {
             sign_in("ada@example.com", PASSWORD),
             Err(AccountError::NotConfirmed)
         );
-        assert_eq!(users.confirm("ADA@example.com", &code, NOW), Ok(()));
+        assert_eq!(
+            users.confirm("ADA@example.com", &code, NOW),
+            Ok(user.clone())
+        );
         assert_eq!(
             users.confirm("ada@example.com", &code, NOW),
             Err(AccountError::CodeMismatch)
@@ -339,7 +342,7 @@ mod tests {
         let late = users.confirm(address, &code, NOW + CODE_VALIDITY);
         assert_eq!(late, Err(AccountError::CodeExpired));
         let (_, code) = users.new_code(address, NOW).unwrap();
-        assert_eq!(users.confirm(address, &format!(" {code}"), NOW), Ok(()));
+        assert!(users.confirm(address, &format!(" {code}"), NOW).is_ok());
         assert_eq!(users.new_code(address, NOW), None);
         assert_eq!(users.new_code("nobody@example.com", NOW), None);
     }
