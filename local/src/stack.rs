@@ -213,7 +213,7 @@ impl Stack {
     }
 
     /// Where the same services listen without [faults](Self::faults), without counting and without a limited
-    /// [capacity](Self::capacity): for what a test itself uploads and reads.
+    /// [capacity](Self::capacity): for what a test itself uploads and reads. DynamoDB does not ask there who it is.
     pub fn undisturbed(&self) -> &Endpoints {
         &self.undisturbed
     }

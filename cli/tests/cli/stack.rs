@@ -228,6 +228,54 @@ async fn functions_that_are_not_there_are_missed() {
 }
 
 #[tokio::test]
+async fn the_dashboard_is_served_with_somebody_who_can_sign_in() {
+    let bench = Bench::new();
+    let folder = bench.path("dist");
+    std::fs::create_dir_all(&folder).unwrap();
+    let args = ["--dashboard", folder.to_str().unwrap()];
+    let refused = bench.run(["local"].iter().chain(&args)).await.expect(1);
+    assert!(
+        refused.stderr.contains("npm run build"),
+        "{}",
+        refused.stderr
+    );
+
+    std::fs::write(folder.join("index.html"), "<!doctype html>the page").unwrap();
+    let (child, _stdout, lines) = start(&bench, &args).await;
+    let endpoints = State::running(&bench.state_path()).unwrap().endpoints;
+    let address = endpoints.dashboard.trim_start_matches("http://");
+    let at = lines
+        .iter()
+        .position(|line| line.contains(&endpoints.dashboard))
+        .unwrap();
+    let (_, password) = lines[at + 1]
+        .split_once("demo@example.com, password ")
+        .unwrap();
+    assert!(
+        password.split(',').next().unwrap().len() >= 12,
+        "{password}"
+    );
+    for (path, expected) in [
+        ("/imports", "the page"),
+        ("/config.json", endpoints.cognito.as_str()),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer)
+            .await
+            .unwrap();
+        assert!(answer.contains(expected), "{answer}");
+    }
+    signal(&child, Signal::TERM);
+    wait(child).await.expect(0);
+}
+
+#[tokio::test]
 async fn ports_can_be_chosen() {
     let bench = Bench::new();
     // Free a moment ago; another process may take one of the six in between, so a few are tried.

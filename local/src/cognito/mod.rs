@@ -2,7 +2,7 @@
 //!
 //! A page signs people in here as it does on AWS: `/oauth2/authorize` with a code, PKCE, state and nonce, forms for
 //! signing in and signing up, `/oauth2/token`, and then `GetId` and `GetCredentialsForIdentity` for credentials that the
-//! local S3 and DynamoDB [enforce](crate). What Cognito would send by mail is in the [mailbox](Cognito::mails).
+//! local S3 and DynamoDB enforce. What Cognito would send by mail is in the [mailbox](Cognito::mails).
 //!
 //! Known differences: one port for what are three hosts on AWS; tokens are signed with ES256, of which a key pair is made
 //! in no time, instead of RS256; PKCE is demanded, where Cognito only checks it if it is there; there are no groups, no
