@@ -1,77 +1,17 @@
-//! One invocation of the notifier against a publisher that fails on command.
+//! Events without windows: one invocation against a topic that fails on command.
 
-#![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
+mod scripted;
 
-use std::{collections::VecDeque, sync::Mutex, time::Duration};
+use std::time::Duration;
 
-use notifier::{
-    Error,
-    lambda::{Notifier, StreamEvent},
-    message::Message,
-    publish::Publish,
-    record::EventName,
-    settings::Settings,
-};
-use tokio::time::{Instant, sleep};
+use notifier::{event::Event, record::EventName, settings::Settings, watch::Watch};
+use scripted::{ARN, Reply, World, insert, record};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const ONE: &str = include_str!("../../samples/events/dynamodb-insert.json");
 const MIXED: &str = include_str!("../../samples/events/dynamodb-mixed.json");
 const MALFORMED: &str = include_str!("../../samples/events/dynamodb-malformed.json");
-
-/// What the publisher does with a call.
-#[derive(Clone, Copy, Debug)]
-enum Reply {
-    Accept,
-    Unavailable,
-    Refuse,
-    /// Answers only after this long.
-    Slow(Duration),
-}
-
-/// Plays `script`, then `rest` for ever; keeps what it accepted.
-struct Scripted {
-    script: Mutex<VecDeque<Reply>>,
-    rest: Reply,
-    calls: Mutex<Vec<Instant>>,
-    accepted: Mutex<Vec<Message>>,
-}
-
-impl Scripted {
-    fn new(script: &[Reply], rest: Reply) -> Self {
-        Self {
-            script: Mutex::new(script.iter().copied().collect()),
-            rest,
-            calls: Mutex::default(),
-            accepted: Mutex::default(),
-        }
-    }
-}
-
-impl Publish for &Scripted {
-    async fn publish(&self, message: &Message) -> Result<String, Error> {
-        self.calls.lock().unwrap().push(Instant::now());
-        let reply = self.script.lock().unwrap().pop_front().unwrap_or(self.rest);
-        let topic = "arn:t".to_owned();
-        match reply {
-            Reply::Accept => {}
-            Reply::Slow(delay) => sleep(delay).await,
-            Reply::Unavailable => {
-                return Err(Error::Unavailable {
-                    topic,
-                    source: "Throttled".into(),
-                });
-            }
-            Reply::Refuse => {
-                return Err(Error::AccessDenied {
-                    topic,
-                    source: "AuthorizationError".into(),
-                });
-            }
-        }
-        self.accepted.lock().unwrap().push(message.clone());
-        Ok("message-id".into())
-    }
-}
 
 /// What came of one invocation.
 #[derive(Debug, PartialEq)]
@@ -83,42 +23,56 @@ struct Outcome {
     elapsed: Duration,
 }
 
-async fn invoke(
+fn settings(event_names: &[EventName]) -> Settings {
+    Settings {
+        event_names: event_names.to_vec(),
+        ..Settings::new(ARN)
+    }
+}
+
+async fn invoke_with(
     event: &str,
-    event_names: &[EventName],
-    publisher: &Scripted,
+    settings: Settings,
+    world: &World,
     time_left: Duration,
 ) -> Outcome {
-    let settings = Settings {
-        topic_arn: "arn:aws:sns:eu-central-1:123456789012:inventory-alerts".into(),
-        event_names: event_names.to_vec(),
-        name_attribute: "name".into(),
-    };
-    let event: StreamEvent = serde_json::from_str(event).unwrap();
+    let event: Event = serde_json::from_str(event).unwrap();
     let start = Instant::now();
-    let response = Notifier::new(settings, publisher)
+    let response = world
+        .notifier(settings)
         .handle(&event, start + time_left)
-        .await;
-    let accepted = publisher.accepted.lock().unwrap();
+        .await
+        .unwrap();
+    assert_eq!(response.state, None, "there is no window");
+    let accepted = world.topic.accepted();
+    let calls = world.topic.calls.lock().unwrap().len();
     Outcome {
         published: accepted
             .iter()
-            .map(|message| {
-                let body: serde_json::Value = serde_json::from_str(message.body()).unwrap();
+            .map(|accepted| {
                 (
-                    message.subject().to_owned(),
-                    body["default"].as_str().unwrap().to_owned(),
+                    accepted.message.subject().to_owned(),
+                    accepted.variant("default"),
                 )
             })
             .collect(),
-        calls: publisher.calls.lock().unwrap().len(),
+        calls,
         failures: response
             .batch_item_failures
             .into_iter()
-            .map(|failure| failure.item_identifier.unwrap())
+            .map(|failure| failure.item_identifier)
             .collect(),
         elapsed: start.elapsed(),
     }
+}
+
+async fn invoke(
+    event: &str,
+    event_names: &[EventName],
+    world: &World,
+    time_left: Duration,
+) -> Outcome {
+    invoke_with(event, settings(event_names), world, time_left).await
 }
 
 const TIME_LEFT: Duration = Duration::from_secs(29);
@@ -134,10 +88,14 @@ fn once(subject: &str, text: &str) -> Outcome {
 
 #[tokio::test(start_paused = true)]
 async fn one_insert_reads_as_in_the_lab() {
-    let publisher = Scripted::new(&[], Reply::Accept);
+    let world = World::new(&[], Reply::Accept);
     assert_eq!(
-        invoke(ONE, &[EventName::Insert], &publisher, TIME_LEFT).await,
+        invoke(ONE, &[EventName::Insert], &world, TIME_LEFT).await,
         once("Inventory Update", "New product added: Laptop")
+    );
+    assert_eq!(
+        world.topic.accepted()[0].variant("email"),
+        "New product added: Laptop"
     );
 }
 
@@ -153,7 +111,7 @@ async fn only_the_kinds_asked_for_are_reported() {
         (
             vec![Modify],
             "Inventory Update: 1 changed",
-            "Product changed: Laptop",
+            "Product changed: Laptop (price 1200 → 999)",
         ),
         (
             vec![Remove],
@@ -163,12 +121,12 @@ async fn only_the_kinds_asked_for_are_reported() {
         (
             vec![Insert, Modify, Remove],
             "Inventory Update: 2 added, 1 changed, 1 removed",
-            "2 products added: Laptop, Mouse\nProduct changed: Laptop\nProduct removed: Desk lamp",
+            "2 products added: Laptop, Mouse\nProduct changed: Laptop (price 1200 → 999)\nProduct removed: Desk lamp",
         ),
     ] {
-        let publisher = Scripted::new(&[], Reply::Accept);
+        let world = World::new(&[], Reply::Accept);
         assert_eq!(
-            invoke(MIXED, &event_names, &publisher, TIME_LEFT).await,
+            invoke(MIXED, &event_names, &world, TIME_LEFT).await,
             once(subject, text)
         );
     }
@@ -176,14 +134,26 @@ async fn only_the_kinds_asked_for_are_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_record_is_counted_and_blocks_nothing() {
-    let publisher = Scripted::new(&[], Reply::Accept);
+    let world = World::new(&[], Reply::Accept);
     assert_eq!(
-        invoke(MALFORMED, &[EventName::Insert], &publisher, TIME_LEFT).await,
+        invoke(MALFORMED, &[EventName::Insert], &world, TIME_LEFT).await,
         once(
             "Inventory Update: 2 added",
             "2 products added: Laptop, Desk lamp\n1 stream record could not be read; see the notifier's log"
         )
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_without_images_are_counted_by_their_keys() {
+    let event =
+        json!({ "Records": [record("INSERT", 1, &json!({})), record("INSERT", 2, &json!({}))] });
+    let world = World::new(&[], Reply::Accept);
+    assert_eq!(
+        invoke(&event.to_string(), &[EventName::Insert], &world, TIME_LEFT).await,
+        once("Inventory Update: 2 added", "2 products added: P1, P2")
+    );
+    assert_eq!(world.topic.accepted()[0].machine()["key_only"], 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,8 +165,8 @@ async fn nothing_to_say_publishes_nothing() {
         (ONE, EventName::Modify),
         (only_malformed, EventName::Insert),
     ] {
-        let publisher = Scripted::new(&[], Reply::Accept);
-        let outcome = invoke(event, &[event_names], &publisher, TIME_LEFT).await;
+        let world = World::new(&[], Reply::Accept);
+        let outcome = invoke(event, &[event_names], &world, TIME_LEFT).await;
         assert_eq!((outcome.calls, outcome.failures), (0, vec![]), "{event}");
     }
 }
@@ -204,8 +174,8 @@ async fn nothing_to_say_publishes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn the_call_that_succeeds_at_last_publishes_once() {
     for failures in 1..=8 {
-        let publisher = Scripted::new(&vec![Reply::Unavailable; failures], Reply::Accept);
-        let outcome = invoke(ONE, &[EventName::Insert], &publisher, TIME_LEFT).await;
+        let world = World::new(&vec![Reply::Unavailable; failures], Reply::Accept);
+        let outcome = invoke(ONE, &[EventName::Insert], &world, TIME_LEFT).await;
         assert_eq!(outcome.published.len(), 1);
         assert_eq!(outcome.calls, failures + 1);
         assert!(outcome.failures.is_empty());
@@ -214,8 +184,8 @@ async fn the_call_that_succeeds_at_last_publishes_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_retried_until_the_deadline_then_the_batch_is_handed_back() {
-    let publisher = Scripted::new(&[], Reply::Unavailable);
-    let outcome = invoke(MIXED, &[EventName::Insert], &publisher, TIME_LEFT).await;
+    let world = World::new(&[], Reply::Unavailable);
+    let outcome = invoke(MIXED, &[EventName::Insert], &world, TIME_LEFT).await;
     assert_eq!(outcome.published, []);
     assert_eq!(
         outcome.failures,
@@ -228,24 +198,40 @@ async fn an_outage_is_retried_until_the_deadline_then_the_batch_is_handed_back()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_not_retried() {
-    let publisher = Scripted::new(&[], Reply::Refuse);
-    let outcome = invoke(ONE, &[EventName::Insert], &publisher, TIME_LEFT).await;
+async fn a_refused_message_is_kept_and_the_shard_goes_on() {
+    let world = World::new(&[], Reply::Refuse);
+    *world.shelf.failures.lock().unwrap() = 3;
+    let outcome = invoke(ONE, &[EventName::Insert], &world, TIME_LEFT).await;
     assert_eq!(
-        outcome,
-        Outcome {
-            published: vec![],
-            calls: 1,
-            failures: vec!["4421584500000000017450439091".into()],
-            elapsed: Duration::ZERO,
-        }
+        (outcome.calls, outcome.failures),
+        (1, vec![]),
+        "not retried, not handed back"
+    );
+    let kept = world.shelf.kept.lock().unwrap();
+    assert_eq!(
+        kept.values()
+            .map(notifier::message::Message::subject)
+            .collect::<Vec<_>>(),
+        ["Inventory Update"]
     );
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_message_that_cannot_be_kept_is_handed_back() {
+    let mut world = World::new(&[], Reply::Refuse);
+    world.shelf.denied = true;
+    let outcome = invoke(ONE, &[EventName::Insert], &world, TIME_LEFT).await;
+    assert_eq!(
+        (outcome.calls, outcome.failures),
+        (1, vec!["4421584500000000017450439091".to_owned()])
+    );
+    assert_eq!(outcome.elapsed, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_is_cut_at_the_deadline() {
-    let publisher = Scripted::new(&[], Reply::Slow(TIME_LEFT * 2));
-    let outcome = invoke(ONE, &[EventName::Insert], &publisher, TIME_LEFT).await;
+    let world = World::new(&[], Reply::Slow(TIME_LEFT * 2));
+    let outcome = invoke(ONE, &[EventName::Insert], &world, TIME_LEFT).await;
     assert_eq!(outcome.published, []);
     assert_eq!(outcome.failures, ["4421584500000000017450439091"]);
     assert_eq!(outcome.elapsed.as_secs(), TIME_LEFT.as_secs());
@@ -253,8 +239,8 @@ async fn a_call_that_hangs_is_cut_at_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn without_time_no_call_is_begun() {
-    let publisher = Scripted::new(&[], Reply::Accept);
-    let outcome = invoke(ONE, &[EventName::Insert], &publisher, Duration::ZERO).await;
+    let world = World::new(&[], Reply::Accept);
+    let outcome = invoke(ONE, &[EventName::Insert], &world, Duration::ZERO).await;
     assert_eq!(
         (outcome.calls, outcome.failures),
         (0, vec!["4421584500000000017450439091".to_owned()])
@@ -268,7 +254,126 @@ async fn an_unreadable_first_record_fails_the_whole_batch() {
         r#"{{"Records":[7,{}"#,
         &ONE[ONE.find("{\n      \"eventID\"").unwrap()..]
     );
-    let publisher = Scripted::new(&[], Reply::Refuse);
-    let outcome = invoke(&event, &[EventName::Insert], &publisher, TIME_LEFT).await;
-    assert_eq!((outcome.calls, outcome.failures), (1, vec![String::new()]));
+    let world = World::new(&[], Reply::Unavailable);
+    let outcome = invoke(&event, &[EventName::Insert], &world, TIME_LEFT).await;
+    assert_eq!(outcome.failures, vec![String::new()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_stream_event_is_an_error() {
+    let event: Event = serde_json::from_str(r#"{"Records":{"a":1}}"#).unwrap();
+    let world = World::new(&[], Reply::Accept);
+    let answer = world
+        .notifier(Settings::new(ARN))
+        .handle(&event, Instant::now() + TIME_LEFT)
+        .await;
+    assert_eq!(
+        answer.unwrap_err().to_string(),
+        "the event's Records are not an array"
+    );
+}
+
+fn watching(rules: &str) -> Settings {
+    Settings {
+        watch: Watch::parse(rules).unwrap(),
+        ..Settings::new(ARN)
+    }
+}
+
+fn low(sequence_number: u64, name: &str, old: u64, new: u64) -> Value {
+    let image =
+        |quantity: u64| json!({ "name": { "S": name }, "quantity": { "N": quantity.to_string() } });
+    record(
+        "MODIFY",
+        sequence_number,
+        &json!({ "OldImage": image(old), "NewImage": image(new) }),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_comes_for_kinds_that_are_not_reported() {
+    let event = json!({ "Records": [low(1, "Laptop", 12, 9), low(2, "Mouse", 9, 8), low(3, "Lamp", 8, 12)] });
+    let world = World::new(&[], Reply::Accept);
+    assert_eq!(
+        invoke_with(
+            &event.to_string(),
+            watching("quantity < 10"),
+            &world,
+            TIME_LEFT
+        )
+        .await,
+        once(
+            "Inventory Alert: Laptop: quantity < 10",
+            "quantity < 10: Laptop (quantity 12 → 9)"
+        )
+    );
+    let alert = &world.topic.accepted()[0];
+    assert_eq!(
+        alert.variant("sms"),
+        "quantity < 10: Laptop (quantity 12 -> 9)"
+    );
+    assert_eq!(
+        alert.variant("email"),
+        "quantity < 10: Laptop (quantity 12 → 9)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_digest_and_its_alert_go_out_in_one_call() {
+    let images = json!({ "NewImage": { "name": { "S": "Lamp" }, "quantity": { "N": "3" } } });
+    let event = json!({ "Records": [insert(1), record("INSERT", 2, &images)] }).to_string();
+    for (script, calls) in [
+        (vec![], vec![2]),
+        // One message of a call fails: only that one comes again.
+        (vec![Reply::Accept, Reply::Unavailable], vec![2, 1]),
+        (vec![Reply::Unavailable, Reply::Accept], vec![2, 1]),
+        (
+            vec![Reply::Unavailable, Reply::Unavailable, Reply::Unavailable],
+            vec![2, 2, 1],
+        ),
+    ] {
+        let world = World::new(&script, Reply::Accept);
+        let outcome = invoke_with(&event, watching("quantity < 10"), &world, TIME_LEFT).await;
+        let mut published = outcome.published;
+        published.sort();
+        assert_eq!(
+            published,
+            [
+                (
+                    "Inventory Alert: Lamp: quantity < 10".into(),
+                    "quantity < 10: Lamp (quantity 3)".into()
+                ),
+                (
+                    "Inventory Update: 2 added".to_owned(),
+                    "2 products added: N1, Lamp".to_owned()
+                ),
+            ]
+        );
+        let sizes: Vec<usize> = world
+            .topic
+            .calls
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, messages)| *messages)
+            .collect();
+        assert_eq!(sizes, calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_alert_is_kept_while_its_digest_is_published() {
+    let images = json!({ "NewImage": { "name": { "S": "Lamp" }, "quantity": { "N": "3" } } });
+    let event = json!({ "Records": [record("INSERT", 2, &images)] }).to_string();
+    let world = World::new(&[Reply::Accept, Reply::Refuse], Reply::Accept);
+    let outcome = invoke_with(&event, watching("quantity < 10"), &world, TIME_LEFT).await;
+    assert_eq!(
+        outcome.published,
+        [(
+            "Inventory Update".to_owned(),
+            "New product added: Lamp".to_owned()
+        )]
+    );
+    assert!(outcome.failures.is_empty());
+    assert_eq!(world.shelf.kept.lock().unwrap().len(), 1);
 }
