@@ -47,21 +47,18 @@ pub(crate) fn subject(digest: &Digest) -> String {
 
 /// The item and the rule if there is one of each, else how many.
 pub(crate) fn alert_subject(alerts: &[Alert]) -> String {
-    let subject = match alerts {
-        [Alert { rule, tally }] => match (tally.count(), tally.items()) {
+    let subject = if let [Alert { rule, tally }] = alerts {
+        match (tally.count(), tally.items()) {
             (1, [item]) => format!("{ALERT_SUBJECT}: {}: {rule}", item.name),
             (count, _) => format!("{ALERT_SUBJECT}: {}: {rule}", counted(count, "product")),
-        },
-        _ => {
-            let matches = alerts
-                .iter()
-                .fold(0, |sum: u64, alert| sum.saturating_add(alert.tally.count()));
-            format!(
-                "{ALERT_SUBJECT}: {} matches of {} rules",
-                grouped(matches),
-                alerts.len()
-            )
         }
+    } else {
+        let matches = alerts.iter().map(|alert| alert.tally.count());
+        let matches = grouped(matches.fold(0, u64::saturating_add));
+        format!(
+            "{ALERT_SUBJECT}: {matches} matches of {} rules",
+            alerts.len()
+        )
     };
     ascii(&subject, SUBJECT_CHARS_MAX)
 }
@@ -227,7 +224,11 @@ fn block(heading: &str, tally: &Tally, shown: usize) -> String {
     }
     match tally.count() - items.len() as u64 {
         0 => {}
-        rest => block.push_str(&format!("\n  and {} more", grouped(rest))),
+        rest => {
+            block.push_str("\n  and ");
+            block.push_str(&grouped(rest));
+            block.push_str(" more");
+        }
     }
     block
 }

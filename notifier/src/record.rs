@@ -209,10 +209,7 @@ impl<'s> Reader<'s> {
     }
 
     fn change<'a>(&mut self, record: Record<'a>) -> Read<'a> {
-        let number = record
-            .sequence_number
-            .as_ref()
-            .map(|number| number.to_string());
+        let number = record.sequence_number.as_ref().map(ToString::to_string);
         let modify = record.event_name == EventName::Modify;
         match record.into_change() {
             Ok(change) => {
@@ -325,7 +322,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_> {
             match &*key.0 {
                 "eventName" => event_name = Some(map.next_value::<EventName>()?),
                 "dynamodb" => {
-                    dynamodb = map.next_value_seed(DynamodbSeed::new(self, event_name))?
+                    dynamodb = map.next_value_seed(DynamodbSeed::new(self, event_name))?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -408,10 +405,10 @@ impl<'de> Visitor<'de> for DynamodbSeed<'_> {
                 "Keys" => read.keys = Some(map.next_value()?),
                 "SequenceNumber" => read.sequence_number = Some(map.next_value::<Text<'de>>()?.0),
                 "NewImage" if self.raw => {
-                    (read.raw_new, read.new) = self.raw_image(map.next_value()?)?
+                    (read.raw_new, read.new) = self.raw_image(map.next_value()?)?;
                 }
                 "OldImage" if self.raw => {
-                    (read.raw_old, read.old) = self.raw_image(map.next_value()?)?
+                    (read.raw_old, read.old) = self.raw_image(map.next_value()?)?;
                 }
                 "NewImage" if self.new => read.new = map.next_value_seed(Optional(self.wanted))?,
                 "OldImage" if self.old => read.old = map.next_value_seed(Optional(self.wanted))?,

@@ -1,6 +1,6 @@
 //! Reading watch rules.
 
-use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::Sign;
 
 use super::{
     Amount, CONDITIONS_MAX, Change, Comparison, Condition, Direction, Literal, Operator,
@@ -296,7 +296,7 @@ impl Parser<'_> {
             _ => false,
         };
         let value = match &self.peek().kind {
-            Kind::Word(word) => number::value(word).filter(|value| *value >= BigDecimal::from(0)),
+            Kind::Word(word) => number::value(word).filter(|value| value.sign() != Sign::Minus),
             _ => None,
         };
         let Some(value) = value else {
