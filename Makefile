@@ -3,10 +3,12 @@
 # Everything that is built or installed goes here; Cargo reads the same variable.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-# The tools that check the SAM template, in an environment of their own for each version of Python.
+# The tools that check the SAM template, in environments of their own for each version of Python. checkov pins other
+# versions of what the rest needs.
 PYTHON ?= python3
 PYTHON_VERSION = $(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
+CHECKOV_VENV = $(TARGET_DIR)/sam-checkov-$(PYTHON_VERSION)
 
 # The peers of the race and what they need.
 RACE = $(TARGET_DIR)/race
@@ -16,8 +18,12 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full race memory flame
+.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos race memory flame fuzz
 .DEFAULT_GOAL := help
+
+# Targets of `make fuzz`, and for how long each runs.
+FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
+SECONDS ?= 600
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +38,7 @@ test: fmt clippy unit doc sam harness ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
+	cargo fmt --manifest-path fuzz/Cargo.toml -- --check
 
 clippy: ## lint, warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -44,14 +51,18 @@ doc: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
 
 sam: ## lint and test the SAM template
-	@# Compared by content: a checkout changes every file's time, and the environment takes a minute to make.
-	cmp -s sam/requirements.txt $(VENV)/requirements.txt || { \
-		$(PYTHON) -m venv --clear $(VENV) && \
-		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r sam/requirements.txt && \
-		cp sam/requirements.txt $(VENV)/requirements.txt; }
+	@# Compared by content: a checkout changes every file's time, and an environment takes a minute to make.
+	for tools in requirements:$(VENV) checkov:$(CHECKOV_VENV); do \
+		list=sam/$${tools%%:*}.txt venv=$${tools#*:}; \
+		cmp -s $$list $$venv/installed.txt || { \
+			$(PYTHON) -m venv --clear $$venv && \
+			$$venv/bin/python -m pip install --quiet --disable-pip-version-check -r $$list && \
+			cp $$list $$venv/installed.txt; } || exit 1; \
+	done
 	$(SAM_ENV) $(VENV)/bin/python -m samcli validate --lint --template sam/template.yaml
 	$(SAM_ENV) $(VENV)/bin/cfn-lint sam/template.yaml
-	$(SAM_ENV) $(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
+	$(SAM_ENV) CHECKOV=$(abspath $(CHECKOV_VENV))/bin/checkov \
+		$(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
 
 harness: ## test the scripts that race and measure memory
 	$(PYTHON) -B -m unittest discover -s benches
@@ -64,6 +75,9 @@ capacity: ## measure how much of a table's capacity imports use (7 minutes of re
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
+
+chaos: ## kill 200 imports at random, and fail every call in every way; writes docs/RELIABILITY.md (15 minutes)
+	INTAKE_CHAOS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
 
 race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the lab's Lambda (15 minutes, release build)
 	cmp -s benches/peers/requirements.txt $(RACE_VENV)/requirements.txt || { \
@@ -85,3 +99,12 @@ flame: ## draw where the CPU time of an import goes (Linux with perf, release bu
 	cargo install --quiet --locked --root $(TARGET_DIR)/tools inferno --version 0.12.8
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/flame.py --bin-dir $(TARGET_DIR)/release --tools $(TARGET_DIR)/tools/bin
+
+fuzz: ## fuzz every decoder, SECONDS=600 each (stable Rust and a C++ compiler; the first build takes minutes)
+	cargo install --quiet --locked --root $(TARGET_DIR)/tools cargo-fuzz --version 0.13.2
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		$(TARGET_DIR)/tools/bin/cargo-fuzz run --fuzz-dir fuzz --target-dir $(abspath $(TARGET_DIR)/fuzz) --sanitizer none \
+			$$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
+			-rss_limit_mb=512 -print_final_stats=1 || exit 1; \
+	done

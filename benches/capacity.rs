@@ -189,6 +189,7 @@ async fn measure(scenario: &Scenario, seed: u64, seconds: f64) -> Result<Ledger,
     let import = Import {
         name: scenario.name.to_owned(),
         source: Source::reader(rows, None),
+        resume: None,
         schema: Arc::clone(&schema),
         options: ImportOptions {
             decode: DecodeOptions {
@@ -206,7 +207,7 @@ async fn measure(scenario: &Scenario, seed: u64, seconds: f64) -> Result<Ledger,
     let running = tokio::spawn(import.run(writer.map_err(|e| e.to_string())?, Discard));
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     stop.request(StopReason::Interrupted);
-    let summary = running.await.map_err(|e| e.to_string())?;
+    let summary = running.await.map_err(|e| e.to_string())?.summary;
     let ledger = sink.capacity().ledger();
     sink.stop().await;
     match summary.failure {

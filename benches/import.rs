@@ -90,12 +90,15 @@ fn import(c: &mut Criterion) {
                     let import = Import {
                         name: "bench".to_owned(),
                         source: Source::reader(Cursor::new(file.clone()), None),
+                        resume: None,
                         schema: Arc::clone(&schema),
                         options: ImportOptions::default(),
                         progress: Arc::new(Progress::default()),
                         stop: Stop::default(),
                     };
-                    let summary = runtime.block_on(import.run(writer.clone(), Discard));
+                    let summary = runtime
+                        .block_on(import.run(writer.clone(), Discard))
+                        .summary;
                     assert_eq!(summary.status, Status::Completed);
                     assert_eq!(summary.counts.rows_written, ROWS);
                 });

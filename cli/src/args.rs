@@ -5,6 +5,8 @@
     reason = "the documentation is the text of --help, where backticks only disturb"
 )]
 
+mod help;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,90 +14,64 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encoding_rs::Encoding;
 use importer::decode::{DecodeOptions, Engine, Format};
+use importer::pipeline::MaxRejects;
 use importer::schema::{KeyAttribute, KeyType, Types};
 use importer::writer::WriterKind;
 
+use self::help::{
+    CANCEL_HELP, CLI_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP, STATUS_HELP,
+    VALIDATE_HELP,
+};
 use crate::generate;
 use crate::input::Input;
-
-macro_rules! exit_codes {
-    () => {
-        "Exit codes:
-  0  everything was written
-  1  failed, or stopped before the end
-  2  wrong usage
-  3  finished, but some rows were rejected"
-    };
-}
-
-const CLI_HELP: &str = concat!(
-    "Examples:
-  intake                                                          # the whole flow, locally
-  intake validate catalog.csv                                     # check a file, write nothing
-  intake import catalog.csv --table InventoryTable --local        # import it into the local table
-  intake import s3://bucket/catalog.json.gz --table InventoryTable
-
-",
-    exit_codes!()
-);
-
-const IMPORT_HELP: &str = concat!(
-    "Examples:
-  intake import inventory.json --table InventoryTable
-  intake import s3://my-bucket/uploads/catalog.csv.gz --table InventoryTable --max-wcu 500
-  intake import prices.csv --table Prices --types sku:S,price:N --delimiter ';' --encoding windows-1252
-  aws dynamodb scan --table-name Old > old.json
-  intake import old.json --table New --format ddb-json --rows-at /Items
-  intake generate --rows 200000 --shape catalog --format json | intake import - --local --table InventoryTable
-
-",
-    exit_codes!()
-);
-
-const VALIDATE_HELP: &str = concat!(
-    "Examples:
-  intake validate inventory.json
-  intake validate *.csv.gz --types sku:S --rejects bad.jsonl
-  intake validate orders.jsonl --key customerId:S,orderedAt:N
-  intake validate s3://my-bucket/uploads/catalog.csv --table InventoryTable
-
-",
-    exit_codes!()
-);
-
-const LOCAL_HELP: &str = "Examples:
-  intake local
-  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, SNS 4513
-  intake import inventory.csv --table InventoryTable --local       # in another terminal
-  aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
-
-const GENERATE_HELP: &str = "Examples:
-  intake generate --rows 1000 --shape small --format csv > small.csv
-  intake generate --rows 200000 --shape catalog --format json | gzip > catalog.json.gz
-  intake generate --rows 5000 --shape catalog --format jsonl --duplicates 10 --seed 7";
+use crate::jobs::Wanted;
 
 /// Import product catalogs into DynamoDB tables.
 ///
 /// Without a command, intake shows the whole flow on this machine, with no AWS account: it starts local stand-ins for
-/// S3, DynamoDB, SQS, SNS and Lambda, uploads two small files, and prints the table and the e-mail that come out.
+/// S3, DynamoDB, SQS, SNS and Lambda, uploads two small files, and prints the jobs, the table and the e-mail that come out.
 #[derive(Debug, Parser)]
-#[command(name = "intake", version, after_help = exit_codes!(), after_long_help = CLI_HELP)]
+#[command(name = "intake", version, after_help = EXIT_CODES, after_long_help = CLI_HELP)]
 pub struct Cli {
     /// What to do; the local demonstration if nothing is named.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// The commands.
+/// The commands. Their documentation is here, not at their arguments: clap takes it from here.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Import a file into a DynamoDB table
+    ///
+    /// The table must exist; its key is read from it. Rows are put in file order for each key, so that the last row of a key
+    /// wins. A row that DynamoDB would refuse is rejected with its reason, and the rows around it are written.
+    ///
+    /// Region and credentials come from where every AWS tool takes them: environment, profile, or the machine's role.
+    /// The first Ctrl-C finishes the writes in flight and says where it stopped; the second one aborts.
     Import(ImportArgs),
     /// Check files as import would, without writing anything
+    ///
+    /// No AWS account is needed: name the key of the table with --key. With --table the key is read from the table.
     Validate(ValidateArgs),
+    /// Show how far imports of uploaded files are, or how they ended
+    ///
+    /// Each uploaded version of a file has a job. Progress is that of the job's last checkpoint, which is saved every few
+    /// seconds. Imports by `intake import` have no job: they run where they were started.
+    Status(StatusArgs),
+    /// Stop the import of an uploaded file
+    ///
+    /// The import stops at its next checkpoint and ends as CANCELLED. Rows written until then stay written, and its reports
+    /// say how many those are.
+    Cancel(CancelArgs),
     /// Keep a local stack running: S3, DynamoDB, SQS, SNS and both functions
+    ///
+    /// Prints the environment variables that make the AWS CLI, every AWS SDK and intake itself use it. A file put under
+    /// uploads/ of its bucket is imported as on AWS. Everything is in memory or in a temporary folder and gone after
+    /// Ctrl-C.
     Local(LocalArgs),
     /// Write test data to standard output
+    ///
+    /// The same arguments give the same bytes on every machine and in every release.
     Generate(GenerateArgs),
     /// Be the runtime of a Lambda function
     #[command(hide = true)]
@@ -115,13 +91,7 @@ pub enum Function {
     Notifier,
 }
 
-/// Import a file into a DynamoDB table.
-///
-/// The table must exist; its key is read from it. Rows are put in file order for each key, so that the last row of a key
-/// wins. A row that DynamoDB would refuse is rejected with its reason, and the rows around it are written.
-///
-/// Region and credentials come from where every AWS tool takes them: environment, profile, or the machine's role.
-/// The first Ctrl-C finishes the writes in flight and says where it stopped; the second one aborts.
+/// What follows `intake import`.
 #[derive(Debug, Args)]
 #[command(after_long_help = IMPORT_HELP)]
 pub struct ImportArgs {
@@ -152,6 +122,10 @@ pub struct ImportArgs {
     /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+
+    /// Fail once more than this many rows, or this share of them, are rejected: 1000 or 5% [default: any number may be]
+    #[arg(long, value_name = "ROWS | PERCENT%", value_parser = MaxRejects::from_str)]
+    pub max_rejects: Option<MaxRejects>,
 
     /// Read and check everything against the table's key, write nothing
     #[arg(long)]
@@ -185,9 +159,7 @@ impl From<Writer> for WriterKind {
     }
 }
 
-/// Check files as import would, without writing anything.
-///
-/// No AWS account is needed: name the key of the table with --key. With --table the key is read from the table.
+/// What follows `intake validate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = VALIDATE_HELP)]
 pub struct ValidateArgs {
@@ -214,6 +186,10 @@ pub struct ValidateArgs {
     /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+
+    /// Fail once more than this many rows, or this share of them, are rejected: 1000 or 5% [default: any number may be]
+    #[arg(long, value_name = "ROWS | PERCENT%", value_parser = MaxRejects::from_str)]
+    pub max_rejects: Option<MaxRejects>,
 
     /// Show no progress
     #[arg(long, short)]
@@ -244,7 +220,7 @@ pub struct ReadingArgs {
     pub types: Types,
 
     /// The character between CSV cells: one character, or tab [default: found out from the header]
-    #[arg(long, value_name = "CHARACTER", value_parser = importer::lambda::delimiter)]
+    #[arg(long, value_name = "CHARACTER", value_parser = importer::config::delimiter)]
     pub delimiter: Option<u8>,
 
     /// The file's encoding by its WHATWG name, such as windows-1252 [default: UTF-8, or UTF-16 by byte order mark]
@@ -274,11 +250,69 @@ pub enum FileFormat {
     Tsv,
 }
 
-/// Keep a local stack running: S3, DynamoDB, SQS, SNS and both functions.
-///
-/// Prints the environment variables that make the AWS CLI, every AWS SDK and intake itself use it. A file put under
-/// uploads/ of its bucket is imported as on AWS. Everything is in memory or in a temporary folder and gone after
-/// Ctrl-C.
+/// Which jobs, and where they are.
+#[derive(Debug, Args)]
+pub struct JobsArgs {
+    /// Only the jobs of this Cognito identity, or - for files that nobody signed in uploaded [default: all]
+    #[arg(long, value_name = "IDENTITY")]
+    pub owner: Option<String>,
+
+    /// The table of jobs [default: $INTAKE_JOBS_TABLE, or else ImportJobs]
+    #[arg(long, value_name = "NAME")]
+    pub jobs_table: Option<String>,
+
+    /// Use the local stack that `intake local` keeps up
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// What follows `intake status`.
+#[derive(Debug, Args)]
+#[command(after_long_help = STATUS_HELP)]
+pub struct StatusArgs {
+    /// One job by its name, or the newest one of an object [default: list the newest jobs]
+    #[arg(value_name = "JOB | s3://BUCKET/KEY")]
+    pub job: Option<Wanted>,
+
+    /// Which jobs, and where they are
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+
+    /// List at most N jobs
+    #[arg(long, value_name = "N", default_value_t = JOBS_LISTED, conflicts_with = "job")]
+    pub limit: NonZeroUsize,
+
+    /// Follow the job until it has ended; of an object, the job that imports it as it is now
+    #[arg(long, requires = "job")]
+    pub watch: bool,
+
+    /// Print jobs as they stand in the table, one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Jobs that are listed if nobody says how many.
+// Cannot fail: 20 is not 0.
+const JOBS_LISTED: NonZeroUsize = NonZeroUsize::new(20).unwrap();
+
+/// What follows `intake cancel`.
+#[derive(Debug, Args)]
+#[command(after_long_help = CANCEL_HELP)]
+pub struct CancelArgs {
+    /// The job by its name, or the newest one of an object
+    #[arg(value_name = "JOB | s3://BUCKET/KEY")]
+    pub job: Wanted,
+
+    /// Which jobs, and where they are
+    #[command(flatten)]
+    pub jobs: JobsArgs,
+
+    /// Wait until it has ended
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// What follows `intake local`.
 #[derive(Debug, Args)]
 #[command(after_long_help = LOCAL_HELP)]
 pub struct LocalArgs {
@@ -287,9 +321,7 @@ pub struct LocalArgs {
     pub port: Option<u16>,
 }
 
-/// Write test data to standard output.
-///
-/// The same arguments give the same bytes on every machine and in every release.
+/// What follows `intake generate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = GENERATE_HELP)]
 pub struct GenerateArgs {

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
+use importer::jobs::{Job, Status};
 use local::{Endpoints, Message, Stack};
 use serde_json::Value;
 
 use crate::aws::Clients;
+use crate::jobs::{Found, Jobs};
 use crate::outcome::{Failure, Outcome};
 use crate::{signal, stack, table};
 
@@ -29,6 +31,9 @@ const EXPECTED_ROWS: [[&str; 4]; 2] = [
     ["P1001", "Laptop", "20", "1200"],
     ["P1002", "Mouse", "100", "20"],
 ];
+
+/// More than there can be.
+const JOBS_MAX: usize = 10;
 
 /// Far longer than the flow takes, even while the machine compiles something else.
 const IMPORT_LIMIT: Duration = Duration::from_mins(2);
@@ -51,7 +56,9 @@ pub async fn run() -> Result<Outcome, Failure> {
 }
 
 async fn show(stack: &Stack, started: Instant) -> Result<Outcome, Failure> {
-    let Endpoints { bucket, table, .. } = stack.endpoints();
+    let Endpoints {
+        table, jobs_table, ..
+    } = stack.endpoints();
     let clients = Clients::for_local(stack.endpoints());
     let mut out = io::stdout();
     let mut problems = Vec::new();
@@ -64,13 +71,14 @@ async fn show(stack: &Stack, started: Instant) -> Result<Outcome, Failure> {
         import(stack, &clients, name, content).await?;
     }
 
-    writeln!(out, "\nImports\n")?;
+    writeln!(out, "\nImport jobs\n")?;
+    let jobs = Jobs::new(&clients, jobs_table.clone(), None);
+    let jobs = jobs.newest(JOBS_MAX).await?;
     for (name, _) in FILES {
-        match summary(bucket, &clients, name).await? {
-            Some(summary) => problems.extend(describe_summary(name, &summary, &mut out)?),
-            None => problems.push(format!(
-                "there is no report of {name} in s3://{bucket}/reports/"
-            )),
+        let key = uploaded(name);
+        match jobs.iter().find(|found| found.job.key == key) {
+            Some(found) => problems.extend(describe_job(name, &found.job, &mut out)?),
+            None => problems.push(format!("there is no job of {name} in table {jobs_table}")),
         }
     }
 
@@ -81,17 +89,11 @@ async fn show(stack: &Stack, started: Instant) -> Result<Outcome, Failure> {
         problems.push("the table does not hold exactly the rows of the files".to_owned());
     }
 
-    let messages = stack.inbox();
-    for message in &messages {
-        let subject = message.subject.as_deref().unwrap_or("(none)");
-        writeln!(out, "\nE-mail to the subscribers of {}\n", topic(message))?;
-        writeln!(
-            out,
-            "Subject: {subject}\n\n{}",
-            message.for_protocol("email")
-        )?;
-    }
-    problems.extend(check_messages(&messages).err());
+    let (finishes, digests): (Vec<Message>, Vec<Message>) =
+        stack.inbox().into_iter().partition(is_finish);
+    show_messages(&digests, &finishes, &mut out)?;
+    problems.extend(check_digests(&digests).err());
+    problems.extend(check_finishes(&finishes, &jobs).err());
 
     if !problems.is_empty() {
         return Err(Failure::new(problems.join("; "))
@@ -105,6 +107,11 @@ async fn show(stack: &Stack, started: Instant) -> Result<Outcome, Failure> {
     Ok(Outcome::Complete)
 }
 
+/// The key under which the file `name` is uploaded.
+fn uploaded(name: &str) -> String {
+    format!("{}{name}", local::UPLOAD_PREFIX)
+}
+
 async fn import(
     stack: &Stack,
     clients: &Clients,
@@ -112,7 +119,7 @@ async fn import(
     content: &'static [u8],
 ) -> Result<(), Failure> {
     let bucket = &stack.endpoints().bucket;
-    let key = format!("{}{name}", local::UPLOAD_PREFIX);
+    let key = uploaded(name);
     clients
         .s3
         .put_object()
@@ -168,8 +175,42 @@ fn topic(message: &Message) -> &str {
         .unwrap_or(&message.topic_arn)
 }
 
+/// Whether a message tells that an import has ended, and not of what is new in the table.
+fn is_finish(message: &Message) -> bool {
+    message
+        .attributes
+        .get("kind")
+        .is_some_and(|kind| kind == "import")
+}
+
+/// What the subscribers read: all of it but for the imports' ends, which say the same of each file.
+fn show_messages(
+    digests: &[Message],
+    finishes: &[Message],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let Some(first) = digests.first().or(finishes.first()) else {
+        return Ok(());
+    };
+    writeln!(out, "\nE-mail to the subscribers of {}", topic(first))?;
+    let subject = |message: &Message| {
+        message
+            .subject
+            .clone()
+            .unwrap_or_else(|| "(none)".to_owned())
+    };
+    for message in digests.iter().chain(finishes.first()) {
+        let text = message.for_protocol("email").trim_end();
+        writeln!(out, "\nSubject: {}\n\n{text}", subject(message))?;
+    }
+    for message in finishes.iter().skip(1) {
+        writeln!(out, "\nSubject: {}\n\n…", subject(message))?;
+    }
+    Ok(())
+}
+
 /// Each new row must have been told once, in however many messages.
-fn check_messages(messages: &[Message]) -> Result<(), String> {
+fn check_digests(messages: &[Message]) -> Result<(), String> {
     let mut count = 0;
     let mut names = BTreeSet::new();
     for message in messages {
@@ -194,66 +235,41 @@ fn check_messages(messages: &[Message]) -> Result<(), String> {
     }
 }
 
-/// The summary of the import of the uploaded file `name`, from the bucket's reports.
-async fn summary(bucket: &str, clients: &Clients, name: &str) -> Result<Option<Value>, Failure> {
-    let uploaded = format!("s3://{bucket}/{}{name}", local::UPLOAD_PREFIX);
-    let listed = clients
-        .s3
-        .list_objects_v2()
-        .bucket(bucket)
-        .prefix("reports/")
-        .send()
-        .await
-        .map_err(|error| {
-            Failure::caused(
-                format!("cannot list the reports in s3://{bucket}/reports/"),
-                &error,
-            )
-        })?;
-    let keys = listed.contents().iter().filter_map(|object| object.key());
-    for key in keys.filter(|key| key.ends_with("/summary.json")) {
-        let unreadable = |error: &dyn std::error::Error| {
-            Failure::caused(format!("cannot read s3://{bucket}/{key}"), error)
-        };
-        let object = clients
-            .s3
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await
-            .map_err(|error| unreadable(&error))?;
-        let bytes = object
-            .body
-            .collect()
-            .await
-            .map_err(|error| unreadable(&error))?;
-        let summary: Value =
-            serde_json::from_slice(&bytes.into_bytes()).map_err(|error| unreadable(&error))?;
-        if summary["source"] == uploaded {
-            return Ok(Some(summary));
-        }
+/// The end of each job must have been told once.
+fn check_finishes(messages: &[Message], jobs: &[Found]) -> Result<(), String> {
+    let mut told: Vec<&str> = messages
+        .iter()
+        .filter_map(|message| message.attributes.get("job"))
+        .map(String::as_str)
+        .collect();
+    let mut expected: Vec<&str> = jobs.iter().map(|found| found.job.job.as_str()).collect();
+    told.sort_unstable();
+    expected.sort_unstable();
+    if told == expected {
+        Ok(())
+    } else {
+        Err(format!(
+            "the messages tell of the end of {} imports, not of {} once each",
+            told.len(),
+            expected.len()
+        ))
     }
-    Ok(None)
 }
 
-/// Prints a summary, and returns what is wrong with it.
-fn describe_summary(
-    name: &str,
-    summary: &Value,
-    out: &mut impl Write,
-) -> io::Result<Option<String>> {
-    let count = |what: &str| summary[format!("rows_{what}")].as_u64().unwrap_or_default();
-    let status = summary["status"].as_str().unwrap_or("without status");
+/// Prints how a job ended, and returns what is wrong with it.
+fn describe_job(name: &str, job: &Job, out: &mut impl Write) -> io::Result<Option<String>> {
+    let Job { status, counts, .. } = job;
     writeln!(
         out,
         "{name:<16}{status}  read {}  written {}  superseded {}  rejected {}",
-        count("read"),
-        count("written"),
-        count("superseded"),
-        count("rejected"),
+        counts.rows_read, counts.rows_written, counts.rows_superseded, counts.rows_rejected,
     )?;
     let rows = EXPECTED_ROWS.len() as u64;
-    let is_right = status == "COMPLETED" && count("read") == rows && count("written") == rows;
-    Ok((!is_right).then(|| format!("the import of {name} did not write its {rows} rows")))
+    let is_right =
+        *status == Status::Completed && counts.rows_read == rows && counts.rows_written == rows;
+    let reason = match &job.reason {
+        Some(reason) => format!(": {reason}"),
+        None => String::new(),
+    };
+    Ok((!is_right).then(|| format!("the import of {name} did not write its {rows} rows{reason}")))
 }

@@ -38,6 +38,7 @@ async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure>
             decode: DecodeOptions::from(args.reading),
             lanes: args.lanes.unwrap_or(defaults.lanes),
             max_wcu: args.max_wcu,
+            max_rejects: args.max_rejects,
             ..defaults
         },
         rejects: args.rejects,

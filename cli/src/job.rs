@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
+use importer::checkpoint::Checkpoint;
+use importer::config::options_from_metadata;
 use importer::decode::DecodeOptions;
 use importer::error::{Error, StopReason};
-use importer::lambda::options_from_metadata;
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress as Counters;
 use importer::reject::Reject;
-use importer::report::{RejectFile, RejectSink};
+use importer::report::{Journal, RejectFile};
 use importer::schema::Schema;
 use importer::source::{Object, Source};
 use importer::summary::{Status, Summary};
@@ -86,7 +87,7 @@ impl Job {
             (Input::Stdin, _) => Ok(Source::reader(io::stdin(), None)),
             (Input::File(path), _) => Ok(Source::file(path)?),
             (Input::Object { bucket, key }, Some(client)) => {
-                let object = Object::head(client, bucket, key, None).await?;
+                let object = Object::head(client, bucket, key).await?;
                 let told = options_from_metadata(&object.metadata)?;
                 let asked = std::mem::take(&mut self.options.decode);
                 self.options.decode = DecodeOptions {
@@ -131,12 +132,13 @@ impl Job {
         let import = Import {
             name: self.input.to_string(),
             source,
+            resume: None,
             schema: self.schema,
             options: self.options,
             progress: counters,
             stop: stop.clone(),
         };
-        let import = import.run(writer, rejects);
+        let import = async { import.run(writer, rejects).await.summary };
         let ended = until_interrupted_twice(import, &mut signals, &stop).await;
         if let Some(display) = display {
             display.finish();
@@ -270,7 +272,7 @@ struct Rejects {
     first: Arc<Mutex<Vec<String>>>,
 }
 
-impl RejectSink for Rejects {
+impl Journal for Rejects {
     async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
         {
             let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
@@ -284,14 +286,14 @@ impl RejectSink for Rejects {
         }
     }
 
-    async fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         match &mut self.file {
-            Some(file) => file.finish().await,
+            Some(file) => file.finish(checkpoint).await,
             None => Ok(()),
         }
     }
 
     fn place(&self) -> Option<String> {
-        self.file.as_ref().and_then(RejectSink::place)
+        self.file.as_ref().and_then(Journal::place)
     }
 }

@@ -2,18 +2,22 @@
 
 pub mod args;
 pub mod aws;
+pub mod cancel;
 pub mod demo;
 pub mod generate;
 pub mod import;
 pub mod input;
 pub mod job;
+pub mod jobs;
 pub mod outcome;
 pub mod progress;
 pub mod signal;
 pub mod stack;
 pub mod state;
+pub mod status;
 pub mod table;
 pub mod validate;
+pub mod watch;
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
@@ -80,6 +84,8 @@ async fn run_async(command: Option<Command>) -> Result<Outcome, Failure> {
         None => demo::run().await,
         Some(Command::Import(args)) => import::run(args).await,
         Some(Command::Validate(args)) => validate::run(args).await,
+        Some(Command::Status(args)) => status::run(&args).await,
+        Some(Command::Cancel(args)) => cancel::run(&args).await,
         Some(Command::Local(args)) => stack::run(&args).await,
         Some(Command::Generate(args)) => generate(&args),
         Some(Command::Lambda { function }) => lambda(function).await,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use importer::jobs::Status;
+
 /// The end of a command that did what it was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -14,6 +16,17 @@ pub enum Outcome {
     Rejects,
     /// The failure has been told already: exit code 1.
     Failed,
+}
+
+impl Outcome {
+    /// The end of a command that saw a job end so, which it has told.
+    pub fn of(status: Status) -> Self {
+        match status {
+            Status::Completed => Self::Complete,
+            Status::CompletedWithRejects => Self::Rejects,
+            Status::Failed | Status::Cancelled | Status::Queued | Status::Running => Self::Failed,
+        }
+    }
 }
 
 impl From<Outcome> for ExitCode {

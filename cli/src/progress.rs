@@ -1,7 +1,6 @@
 //! How far an import is: a bar on a terminal, a line every few seconds elsewhere.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{
@@ -44,19 +43,66 @@ pub enum Work {
     Checking,
 }
 
-/// Rates a second, over the last few seconds.
+/// Rates a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Rates {
-    bytes: f64,
-    rows: f64,
-    wcu: f64,
+pub struct Rates {
+    /// Bytes read.
+    pub bytes: f64,
+    /// Rows done.
+    pub rows: f64,
+    /// Write capacity units.
+    pub wcu: f64,
+}
+
+/// Where progress is shown: a bar that is drawn again and again if standard error is a terminal, else lines.
+#[derive(Clone, Debug)]
+pub struct Display(Option<ProgressBar>);
+
+impl Display {
+    /// A display on standard error.
+    pub fn on_stderr() -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        Self(is_terminal.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(style(false));
+            bar
+        }))
+    }
+
+    /// Whether it is a bar, which may be drawn as often as one likes.
+    pub fn is_bar(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Draws the bar, or writes a line. What is in `heading` comes before the details.
+    pub fn show(&self, heading: &str, work: Work, counts: &Counts, rates: &Rates) {
+        let Some(bar) = &self.0 else {
+            return tell(format!("{heading}{}", line(work, counts, rates)));
+        };
+        if bar.length() != counts.bytes_total {
+            bar.set_style(style(counts.bytes_total.is_some()));
+        }
+        if let Some(total) = counts.bytes_total {
+            bar.set_length(total);
+        }
+        bar.set_position(counts.bytes);
+        bar.set_message(format!("{heading}{}", details(work, counts, rates)));
+        bar.tick();
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// A display that keeps itself up to date until it is finished.
 #[derive(Debug)]
 pub struct Progress {
     task: JoinHandle<()>,
-    bar: Option<ProgressBar>,
+    display: Display,
 }
 
 impl Progress {
@@ -65,62 +111,36 @@ impl Progress {
     /// # Panics
     ///
     /// Outside a Tokio runtime.
-    pub fn start(work: Work, counts: impl Fn() -> Counts + Send + Sync + 'static) -> Self {
-        let counts = Arc::new(counts);
-        if io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let task = tokio::spawn(draw(bar.clone(), work, counts));
-            Self {
-                task,
-                bar: Some(bar),
-            }
-        } else {
-            Self {
-                task: tokio::spawn(write_lines(work, counts)),
-                bar: None,
-            }
+    pub fn start(work: Work, counts: impl Fn() -> Counts + Send + 'static) -> Self {
+        let display = Display::on_stderr();
+        Self {
+            task: tokio::spawn(keep_showing(display.clone(), work, counts)),
+            display,
         }
     }
 
     /// Takes the display away.
     pub fn finish(self) {
         self.task.abort();
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
+        self.display.clear();
     }
 }
 
-async fn draw(bar: ProgressBar, work: Work, counts: Arc<impl Fn() -> Counts>) {
+async fn keep_showing(display: Display, work: Work, counts: impl Fn() -> Counts) {
     let mut meter = Meter::new();
-    let mut has_total = None;
-    let mut ticks = tokio::time::interval(BAR_INTERVAL);
+    let mut ticks = if display.is_bar() {
+        tokio::time::interval(BAR_INTERVAL)
+    } else {
+        let mut ticks = tokio::time::interval(LINE_INTERVAL);
+        // The first tick comes at once, when there is nothing to tell.
+        ticks.tick().await;
+        ticks
+    };
     loop {
         ticks.tick().await;
         let now = counts();
         let rates = meter.rates(Instant::now(), now);
-        bar.set_message(details(work, &now, &rates));
-        if has_total.replace(now.bytes_total.is_some()) != Some(now.bytes_total.is_some()) {
-            bar.set_style(style(now.bytes_total.is_some()));
-        }
-        if let Some(total) = now.bytes_total {
-            bar.set_length(total);
-        }
-        bar.set_position(now.bytes);
-        bar.tick();
-    }
-}
-
-async fn write_lines(work: Work, counts: Arc<impl Fn() -> Counts>) {
-    let mut meter = Meter::new();
-    let mut ticks = tokio::time::interval(LINE_INTERVAL);
-    // The first tick comes at once, when there is nothing to tell.
-    ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        let now = counts();
-        let rates = meter.rates(Instant::now(), now);
-        tell(line(work, &now, &rates));
+        display.show("", work, &now, &rates);
     }
 }
 
@@ -134,14 +154,26 @@ fn style(has_total: bool) -> ProgressStyle {
 }
 
 fn line(work: Work, counts: &Counts, rates: &Rates) -> String {
+    format!("{}  {}", share(counts), details(work, counts, rates))
+}
+
+/// Bytes read, and of how many if that is known.
+pub fn share(counts: &Counts) -> String {
     let read = HumanBytes(counts.bytes);
-    let details = details(work, counts, rates);
     match counts.bytes_total {
         Some(total) if total > 0 => {
-            let percent = (counts.bytes.min(total) as f64 / total as f64 * 100.0).floor();
-            format!("{read} of {} ({percent}%)  {details}", HumanBytes(total))
+            let percent = (fraction(counts) * 100.0).floor();
+            format!("{read} of {} ({percent}%)", HumanBytes(total))
         }
-        _ => format!("{read}  {details}"),
+        _ => read.to_string(),
+    }
+}
+
+/// How much of the file is read, from 0 to 1; 0 if its size is not known.
+pub fn fraction(counts: &Counts) -> f64 {
+    match counts.bytes_total {
+        Some(total) if total > 0 => counts.bytes.min(total) as f64 / total as f64,
+        _ => 0.0,
     }
 }
 
@@ -169,13 +201,14 @@ fn details(work: Work, counts: &Counts, rates: &Rates) -> String {
     parts.join("  ")
 }
 
+/// A rate without its fraction, for people.
 #[allow(clippy::cast_sign_loss, reason = "a rate is never negative")]
-fn whole(rate: f64) -> HumanCount {
+pub fn whole(rate: f64) -> HumanCount {
     HumanCount(rate as u64)
 }
 
 /// From bytes, because the number of rows in a file is known only at its end.
-fn time_left(counts: &Counts, rates: &Rates) -> Option<Duration> {
+pub fn time_left(counts: &Counts, rates: &Rates) -> Option<Duration> {
     let left = counts.bytes_total?.checked_sub(counts.bytes)?;
     (left > 0 && rates.bytes >= 1.0).then(|| Duration::from_secs_f64(left as f64 / rates.bytes))
 }

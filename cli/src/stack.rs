@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions};
 
@@ -12,6 +13,10 @@ use crate::state::{self, State};
 
 /// Offsets from `--port`, also told in its help.
 const PORT_OFFSETS: [u16; 4] = [0, 1, 2, 3];
+
+/// How soon a file that failed is tried again. On AWS it takes the queue's visibility timeout, a quarter of an hour;
+/// whoever waits for it here is at the keyboard.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A local stack to use: one that runs already, or one that was started for this command.
 #[derive(Debug)]
@@ -60,6 +65,11 @@ impl LocalStack {
     }
 }
 
+/// Where the stack listens that `intake local` keeps up, if there is one.
+pub fn running() -> Option<Endpoints> {
+    State::running(&state::path()).map(|state| state.endpoints)
+}
+
 /// Options for a stack with both functions, run by this very program.
 ///
 /// # Errors
@@ -76,6 +86,7 @@ pub fn with_functions() -> Result<StackOptions, Failure> {
     Ok(StackOptions {
         importer: Some(function("ProcessInventoryFile", "importer")),
         notifier: Some(function("NotifyInventoryUpdate", "notifier")),
+        retry_delay: Some(RETRY_DELAY),
         ..StackOptions::default()
     })
 }
@@ -153,6 +164,7 @@ fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
         sns,
         bucket,
         table,
+        jobs_table,
         queue_url,
         topic_arn,
         ..
@@ -162,7 +174,7 @@ fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
         "The local stack is up. Ctrl-C stops it.
 
   S3        {s3}  bucket {bucket}
-  DynamoDB  {dynamodb}  table {table}
+  DynamoDB  {dynamodb}  tables {table}, {jobs_table}
   SQS       {sqs}  queue {queue_url}
   SNS       {sns}  topic {topic_arn}
 
@@ -179,6 +191,7 @@ To use it from another terminal with the AWS CLI or an SDK:
 Then, for example:
 
   aws s3 cp catalog.csv s3://{bucket}/uploads/
+  intake status --local                                  # the jobs of what was uploaded
   intake import catalog.csv --table {table} --local      # needs no export lines
 "
     )?;

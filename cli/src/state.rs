@@ -143,6 +143,7 @@ mod tests {
                 secret_access_key: "secret".to_owned(),
                 bucket: "bucket".to_owned(),
                 table: "table".to_owned(),
+                jobs_table: "jobs".to_owned(),
                 topic_arn: "arn".to_owned(),
                 queue_url: "queue".to_owned(),
                 dlq_url: "dlq".to_owned(),

@@ -14,6 +14,11 @@ pub fn render(columns: &[&str], items: &[Item]) -> String {
         .map(|item| columns.iter().map(|column| cell(item, column)).collect())
         .collect();
     rows.sort();
+    align(columns, rows)
+}
+
+/// One line for the header and one for each row, which has as many cells; columns padded with spaces.
+pub fn align(columns: &[&str], mut rows: Vec<Vec<String>>) -> String {
     rows.insert(
         0,
         columns.iter().map(|column| (*column).to_owned()).collect(),

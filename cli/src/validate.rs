@@ -52,6 +52,7 @@ async fn validate(args: ValidateArgs, clients: Option<&Clients>) -> Result<Outco
     });
     let options = ImportOptions {
         decode: DecodeOptions::from(args.reading),
+        max_rejects: args.max_rejects,
         ..ImportOptions::default()
     };
     let mut outcome = Outcome::Complete;

@@ -47,6 +47,7 @@ const THROTTLES: &[&str] = &[
     "RequestLimitExceeded",
     "LimitExceededException",
     "SlowDown",
+    "RequestThrottled",
 ];
 
 /// Codes of errors that may be gone at the next try.
@@ -60,6 +61,8 @@ const PASSING: &[&str] = &[
     "TransactionInProgressException",
     "ReplicatedWriteConflictException",
     "RequestTimeTooSkewed",
+    // Damaged on the way there.
+    "BadDigest",
 ];
 
 /// Codes of errors that one row of a request causes for all of them.
@@ -137,6 +140,16 @@ pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal)
         (true, Some(status)) => format!("HTTP status {status}"),
         (true, None) => "no answer".to_owned(),
     };
+    let is_object = ["HeadObject", "GetObject"].contains(&operation);
+    // Only what was there is asked for: it is there no more if its range is not.
+    let is_changed = matches!(status, Some(412 | 416));
+    if is_object && (is_changed || status == Some(404) && code != "NoSuchBucket") {
+        return Error::Object {
+            operation,
+            problem,
+            fix: fix_for(&code, status, operation, resource),
+        };
+    }
     if THROTTLES.contains(&code.as_str()) {
         return Error::Throttled { operation, problem };
     }
@@ -176,7 +189,7 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
         ("NoSuchBucket", _) => {
             format!("there is no bucket for {resource}: check its name and AWS_REGION")
         }
-        ("NoSuchKey" | "NotFound", _) => format!(
+        ("NoSuchKey" | "NotFound", _) | ("", Some(404)) => format!(
             "{resource} does not exist (any more): check the key; without s3:ListBucket, S3 says 403 instead"
         ),
         // S3 says these with status 403, too: they come before access denied.
@@ -193,17 +206,19 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
                 .to_owned()
         }
         ("AccessDeniedException" | "AccessDenied", _) | (_, Some(403)) => {
-            let service = if operation.contains("Object") {
-                "s3"
-            } else {
-                "dynamodb"
+            let service = match operation {
+                "SendMessage" => "sqs",
+                "Publish" => "sns",
+                "UploadPart" | "CreateMultipartUpload" | "CompleteMultipartUpload" => "s3",
+                _ if operation.contains("Object") => "s3",
+                _ => "dynamodb",
             };
             format!(
                 "allow {service}:{} on {resource} for these credentials",
                 permission(operation)
             )
         }
-        ("PreconditionFailed", _) | (_, Some(412)) => format!(
+        ("PreconditionFailed" | "InvalidRange", _) | (_, Some(412 | 416)) => format!(
             "{resource} was replaced during the import: import the new version, rows of the old one may be written"
         ),
         ("", None) => "check the network, AWS_REGION and any AWS_ENDPOINT_URL".to_owned(),

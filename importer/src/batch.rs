@@ -38,6 +38,10 @@ pub(crate) struct OpenBatch {
     /// The rows' keys, one after the other.
     keys: Vec<u8>,
     rows: Vec<BatchRow>,
+    /// Where the first row that was added is, and the last one; either may have been replaced since.
+    span: Option<(Position, Position)>,
+    /// Rows that later ones replaced.
+    superseded: u32,
     /// Hashes of the rows' keys, beside them so that looking through all of them is quick.
     key_hashes: [u32; BATCH_ROWS_MAX],
 }
@@ -49,6 +53,8 @@ pub struct Batch {
     body: Bytes,
     keys: Vec<u8>,
     rows: Vec<BatchRow>,
+    last: Position,
+    superseded: u32,
 }
 
 /// What is known of a row in a batch.
@@ -68,6 +74,8 @@ impl OpenBatch {
             head,
             keys: Vec::new(),
             rows: Vec::new(),
+            span: None,
+            superseded: 0,
             key_hashes: [0; BATCH_ROWS_MAX],
         }
     }
@@ -83,6 +91,8 @@ impl OpenBatch {
             body,
             keys: Vec::with_capacity(room(self.keys.len())),
             rows: Vec::with_capacity(BATCH_ROWS_MAX),
+            span: None,
+            superseded: 0,
             key_hashes: [0; BATCH_ROWS_MAX],
         }
     }
@@ -108,8 +118,15 @@ impl OpenBatch {
         !self.is_full() && self.bytes() + request <= BATCH_BYTES_MAX - ENVELOPE_BYTES_MAX
     }
 
+    /// Where the first row that was added is, if any was.
+    pub(crate) fn begin(&self) -> Option<Position> {
+        self.span.map(|(first, _)| first)
+    }
+
     /// Adds a row, which must have room and a key that no row of the batch has. `key_hash` is a hash of its key.
     pub(crate) fn push(&mut self, row: &Row, key_hash: u32) {
+        let first = self.begin().unwrap_or(row.position);
+        self.span = Some((first, row.position));
         self.key_hashes[self.rows.len()] = key_hash;
         if !self.rows.is_empty() {
             self.body.push(b',');
@@ -128,7 +145,7 @@ impl OpenBatch {
         });
     }
 
-    /// Takes out the row with the key `key`, and tells whether there was one.
+    /// Takes out the row with the key `key`, which a later row supersedes, and tells whether there was one.
     pub(crate) fn remove(&mut self, key: &[u8], key_hash: u32) -> bool {
         // All of them, those of no row included: a loop without a way out is done several at a time.
         let same = self.key_hashes.iter().filter(|&&hash| hash == key_hash);
@@ -139,6 +156,7 @@ impl OpenBatch {
         let Some(index) = self.rows.iter().position(is_it) else {
             return false;
         };
+        self.superseded += 1;
         self.key_hashes[index..].rotate_left(1);
         let removed = self.rows.remove(index);
         let mut gone = removed.request;
@@ -163,6 +181,8 @@ impl OpenBatch {
             body: self.body.into(),
             keys: self.keys,
             rows: self.rows,
+            last: self.span.map(|(_, last)| last).unwrap_or_default(),
+            superseded: self.superseded,
         }
     }
 }
@@ -189,6 +209,17 @@ impl Batch {
     /// The WCU that writing the rows at `rows` costs a table without indexes.
     pub fn wcu(&self, rows: &[usize]) -> u32 {
         rows.iter().map(|&row| self.rows[row].wcu).sum()
+    }
+
+    /// Where the last row that was added is, even if it was replaced since: of its lane, all rows up to there are in this
+    /// batch or in those before.
+    pub fn last(&self) -> Position {
+        self.last
+    }
+
+    /// Rows that were added and that later ones replaced.
+    pub fn superseded(&self) -> u32 {
+        self.superseded
     }
 
     /// Where the row at `row` is in the file.

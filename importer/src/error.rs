@@ -119,6 +119,30 @@ pub enum Error {
         why: StopReason,
     },
 
+    /// The object is not the one that was to be imported, or not there.
+    #[error("{operation} failed: {problem}")]
+    Object {
+        /// The operation, as AWS names it.
+        operation: &'static str,
+        /// The error code and message of the service, or what has changed.
+        problem: String,
+        /// How to repair it.
+        fix: String,
+    },
+
+    /// Attempt after attempt ended without progress.
+    #[error("no progress in {attempts} attempts; the last one said: {reason}")]
+    Stalled {
+        /// How many.
+        attempts: u32,
+        /// What is known of the last one's end.
+        reason: String,
+    },
+
+    /// Another invocation imports the file.
+    #[error("another invocation has taken the job over")]
+    LeaseLost,
+
     /// The counters do not add up: rows were lost or counted twice. Never expected.
     #[error(
         "the counters do not add up: {read} rows read, but {written} written + {superseded} superseded + {rejected} rejected"
@@ -154,6 +178,12 @@ pub enum StopReason {
     /// Ctrl-C, or a caller's request.
     #[error("interrupted")]
     Interrupted,
+    /// Somebody has cancelled the job.
+    #[error("the job was cancelled")]
+    Cancelled,
+    /// More rows were rejected than is allowed.
+    #[error("more rows were rejected than is allowed")]
+    TooManyRejects,
 }
 
 impl Error {
@@ -169,21 +199,53 @@ impl Error {
             | Self::Compression { .. }
             | Self::RetriesExhausted { .. }
             | Self::Stopped { .. }
+            | Self::Object { .. }
+            | Self::Stalled { .. }
+            | Self::LeaseLost
             | Self::Accounting { .. }
             | Self::Report { .. } => Class::Fatal,
+        }
+    }
+
+    /// Whether the import would end the same way if it were tried again: the file or the counters are at fault, or
+    /// somebody has decided so, and not something on the way.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Syntax { .. }
+            | Self::Unusable { .. }
+            | Self::Object { .. }
+            | Self::Stalled { .. }
+            | Self::Accounting { .. } => true,
+            Self::Stopped { why, .. } => match why {
+                StopReason::Cancelled | StopReason::TooManyRejects => true,
+                StopReason::Deadline | StopReason::Interrupted => false,
+            },
+            // What broke the reading may be an error of the source's own.
+            Self::Read { source, .. } => cause(source).is_some_and(Self::is_final),
+            Self::Compression { source, .. } => cause(source).is_none_or(Self::is_final),
+            Self::Row(_)
+            | Self::Service { .. }
+            | Self::Throttled { .. }
+            | Self::RetriesExhausted { .. }
+            | Self::LeaseLost
+            | Self::Report { .. } => false,
         }
     }
 
     /// What the user can do about it, if anything is known.
     pub fn fix(&self) -> Option<&str> {
         match self {
-            Self::Syntax { fix, .. } | Self::Unusable { fix, .. } | Self::Service { fix, .. } => {
-                Some(fix.as_str()).filter(|fix| !fix.is_empty())
-            }
+            Self::Syntax { fix, .. }
+            | Self::Unusable { fix, .. }
+            | Self::Object { fix, .. }
+            | Self::Service { fix, .. } => Some(fix.as_str()).filter(|fix| !fix.is_empty()),
             Self::RetriesExhausted { source, .. } => source.fix(),
             Self::Throttled { .. } => Some(
                 "raise the table's capacity, or import with a lower --max-wcu (INTAKE_MAX_WCU)",
             ),
+            Self::Compression { source, .. } if cause(source).is_some() => {
+                cause(source).and_then(Self::fix)
+            }
             Self::Compression { .. } => Some(
                 "upload the file again; check it with gzip -t or zstd -t (a zstd window may have 32 MiB: no --long, no --ultra above -20)",
             ),
@@ -199,14 +261,26 @@ impl Error {
             } => Some(
                 "import the file again; rows already written are written again with the same values",
             ),
+            Self::Stopped {
+                why: StopReason::Cancelled,
+                ..
+            } => Some("upload the file again to import it; rows already written stay"),
+            Self::Stopped {
+                why: StopReason::TooManyRejects,
+                ..
+            } => Some(
+                "look into the report of rejected rows; correct the file, or allow more with --max-rejects (INTAKE_MAX_REJECTS)",
+            ),
+            Self::Stalled { .. } => {
+                Some("look into the function's log for the job, then upload the file again")
+            }
+            Self::LeaseLost => {
+                Some("nothing: the other one goes on; intake status shows how far it is")
+            }
             Self::Accounting { .. } => {
                 Some("this is a defect in Intake; please report it with the summary")
             }
-            // What broke the reading may be an error of the source's own.
-            Self::Read { source, .. } => source
-                .get_ref()
-                .and_then(|cause| cause.downcast_ref::<Self>())
-                .and_then(Self::fix),
+            Self::Read { source, .. } => cause(source).and_then(Self::fix),
             Self::Row(_) | Self::Report { .. } => None,
         }
     }
@@ -239,4 +313,9 @@ impl Error {
         }
         text
     }
+}
+
+/// The importer's own error that broke a reading, if it was one.
+fn cause(error: &std::io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|cause| cause.downcast_ref())
 }

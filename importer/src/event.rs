@@ -6,9 +6,9 @@
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sqs::SqsEvent;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An object that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,30 @@ pub struct ObjectCreated {
     pub sequencer: Option<String>,
     /// When, in RFC 3339.
     pub time: Option<String>,
+}
+
+impl ObjectCreated {
+    /// An S3 notification that tells of the object, to be put into the queue again.
+    pub fn to_event(&self) -> Value {
+        let key = percent_encode(self.key.as_bytes(), NON_ALPHANUMERIC).to_string();
+        let mut object = json!({ "key": key });
+        for (name, value) in [
+            ("versionId", &self.version_id),
+            ("eTag", &self.etag),
+            ("sequencer", &self.sequencer),
+        ] {
+            if let Some(value) = value {
+                object[name] = json!(value);
+            }
+        }
+        json!({ "Records": [{
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "eventTime": self.time,
+            "s3": { "bucket": { "name": self.bucket }, "object": object },
+        }] })
+    }
 }
 
 /// An event, taken apart.
@@ -181,8 +205,6 @@ struct Detail {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn s3(key: &str) -> Value {
@@ -239,6 +261,28 @@ mod tests {
         let mut removed = s3("a");
         removed["eventName"] = json!("ObjectRemoved:Delete");
         assert_eq!(keys(json!({"Records": [removed]})), [""; 0]);
+    }
+
+    #[test]
+    fn an_object_is_told_of_again_as_it_was() {
+        let all = ObjectCreated {
+            bucket: "b".to_owned(),
+            key: "uploads/Größe (1)+50%.csv".to_owned(),
+            version_id: Some("v".to_owned()),
+            etag: Some("e".to_owned()),
+            sequencer: Some("01".to_owned()),
+            time: Some("2026-11-23T10:00:00.000Z".to_owned()),
+        };
+        let few = ObjectCreated {
+            version_id: None,
+            etag: None,
+            sequencer: None,
+            time: None,
+            ..all.clone()
+        };
+        for object in [all, few] {
+            assert_eq!(parse(object.to_event()), Ok(Event::Objects(vec![object])));
+        }
     }
 
     #[test]

@@ -27,13 +27,21 @@ pub(crate) struct Feed<'r> {
     text_end: usize,
     ended: bool,
     failure: Option<io::Error>,
+    lent: Rc<RefCell<Ahead>>,
 }
 
 /// The bytes behind the text that was taken, to be read by somebody else.
 pub(crate) struct Lent<'r> {
-    before: Cursor<Vec<u8>>,
-    failure: Option<io::Error>,
+    ahead: Rc<RefCell<Ahead>>,
     reader: Option<Rc<RefCell<Box<dyn Read + 'r>>>>,
+}
+
+/// What was read before it was lent.
+#[derive(Default)]
+struct Ahead {
+    bytes: Cursor<Vec<u8>>,
+    /// What came after the bytes.
+    failure: Option<io::Error>,
 }
 
 impl<'r> Feed<'r> {
@@ -46,6 +54,7 @@ impl<'r> Feed<'r> {
             text_end: 0,
             ended: false,
             failure: None,
+            lent: Rc::default(),
         }
     }
 
@@ -125,38 +134,47 @@ impl<'r> Feed<'r> {
 
     /// Gives everything from the beginning of the text on to somebody else, until [`Feed::give_back`].
     pub(crate) fn lend(&mut self) -> Lent<'r> {
-        let before = self.buffer[self.start..self.end].to_vec();
+        self.lent = Rc::new(RefCell::new(Ahead {
+            bytes: Cursor::new(self.buffer[self.start..self.end].to_vec()),
+            failure: self.failure.take(),
+        }));
         self.start = self.end;
         Lent {
-            before: Cursor::new(before),
-            failure: self.failure.take(),
+            ahead: Rc::clone(&self.lent),
             reader: (!self.ended).then(|| Rc::clone(&self.reader)),
         }
     }
 
     /// Takes back what was lent: `rest` was read but not used, and then the file went on or `ended`.
     pub(crate) fn give_back(&mut self, rest: &[u8], ended: bool) {
-        if self.buffer.len() < rest.len() {
-            self.buffer.resize(rest.len(), 0);
+        let mut ahead = self.lent.take();
+        let unread = ahead.bytes.position() as usize;
+        let unread = &ahead.bytes.get_ref()[unread..];
+        let end = rest.len() + unread.len();
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
         }
         self.buffer[..rest.len()].copy_from_slice(rest);
+        self.buffer[rest.len()..end].copy_from_slice(unread);
         self.start = 0;
-        self.end = rest.len();
-        self.text_end = match std::str::from_utf8(rest) {
+        self.end = end;
+        self.text_end = match std::str::from_utf8(&self.buffer[..end]) {
             Ok(text) => text.len(),
             Err(e) => e.valid_up_to(),
         };
+        self.failure = ahead.failure.take();
         self.ended |= ended;
     }
 }
 
 impl Read for Lent<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.before.read(out)?;
+        let mut ahead = self.ahead.borrow_mut();
+        let read = ahead.bytes.read(out)?;
         if read > 0 || out.is_empty() {
             return Ok(read);
         }
-        if let Some(failure) = self.failure.take() {
+        if let Some(failure) = ahead.failure.take() {
             return Err(failure);
         }
         match &self.reader {

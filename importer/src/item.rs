@@ -24,8 +24,11 @@ use crate::schema::{DeclaredType, Schema, Types};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-/// Names remembered for a level beyond which they are forgotten: the rows do not look alike.
-const NAMES_MAX: usize = 4096;
+/// Names remembered beyond which they are forgotten: the rows do not look alike. An item that has as many more goes
+/// through the reference.
+const NAMES_MAX: usize = 8192;
+/// The same for their bytes: a name may have 64 KiB.
+const NAMES_BYTES_MAX: usize = 1024 * 1024;
 /// Names after the expected one that are tried before looking up: optional attributes are left out.
 const NAMES_AHEAD: usize = 4;
 /// Bytes that are copied at once where fewer are wanted.
@@ -45,6 +48,9 @@ pub(crate) struct ItemWriter {
     frames_begun: u64,
     /// The names seen so far, by the number of maps and lists around them.
     levels: Vec<Level>,
+    /// How many names the levels have, and their bytes.
+    names: usize,
+    names_bytes: usize,
     columns: Level,
     /// The role of the attribute of the item that is being written.
     role: Role,
@@ -125,6 +131,8 @@ impl ItemWriter {
             frames: Vec::new(),
             frames_begun: 0,
             levels: Vec::new(),
+            names: 0,
+            names_bytes: 0,
             columns: Level::default(),
             role: Role::NONE,
             scratch: Vec::new(),
@@ -140,12 +148,9 @@ impl ItemWriter {
         self.frames.clear();
         self.key.iter_mut().for_each(Vec::clear);
         // Between items nobody depends on a name, so that is when there may be too many.
-        if self
-            .levels
-            .iter()
-            .any(|level| level.names.len() > NAMES_MAX)
-        {
+        if self.names > NAMES_MAX || self.names_bytes > NAMES_BYTES_MAX {
             self.levels.clear();
+            (self.names, self.names_bytes) = (0, 0);
         }
         self.open(true, b"{");
     }
@@ -205,13 +210,21 @@ impl ItemWriter {
         let level = &mut self.levels[depth];
         let ahead = level.names.iter().skip(frame.expected).take(NAMES_AHEAD);
         let found = ahead.zip(frame.expected..).find(|(n, _)| *n.text == *name);
-        let index = match found {
-            Some((_, index)) => index,
-            None => level.index_of(name, || match depth {
-                0 => Role::of(name, &self.schema, &self.types),
-                _ => Role::NONE,
-            })?,
-        };
+        if let Some((_, index)) = found {
+            return self.known_member(depth, index);
+        }
+        let known = level.names.len();
+        let index = level.index_of(name, || match depth {
+            0 => Role::of(name, &self.schema, &self.types),
+            _ => Role::NONE,
+        })?;
+        if index == known {
+            self.names += 1;
+            self.names_bytes += name.len();
+        }
+        if self.names > 2 * NAMES_MAX {
+            return Err(Refused);
+        }
         self.known_member(depth, index)
     }
 

@@ -1,8 +1,5 @@
 //! The importer as a Lambda function: `ProcessInventoryFile`.
 
-use std::collections::HashMap;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,134 +7,28 @@ use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::decode::{DecodeOptions, Engine, Format};
-use crate::error::Error;
+use crate::config::{Config, options_from_metadata};
+use crate::error::{Error, StopReason};
 use crate::event::{self, Event, ObjectCreated};
-use crate::pipeline::{Import, ImportOptions, Stop};
+use crate::jobs::journal::{JobJournal, Reports};
+use crate::jobs::notice::Notice;
+use crate::jobs::store::{Changes, Claim, JobStore, Lease, rfc3339};
+use crate::jobs::{Job, STALLED_ATTEMPTS_MAX, Saved, Status};
+use crate::pipeline::{Ended, Import, ImportOptions, Resume, Stop};
 use crate::progress::Progress;
-use crate::report::RejectObject;
+use crate::report::put_object;
 use crate::source::Object;
-use crate::summary::{Failure, Status, Summary};
+use crate::summary::{self, Failure, Summary};
 use crate::wire::WireWriter;
 use crate::writer::{SdkWriter, WriterKind};
-use crate::{aws, table, text};
+use crate::{aws, table};
 
 /// Time kept at the end of an invocation to write what has been read; at most a quarter of it.
 const DRAIN: Duration = Duration::from_secs(30);
-/// Time kept after that to write the summary; at most a twentieth.
+/// Time kept after that to save how far the job is and to tell its end; at most a twentieth.
 const FINISH: Duration = Duration::from_secs(5);
-
-/// How the function is set up, by environment variables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// `INTAKE_TABLE`: the table's name or ARN. Default `InventoryTable`.
-    pub table: String,
-    /// `INTAKE_REPORT_PREFIX`: where reports go in the file's bucket. Objects there are never imported.
-    /// Default `reports/`.
-    pub report_prefix: String,
-    /// `INTAKE_MAX_WCU`: cap on the write rate in WCU a second. Default none.
-    pub max_wcu: Option<NonZeroU32>,
-    /// `INTAKE_LANES`: requests at once. Default 16.
-    pub lanes: Option<NonZeroUsize>,
-    /// `INTAKE_WRITER`: `wire`, or `sdk` to write through the AWS SDK. Default `wire`.
-    pub writer: WriterKind,
-}
-
-impl Config {
-    /// Reads the configuration from `variable`, which is [`std::env::var`] but in tests.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unusable`] that names the variable whose value does not fit.
-    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        Ok(Self {
-            table: set("INTAKE_TABLE").unwrap_or_else(|| "InventoryTable".to_owned()),
-            report_prefix: set("INTAKE_REPORT_PREFIX").unwrap_or_else(|| "reports/".to_owned()),
-            max_wcu: parsed(
-                "INTAKE_MAX_WCU",
-                set("INTAKE_MAX_WCU"),
-                "a whole number from 1",
-            )?,
-            lanes: parsed("INTAKE_LANES", set("INTAKE_LANES"), "a whole number from 1")?,
-            writer: parsed("INTAKE_WRITER", set("INTAKE_WRITER"), "wire or sdk")?
-                .unwrap_or_default(),
-        })
-    }
-}
-
-fn parsed<T: FromStr>(
-    name: &str,
-    value: Option<String>,
-    expected: &str,
-) -> Result<Option<T>, Error> {
-    let parse = |value: String| value.parse().map_err(|_| unusable(name, &value, expected));
-    value.map(parse).transpose()
-}
-
-fn unusable(name: &str, value: &str, expected: &str) -> Error {
-    Error::Unusable {
-        problem: format!("{name} is \"{value}\""),
-        fix: format!("set it to {expected}"),
-    }
-}
-
-/// How an object's metadata says it is to be read: `x-amz-meta-intake-format`, `-types`, `-delimiter`, `-encoding`,
-/// `-rows-at`, with the values of the command line's flags of these names.
-///
-/// # Errors
-///
-/// [`Error::Unusable`] that names the metadata whose value does not fit.
-#[allow(
-    clippy::implicit_hasher,
-    reason = "the SDK gives metadata with the default one"
-)]
-pub fn options_from_metadata(metadata: &HashMap<String, String>) -> Result<DecodeOptions, Error> {
-    let get = |name: &str| metadata.get(name).map(String::as_str);
-    let misfit = |name: &str, problem: String| Error::Unusable {
-        problem: format!("object metadata x-amz-meta-{name}: {problem}"),
-        fix: "upload the object again with metadata that fits".to_owned(),
-    };
-    Ok(DecodeOptions {
-        format: get("intake-format")
-            .map(Format::from_str)
-            .transpose()
-            .map_err(|e| misfit("intake-format", e))?,
-        types: get("intake-types")
-            .unwrap_or_default()
-            .parse()
-            .map_err(|e| misfit("intake-types", e))?,
-        delimiter: get("intake-delimiter")
-            .map(delimiter)
-            .transpose()
-            .map_err(|e| misfit("intake-delimiter", e))?,
-        encoding: get("intake-encoding")
-            .map(text::encoding)
-            .transpose()
-            .map_err(|e| misfit("intake-encoding", e))?,
-        rows_at: get("intake-rows-at").map(str::to_owned),
-        // How a file is decoded is for whoever runs the importer to say, not for whoever uploads.
-        engine: Engine::default(),
-    })
-}
-
-/// A CSV delimiter by its character or as `tab`.
-///
-/// # Errors
-///
-/// A sentence if it is not one ASCII character.
-pub fn delimiter(name: &str) -> Result<u8, String> {
-    match name.as_bytes() {
-        b"tab" | b"\\t" => Ok(b'\t'),
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
-        _ => Err(format!(
-            "\"{name}\" is not a delimiter; give one character, such as , or ; or | or tab"
-        )),
-    }
-}
 
 /// The function's main loop: what `main` runs.
 ///
@@ -150,10 +41,22 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .map_err(|e| format!("{}; {}", e.chain(), e.fix().unwrap_or_default()))?;
     let importer = Importer::new(config, aws::sdk_config().await);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
-        let deadline = event.context.deadline();
-        importer.handle(event.payload, deadline)
+        let invocation = Invocation {
+            deadline: event.context.deadline(),
+            request_id: event.context.request_id,
+        };
+        importer.handle(event.payload, invocation)
     }))
     .await
+}
+
+/// What is known of an invocation besides its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its request id, which is the same when Lambda tries an asynchronous event again.
+    pub request_id: String,
+    /// When Lambda ends it.
+    pub deadline: SystemTime,
 }
 
 /// The function, set up for any number of invocations.
@@ -162,6 +65,9 @@ pub struct Importer {
     sdk: SdkConfig,
     s3: aws_sdk_s3::Client,
     dynamodb: aws_sdk_dynamodb::Client,
+    sqs: aws_sdk_sqs::Client,
+    sns: aws_sdk_sns::Client,
+    jobs: JobStore,
 }
 
 /// When an invocation must be where.
@@ -169,6 +75,8 @@ pub struct Importer {
 struct Deadlines {
     stop_reading: Instant,
     give_up: Instant,
+    /// Reports that take longer are made by another invocation.
+    stop_reporting: Instant,
 }
 
 impl Deadlines {
@@ -180,38 +88,67 @@ impl Deadlines {
         Self {
             stop_reading: now + left - finish - drain,
             give_up: now + left - finish,
+            stop_reporting: now + left - finish / 2,
         }
     }
+}
+
+/// One object in one invocation.
+struct Attempt<'a> {
+    created: &'a ObjectCreated,
+    job: Job,
+    /// Whether nobody sees a failure unless the invocation fails.
+    is_bare: bool,
+    reports: Reports,
+    deadlines: Deadlines,
+    began: Instant,
+}
+
+/// How an attempt left a job.
+struct Outcome {
+    summary: Summary,
+    error: Option<Error>,
+    /// The journal; none if the import did not begin.
+    journal: Option<JobJournal>,
 }
 
 impl Importer {
     /// The function with the clients of `sdk`.
     pub fn new(config: Config, sdk: SdkConfig) -> Self {
+        let dynamodb = aws_sdk_dynamodb::Client::new(&sdk);
         Self {
+            jobs: JobStore::new(dynamodb.clone(), config.jobs_table.clone()),
             config,
             s3: aws_sdk_s3::Client::new(&sdk),
-            dynamodb: aws_sdk_dynamodb::Client::new(&sdk),
+            dynamodb,
+            sqs: aws_sdk_sqs::Client::new(&sdk),
+            sns: aws_sdk_sns::Client::new(&sdk),
             sdk,
         }
     }
 
-    /// Handles one invocation, which ends at `deadline`.
+    /// Handles one invocation.
     ///
     /// # Errors
     ///
-    /// If an object of a bare event is not imported whole. From a queue, such a message is in the answer's
+    /// If an object of a bare event is not done with: it must come again. From a queue, such a message is in the answer's
     /// `batchItemFailures` instead, and comes again.
     pub async fn handle(
         &self,
         event: Value,
-        deadline: SystemTime,
+        invocation: Invocation,
     ) -> Result<Value, lambda_runtime::Error> {
-        let deadlines = Deadlines::new(deadline);
+        let deadlines = Deadlines::new(invocation.deadline);
+        let lease = |message: Option<String>| Lease {
+            holder: invocation.request_id.clone(),
+            message,
+            until: invocation.deadline,
+        };
         match event::parse(event)? {
             Event::Objects(objects) => {
                 let mut failures = Vec::new();
                 for object in &objects {
-                    if let Err(failure) = self.object(object, deadlines).await {
+                    if let Err(failure) = self.object(object, &lease(None), deadlines).await {
                         failures.push(failure);
                     }
                 }
@@ -224,7 +161,8 @@ impl Importer {
             Event::Messages(messages) => {
                 let mut response = SqsBatchResponse::default();
                 for message in messages {
-                    if !self.message(&message.objects, deadlines).await {
+                    let lease = lease(Some(message.id.clone()));
+                    if !self.message(&message.objects, &lease, deadlines).await {
                         response.add_failure(message.id);
                     }
                 }
@@ -237,6 +175,7 @@ impl Importer {
     async fn message(
         &self,
         objects: &Result<Vec<ObjectCreated>, event::EventError>,
+        lease: &Lease,
         deadlines: Deadlines,
     ) -> bool {
         let objects = match objects {
@@ -248,13 +187,22 @@ impl Importer {
         };
         let mut done = true;
         for object in objects {
-            done &= self.object(object, deadlines).await.is_ok();
+            if let Err(reason) = self.object(object, lease, deadlines).await {
+                tracing::warn!(reason, "the message comes again");
+                done = false;
+            }
         }
         done
     }
 
-    /// Imports an object, unless it is none to import. The error is for people.
-    async fn object(&self, created: &ObjectCreated, deadlines: Deadlines) -> Result<(), String> {
+    /// Takes an object one step further, unless it is none to import. The error is for people, and says that the event must
+    /// come again.
+    async fn object(
+        &self,
+        created: &ObjectCreated,
+        lease: &Lease,
+        deadlines: Deadlines,
+    ) -> Result<(), String> {
         let url = format!("s3://{}/{}", created.bucket, created.key);
         if created.key.starts_with(&self.config.report_prefix) {
             // Reports that were imported would make reports of their own, for ever.
@@ -266,239 +214,416 @@ impl Importer {
             return Ok(());
         }
         if Instant::now() >= deadlines.stop_reading {
-            tracing::warn!(
-                object = url,
-                "not begun: no time is left in this invocation"
-            );
             return Err(format!("{url}: no time was left to begin"));
         }
-        let job = job_id(created);
-        let began = Instant::now();
-        let summary = match self.import(created, &url, &job, deadlines).await {
-            Ok(summary) => summary,
-            Err(error) => Summary::not_begun(
-                url.clone(),
-                self.config.table.clone(),
-                &error,
-                began.elapsed(),
-            ),
-        };
-        let failure = summary.failure.as_ref().map(Failure::to_string);
-        match summary.status {
-            Status::Failed => tracing::error!(
-                job,
-                object = url,
-                rows_read = summary.counts.rows_read,
-                rows_written = summary.counts.rows_written,
-                failure,
-                "import failed"
-            ),
-            Status::Completed | Status::CompletedWithRejects => tracing::info!(
-                job,
-                object = url,
-                status = ?summary.status,
-                rows_read = summary.counts.rows_read,
-                rows_written = summary.counts.rows_written,
-                rows_superseded = summary.counts.rows_superseded,
-                rows_rejected = summary.counts.rows_rejected,
-                consumed_wcu = summary.counts.consumed_wcu,
-                throttles = summary.counts.throttles,
-                duration_seconds = summary.duration_seconds,
-                "import ended"
-            ),
-        }
-        let key = format!("{}{job}/summary.json", self.config.report_prefix);
-        let put = self
-            .s3
-            .put_object()
-            .bucket(&created.bucket)
-            .key(&key)
-            .content_type("application/json");
-        if let Err(error) = put.body(summary.to_json().into_bytes().into()).send().await {
-            let error = aws::service_error(
-                "PutObject",
-                &format!("s3://{}/{key}", created.bucket),
-                error,
-            );
-            tracing::error!(
-                job,
-                error = error.chain(),
-                fix = error.fix(),
-                "summary not written"
-            );
-            let unwritten = format!("the summary was not written: {}", Failure::from(&error));
-            return Err(match failure {
-                Some(failure) => format!("{url}: {failure}; {unwritten}"),
-                None => format!("{url}: {unwritten}"),
-            });
-        }
-        match failure {
-            Some(failure) => Err(format!("{url}: {failure}")),
-            None => Ok(()),
+        let failed = |error: Error| told(&url, &error);
+        let created = &self.identified(created).await.map_err(failed)?;
+        let claim = self.jobs.claim(created, &self.config.table, lease).await;
+        match claim.map_err(failed)? {
+            Claim::Mine(job) => {
+                let attempt = Attempt {
+                    created,
+                    is_bare: lease.message.is_none(),
+                    reports: self.reports(&job),
+                    job: *job,
+                    deadlines,
+                    began: Instant::now(),
+                };
+                Box::pin(self.attempt(attempt)).await
+            }
+            Claim::Busy(job) => {
+                tracing::info!(job = job.job, object = url, "another invocation imports it");
+                // Its own message is back before its lease has ended: it is the only one that goes on with the job.
+                if lease.message.is_some() && lease.message == job.lease_message {
+                    return Err(format!(
+                        "{url}: the job is claimed until {:?}",
+                        job.lease_until
+                    ));
+                }
+                Ok(())
+            }
+            Claim::Ended(job) => {
+                tracing::info!(job = job.job, object = url, status = %job.status, "it has ended before");
+                if job.notified {
+                    return Ok(());
+                }
+                // Whoever ended it did not get to tell.
+                self.notify(*job).await.map_err(failed)
+            }
         }
     }
 
-    async fn import(
-        &self,
-        created: &ObjectCreated,
-        url: &str,
-        job: &str,
-        deadlines: Deadlines,
-    ) -> Result<Summary, Error> {
-        let version = created.version_id.as_deref();
-        let object = Object::head(&self.s3, &created.bucket, &created.key, version).await?;
+    /// An object by which its job can be named. Events written by hand leave out what tells its versions apart.
+    async fn identified(&self, created: &ObjectCreated) -> Result<ObjectCreated, Error> {
+        let mut created = created.clone();
+        if created.etag.is_none() && created.version_id.is_none() && created.sequencer.is_none() {
+            let object = Object::head(&self.s3, &created.bucket, &created.key).await?;
+            created.etag = object.etag;
+            created.time = created.time.or(object.last_modified);
+        }
+        Ok(created)
+    }
+
+    fn reports(&self, job: &Job) -> Reports {
+        Reports {
+            bucket: job.bucket.clone(),
+            prefix: job.job_key().report_prefix(&self.config.report_prefix),
+        }
+    }
+
+    /// Imports the file of a job that was claimed, as far as there is time, and leaves the job as it is to be left.
+    async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), String> {
+        let url = attempt.job.url();
+        let outcome = self.import(&attempt).await;
+        let is_stalled = outcome.journal.as_ref().is_none_or(JobJournal::is_stalled);
+        let is_exhausted = is_stalled && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX;
+        let error = match &outcome.error {
+            Some(Error::LeaseLost) => return Err(told(&url, &Error::LeaseLost)),
+            Some(error) if !error.is_final() && !is_exhausted => error,
+            _ => return Box::pin(self.finish(attempt, outcome, is_exhausted)).await,
+        };
+        let is_out_of_time = matches!(
+            error,
+            Error::Stopped {
+                why: StopReason::Deadline,
+                ..
+            }
+        );
+        let failure = told(&url, error);
+        let changes = Changes::none().status(Status::Queued).released();
+        let changes = if is_out_of_time {
+            changes
+        } else {
+            changes
+                .text("reason", error.chain())
+                .text_or_none("fix", error.fix())
+        };
+        let released = self.jobs.change(&attempt.job, changes).await;
+        released.map_err(|e| format!("{failure}; {}", told(&url, &e)))?;
+        if !is_out_of_time {
+            tracing::warn!(
+                job = attempt.job.job,
+                failure,
+                "the job will be tried again"
+            );
+            return Err(failure);
+        }
+        let Some(queue_url) = &self.config.queue_url else {
+            return Err(format!(
+                "{failure}; the next delivery of the event goes on (INTAKE_QUEUE_URL lets the function go on by itself)"
+            ));
+        };
+        let sent = self
+            .sqs
+            .send_message()
+            .queue_url(queue_url)
+            .message_body(attempt.created.to_event().to_string())
+            .delay_seconds(0)
+            .send()
+            .await;
+        sent.map_err(|e| told(&url, &aws::service_error("SendMessage", queue_url, e)))?;
+        let rows_read = outcome.summary.counts.rows_read;
+        tracing::info!(
+            job = attempt.job.job,
+            object = url,
+            rows_read,
+            "goes on in another invocation"
+        );
+        Ok(())
+    }
+
+    async fn import(&self, attempt: &Attempt<'_>) -> Outcome {
+        let result = if attempt.job.cancel_requested {
+            Err(Error::Stopped {
+                position: attempt.job.saved().checkpoint.row.unwrap_or_default(),
+                why: StopReason::Cancelled,
+            })
+        } else if attempt.job.stalled_attempts > STALLED_ATTEMPTS_MAX {
+            let reason = attempt.job.reason.as_deref();
+            let reason =
+                reason.unwrap_or("the function ended without a word, out of memory or killed");
+            Err(Error::Stalled {
+                attempts: STALLED_ATTEMPTS_MAX,
+                reason: reason.to_owned(),
+            })
+        } else {
+            self.run(attempt).await
+        };
+        result.unwrap_or_else(|error| Outcome {
+            summary: Summary::not_begun(
+                attempt.job.url(),
+                self.config.table.clone(),
+                &error,
+                attempt.began.elapsed(),
+            ),
+            error: Some(error),
+            journal: None,
+        })
+    }
+
+    async fn run(&self, attempt: &Attempt<'_>) -> Result<Outcome, Error> {
+        let Attempt {
+            created,
+            job,
+            deadlines,
+            ..
+        } = attempt;
+        let object = Object::head(&self.s3, &created.bucket, &created.key).await?;
+        let etag = object.etag.clone().unwrap_or_default();
+        if job.etag.as_ref().is_some_and(|before| *before != etag) {
+            return Err(Error::Object {
+                operation: "HeadObject",
+                problem: format!(
+                    "the object has changed since the import began: {}",
+                    job.url()
+                ),
+                fix: "nothing: the new object has a job of its own".to_owned(),
+            });
+        }
         let decode = options_from_metadata(&object.metadata)?;
         let schema = Arc::new(table::describe(&self.dynamodb, &self.config.table).await?);
+        let mut saved = job.saved();
         let default = ImportOptions::default();
         let options = ImportOptions {
             decode,
             lanes: self.config.lanes.unwrap_or(default.lanes),
             max_wcu: self.config.max_wcu,
+            max_rejects: self.config.max_rejects,
             stop_reading_at: Some(deadlines.stop_reading),
             give_up_at: Some(deadlines.give_up),
             ..default
         };
-        let rejects = format!("{}{job}/rejects.jsonl", self.config.report_prefix);
-        let rejects = RejectObject::new(self.s3.clone(), created.bucket.clone(), rejects);
+        if !saved.checkpoint.lanes.is_empty() && saved.checkpoint.lanes.len() != options.lanes.get()
+        {
+            // Rows are spread in another way now: what was settled cannot be told from what was not.
+            saved = Saved::default();
+        }
+        let described = Changes::none()
+            .text("etag", &etag)
+            .number("bytes_total", object.size_bytes)
+            .text_or_none("reason", None::<String>)
+            .text_or_none("fix", None::<String>);
+        self.jobs.change(job, described).await?;
+        let checkpoint = saved.checkpoint.clone();
+        let row = checkpoint.row.filter(|_| checkpoint.seekable);
         let import = Import {
-            name: url.to_owned(),
-            source: object.source(&self.s3),
+            name: job.url(),
+            source: object.source_at(&self.s3, row.map_or(0, |row| row.byte)),
+            progress: Arc::new(Progress::after(&checkpoint)),
+            resume: Some(Resume {
+                beginning: checkpoint.row.map(|_| object.beginning(&self.s3)),
+                checkpoint,
+            }),
             schema: Arc::clone(&schema),
             options,
-            progress: Arc::new(Progress::default()),
             stop: Stop::default(),
         };
-        Ok(match self.config.writer {
+        let journal = JobJournal::new(
+            self.jobs.clone(),
+            self.s3.clone(),
+            attempt.reports.clone(),
+            job.clone(),
+            &saved,
+            self.config.checkpoint_every,
+        );
+        let Ended {
+            summary,
+            error,
+            journal,
+            ..
+        } = match self.config.writer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(&self.sdk, schema).await?;
-                import.run(writer, rejects).await
+                Box::pin(import.run(writer, journal)).await
             }
-            WriterKind::Sdk => import.run(SdkWriter::new(&self.sdk, schema), rejects).await,
+            WriterKind::Sdk => {
+                let writer = SdkWriter::new(&self.sdk, schema);
+                Box::pin(import.run(writer, journal)).await
+            }
+        };
+        Ok(Outcome {
+            summary,
+            error,
+            journal: Some(journal),
         })
     }
-}
 
-/// The name of the job that imports an object: the same for the same event however often it comes, and in the order of
-/// the events' times.
-fn job_id(created: &ObjectCreated) -> String {
-    let mut hash = Sha256::new();
-    let version = created.version_id.as_ref().or(created.etag.as_ref());
-    for part in [
-        Some(&created.bucket),
-        Some(&created.key),
-        version,
-        created.sequencer.as_ref(),
-    ] {
-        hash.update(part.map_or("", String::as_str));
-        hash.update([0]);
-    }
-    let digest = hash.finalize();
-    // Eight bytes tell the objects of one moment apart.
-    let hash = digest[..8]
-        .iter()
-        .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-    let time = created.time.as_deref().unwrap_or_default();
-    let time: String = time.chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("{time}-{hash:016x}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_is_read_or_named() {
-        let env = |pairs: &'static [(&str, &str)]| {
-            Config::from_env(move |name| {
-                pairs
-                    .iter()
-                    .find(|(n, _)| *n == name)
-                    .map(|(_, v)| (*v).to_owned())
+    /// Makes the reports of a job, ends it, and tells so.
+    async fn finish(
+        &self,
+        attempt: Attempt<'_>,
+        outcome: Outcome,
+        is_exhausted: bool,
+    ) -> Result<(), String> {
+        let Attempt {
+            job,
+            is_bare,
+            reports,
+            deadlines,
+            ..
+        } = attempt;
+        let url = job.url();
+        let mut summary = outcome.summary;
+        summary.job = Some(job.job.clone());
+        summary.attempts = Some(job.attempt);
+        summary.duration_seconds = match &outcome.journal {
+            Some(journal) => journal.duration_seconds(),
+            None => job.duration_seconds + summary.duration_seconds,
+        };
+        if outcome.journal.is_none() {
+            // What earlier attempts did still holds.
+            summary.counts = job.saved().checkpoint.counts;
+        }
+        if matches!(
+            outcome.error,
+            Some(Error::Stopped {
+                why: StopReason::Cancelled,
+                ..
             })
-        };
-        let default = env(&[]).unwrap();
-        assert_eq!(default.table, "InventoryTable");
-        assert_eq!(default.report_prefix, "reports/");
-        assert_eq!(default.max_wcu, None);
-        assert_eq!(default.writer, WriterKind::Wire);
-        let set = env(&[
-            ("INTAKE_TABLE", "T"),
-            ("INTAKE_MAX_WCU", "500"),
-            ("INTAKE_LANES", "4"),
-            ("INTAKE_WRITER", "sdk"),
-        ])
-        .unwrap();
-        assert_eq!(
-            (set.table.as_str(), set.max_wcu, set.lanes, set.writer),
-            (
-                "T",
-                NonZeroU32::new(500),
-                NonZeroUsize::new(4),
-                WriterKind::Sdk
+        ) {
+            summary.status = summary::Status::Cancelled;
+        }
+        let journal = outcome.journal.unwrap_or_else(|| {
+            let saved = job.saved();
+            let every = self.config.checkpoint_every;
+            JobJournal::new(
+                self.jobs.clone(),
+                self.s3.clone(),
+                reports.clone(),
+                job.clone(),
+                &saved,
+                every,
             )
+        });
+        let reported = self.report(&mut summary, &reports, &journal);
+        let reported = tokio::time::timeout_at(deadlines.stop_reporting, reported).await;
+        let report = match reported {
+            Ok(Ok(report)) => Some(report),
+            Ok(Err(error)) if is_exhausted => {
+                tracing::error!(
+                    job = job.job,
+                    error = error.chain(),
+                    fix = error.fix(),
+                    "no report"
+                );
+                summary.status = summary::Status::Failed;
+                summary.failure.get_or_insert_with(|| Failure::from(&error));
+                None
+            }
+            Ok(Err(error)) => {
+                return Err(self
+                    .unfinished(&job, outcome.error, &told(&url, &error))
+                    .await);
+            }
+            Err(_) => {
+                let problem = format!("{url}: no time was left to write the reports");
+                return Err(self.unfinished(&job, outcome.error, &problem).await);
+            }
+        };
+        let failure = summary.failure.as_ref();
+        let changes = Changes::none()
+            .status(Status::from(summary.status))
+            .released()
+            .text("ended_at", rfc3339(SystemTime::now()))
+            .number("duration_seconds", summary.duration_seconds)
+            .text_or_none("format", summary.format.as_deref())
+            .text_or_none("compression", summary.compression.as_deref())
+            .text_or_none("rejects", summary.rejects.as_deref())
+            .text_or_none("summary", report)
+            .text_or_none("reason", failure.map(|failure| &failure.message))
+            .text_or_none("fix", failure.and_then(|failure| failure.fix.as_ref()))
+            .flag("notified", false);
+        let failed = |error: Error| told(&url, &error);
+        let ended = match self.jobs.change(&job, changes).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                let problem = told(&url, &error);
+                return Err(self.unfinished(&job, outcome.error, &problem).await);
+            }
+        };
+        log(&ended.job);
+        self.notify(ended.job).await.map_err(failed)?;
+        match outcome.error {
+            Some(error) if is_bare => Err(told(&url, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of a job that could not be ended, and says what went wrong.
+    async fn unfinished(&self, job: &Job, error: Option<Error>, problem: &str) -> String {
+        let failure = match error {
+            Some(error) => format!("{}; {problem}", told(&job.url(), &error)),
+            None => problem.to_owned(),
+        };
+        let changes = Changes::none()
+            .status(Status::Queued)
+            .released()
+            .text("reason", &failure);
+        match self.jobs.change(job, changes).await {
+            Ok(_) => failure,
+            Err(error) => format!("{failure}; {}", told(&job.url(), &error)),
+        }
+    }
+
+    /// Makes one report of the rejected rows, and writes the summary. Says where the summary is.
+    async fn report(
+        &self,
+        summary: &mut Summary,
+        reports: &Reports,
+        journal: &JobJournal,
+    ) -> Result<String, Error> {
+        summary.rejects = journal.merge().await?;
+        let key = reports.summary();
+        let body = summary.to_json().into_bytes().into();
+        put_object(&self.s3, &reports.bucket, &key, "application/json", body).await?;
+        Ok(reports.url(&key))
+    }
+
+    /// Tells that a job has ended.
+    async fn notify(&self, job: Job) -> Result<(), Error> {
+        let notice = Notice { job };
+        if let Some(topic_arn) = &self.config.topic_arn {
+            notice.publish(&self.sns, topic_arn).await?;
+        }
+        let changes = Changes::none().flag("notified", true);
+        self.jobs.change(&notice.job, changes).await?;
+        Ok(())
+    }
+}
+
+/// The one line of a job's end.
+fn log(job: &Job) {
+    let counts = &job.counts;
+    if job.status == Status::Failed {
+        tracing::error!(
+            job = job.job,
+            object = job.url(),
+            rows_read = counts.rows_read,
+            rows_written = counts.rows_written,
+            reason = job.reason,
+            fix = job.fix,
+            attempts = job.attempt,
+            "import failed"
         );
-        for (name, value) in [("INTAKE_MAX_WCU", "0"), ("INTAKE_WRITER", "boto3")] {
-            let error = Config::from_env(|n| (n == name).then(|| value.to_owned())).unwrap_err();
-            assert!(error.to_string().contains(name), "{error}");
-        }
+        return;
     }
+    tracing::info!(
+        job = job.job,
+        object = job.url(),
+        status = %job.status,
+        rows_read = counts.rows_read,
+        rows_written = counts.rows_written,
+        rows_superseded = counts.rows_superseded,
+        rows_rejected = counts.rows_rejected,
+        consumed_wcu = counts.consumed_wcu,
+        throttles = counts.throttles,
+        attempts = job.attempt,
+        duration_seconds = job.duration_seconds,
+        "import ended"
+    );
+}
 
-    #[test]
-    fn metadata_sets_how_a_file_is_read() {
-        let metadata = |pairs: &[(&str, &str)]| {
-            let map = pairs
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-                .collect();
-            options_from_metadata(&map)
-        };
-        let options = metadata(&[
-            ("intake-format", "csv"),
-            ("intake-types", "price:N"),
-            ("intake-delimiter", "tab"),
-            ("intake-encoding", "windows-1252"),
-        ])
-        .unwrap();
-        assert_eq!(options.format, Some(Format::Csv));
-        assert_eq!(options.delimiter, Some(b'\t'));
-        assert!(!options.types.is_empty() && options.encoding.is_some());
-        for name in [
-            "intake-format",
-            "intake-types",
-            "intake-delimiter",
-            "intake-encoding",
-        ] {
-            assert!(
-                metadata(&[(name, "no such thing")])
-                    .unwrap_err()
-                    .to_string()
-                    .contains(name)
-            );
-        }
-    }
-
-    #[test]
-    fn a_job_is_named_by_its_event_alone_and_in_order() {
-        let created = ObjectCreated {
-            bucket: "b".to_owned(),
-            key: "uploads/a.json".to_owned(),
-            version_id: None,
-            etag: Some("e".to_owned()),
-            sequencer: Some("01".to_owned()),
-            time: Some("2026-11-23T10:00:00.000Z".to_owned()),
-        };
-        let id = job_id(&created);
-        assert_eq!(id, job_id(&created.clone()));
-        assert!(id.starts_with("20261123T100000000Z-"), "{id}");
-        let later = ObjectCreated {
-            time: Some("2026-11-23T10:00:01.000Z".to_owned()),
-            ..created.clone()
-        };
-        assert!(job_id(&later) > id);
-        let other = ObjectCreated {
-            etag: Some("f".to_owned()),
-            ..created
-        };
-        assert_ne!(job_id(&other), id);
-    }
+/// What went wrong with an object, for people.
+fn told(url: &str, error: &Error) -> String {
+    format!("{url}: {}", Failure::from(error))
 }

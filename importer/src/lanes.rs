@@ -2,87 +2,137 @@
 //!
 //! A row's lane is `hash(primary key) % lanes`, and a lane's batches are written one after the other. So the last row
 //! of a key wins, as if the rows had been put one by one.
+//!
+//! Which rows share a batch depends on the rows alone. An import that goes on after a crash makes the same batches again,
+//! so that what was settled before need only be left out, and every counter comes out as if nothing had happened.
 
 use std::hash::BuildHasher;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::batch::{Batch, OpenBatch, body_head};
+use crate::position::Position;
 use crate::row::Row;
 
-/// Most bytes that wait in open batches, over all lanes. Beyond it the largest is closed early, so that memory does not
-/// grow with lanes × 25 × 400 KB.
+/// Most bytes that wait in open batches, over all lanes: a lane's batch closes early at its share, so that memory does
+/// not grow with lanes × 25 × 400 KB.
 const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The least share of a lane, so that many lanes do not mean small batches.
+const LANE_BYTES_MIN: usize = 32 * 1024;
+/// Bytes of the file after which a batch closes though it has room: what is read again after a crash begins with the
+/// oldest row that waits.
+const OPEN_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of the file between two looks for such batches.
+const SWEEP_BYTES: u64 = 1024 * 1024;
 
 /// The open batch of every lane.
 #[derive(Debug)]
 pub struct Lanes {
-    open: Vec<OpenBatch>,
-    open_bytes: usize,
+    all: Vec<Lane>,
+    lane_bytes_max: usize,
+    /// Where in the file to look next for batches that have waited for long.
+    sweep_at_byte: u64,
+}
+
+#[derive(Debug)]
+struct Lane {
+    open: OpenBatch,
+    /// The first row, counted from 1, that was not settled before this import began.
+    settled_before: u64,
 }
 
 /// What adding a row did.
 #[derive(Debug, Default)]
 pub struct Pushed {
+    /// Whether the row was settled before this import began, and so is left out.
+    pub skipped: bool,
     /// Whether the row replaced one of the same key that was still waiting in its lane's batch.
     pub superseded: bool,
     /// Batches that are complete now, each with its lane. Within a lane they are in file order.
     pub closed: Vec<(usize, Batch)>,
+    /// Lanes that wait for no row before this one, looked for once in a while.
+    pub idle: Vec<usize>,
 }
 
 impl Lanes {
     /// `count` empty lanes to `table`, which is a name or an ARN.
     pub fn new(count: NonZeroUsize, table: &str) -> Self {
         let head = body_head(table);
-        let open = || OpenBatch::new(Arc::clone(&head));
+        let lane = || Lane {
+            open: OpenBatch::new(Arc::clone(&head)),
+            settled_before: 0,
+        };
         Self {
-            open: std::iter::repeat_with(open).take(count.get()).collect(),
-            open_bytes: 0,
+            all: std::iter::repeat_with(lane).take(count.get()).collect(),
+            lane_bytes_max: (OPEN_BYTES_MAX / count).max(LANE_BYTES_MIN),
+            sweep_at_byte: 0,
         }
     }
 
-    /// Adds a row to its lane.
+    /// Leaves out the rows that were settled before: of lane `i`, those before the row `settled_before[i]`, counted from 1.
+    #[must_use]
+    pub fn after(mut self, settled_before: &[u64]) -> Self {
+        for (lane, &before) in self.all.iter_mut().zip(settled_before) {
+            lane.settled_before = before;
+        }
+        self
+    }
+
+    /// Adds a row to its lane. Rows must come in the order of their positions.
     pub fn push(&mut self, row: &Row) -> Pushed {
         let mut pushed = Pushed::default();
+        if row.position.byte >= self.sweep_at_byte {
+            self.sweep(row.position, &mut pushed);
+        }
         let hash = foldhash::fast::FixedState::default().hash_one(&*row.key);
-        let lane = (hash % self.open.len() as u64) as usize;
+        let index = (hash % self.all.len() as u64) as usize;
         // Its other half: rows of one lane have something of the first in common.
         let key_hash = (hash >> u32::BITS) as u32;
 
-        let before = self.open[lane].bytes();
-        pushed.superseded = self.open[lane].remove(&row.key, key_hash);
-        self.open_bytes -= before - self.open[lane].bytes();
-        if !self.open[lane].has_room_for(row) {
-            pushed.closed.push(self.close(lane));
+        let lane = &mut self.all[index];
+        if row.position.record < lane.settled_before {
+            pushed.skipped = true;
+            return pushed;
         }
-        let before = self.open[lane].bytes();
-        self.open[lane].push(row, key_hash);
-        self.open_bytes += self.open[lane].bytes() - before;
-        if self.open[lane].is_full() {
-            pushed.closed.push(self.close(lane));
+        pushed.superseded = lane.open.remove(&row.key, key_hash);
+        if !lane.open.has_room_for(row) {
+            pushed.closed.push((index, lane.close()));
         }
-        while self.open_bytes > OPEN_BYTES_MAX {
-            let largest = (0..self.open.len()).max_by_key(|&lane| self.open[lane].bytes());
-            // Cannot be none: there is at least one lane.
-            let Some(largest) = largest else { break };
-            pushed.closed.push(self.close(largest));
+        lane.open.push(row, key_hash);
+        if lane.open.is_full() || lane.open.bytes() >= self.lane_bytes_max {
+            pushed.closed.push((index, lane.close()));
         }
         pushed
     }
 
-    /// The batches that are still open and not empty, each with its lane.
-    pub fn finish(mut self) -> Vec<(usize, Batch)> {
-        let lanes = 0..self.open.len();
-        let filled = lanes.filter(|&lane| !self.open[lane].is_empty());
-        let filled: Vec<usize> = filled.collect();
-        filled.into_iter().map(|lane| self.close(lane)).collect()
+    /// Closes batches that have waited for long before `here`, and finds lanes that wait for nothing.
+    ///
+    /// Whether a batch closes must depend on the rows alone, and not on where an import began.
+    fn sweep(&mut self, here: Position, pushed: &mut Pushed) {
+        self.sweep_at_byte = (here.byte / SWEEP_BYTES + 1) * SWEEP_BYTES;
+        for (index, lane) in self.all.iter_mut().enumerate() {
+            match lane.open.begin() {
+                Some(begin) if here.byte - begin.byte >= OPEN_WINDOW_BYTES => {
+                    pushed.closed.push((index, lane.close()));
+                }
+                Some(_) => {}
+                None => pushed.idle.push(index),
+            }
+        }
     }
 
-    fn close(&mut self, lane: usize) -> (usize, Batch) {
-        let next = self.open[lane].another();
-        let full = std::mem::replace(&mut self.open[lane], next);
-        self.open_bytes -= full.bytes();
-        (lane, full.close())
+    /// The batches that are still open and not empty, each with its lane.
+    pub fn finish(mut self) -> Vec<(usize, Batch)> {
+        let lanes = self.all.iter_mut().enumerate();
+        let filled = lanes.filter(|(_, lane)| !lane.open.is_empty());
+        filled.map(|(index, lane)| (index, lane.close())).collect()
+    }
+}
+
+impl Lane {
+    fn close(&mut self) -> Batch {
+        let next = self.open.another();
+        std::mem::replace(&mut self.open, next).close()
     }
 }
 
@@ -148,22 +198,22 @@ mod tests {
         }
     }
 
+    fn open_bytes(lanes: &Lanes) -> usize {
+        lanes.all.iter().map(|lane| lane.open.bytes()).sum()
+    }
+
     #[test]
     fn open_batches_stay_within_their_memory() {
         let mut lanes = Lanes::new(NonZeroUsize::new(64).unwrap(), "T");
         let mut rows = 0;
         for key in 0..200 {
-            let pushed = lanes.push(&row(key, key as usize, 400_000));
+            let pushed = lanes.push(&row(key, key as usize, 100_000));
             rows += pushed
                 .closed
                 .iter()
                 .map(|(_, batch)| batch.len())
                 .sum::<usize>();
-            assert!(lanes.open_bytes <= OPEN_BYTES_MAX);
-            assert_eq!(
-                lanes.open_bytes,
-                lanes.open.iter().map(OpenBatch::bytes).sum::<usize>()
-            );
+            assert!(open_bytes(&lanes) <= OPEN_BYTES_MAX);
         }
         rows += lanes
             .finish()
@@ -171,6 +221,76 @@ mod tests {
             .map(|(_, batch)| batch.len())
             .sum::<usize>();
         assert_eq!(rows, 200);
+    }
+
+    #[test]
+    fn a_batch_that_waits_for_long_closes_and_lanes_without_one_are_told() {
+        let mut lanes = Lanes::new(NonZeroUsize::new(2).unwrap(), "T");
+        let at = |byte: u64, record| Row {
+            position: Position {
+                byte,
+                record,
+                ..Position::default()
+            },
+            ..row(1, 1, 1)
+        };
+        let first = lanes.push(&at(0, 1));
+        assert_eq!((first.closed.len(), first.idle.len()), (0, 2));
+        let later = lanes.push(&at(OPEN_WINDOW_BYTES - 1, 2));
+        assert_eq!((later.closed.len(), later.idle.len()), (0, 1));
+        let late = lanes.push(&at(OPEN_WINDOW_BYTES, 3));
+        let [(_, batch)] = &late.closed[..] else {
+            panic!("{:?}", late.closed);
+        };
+        assert_eq!((batch.len(), batch.superseded()), (1, 1));
+        assert_eq!(batch.last().record, 2);
+    }
+
+    proptest! {
+        /// Wherever it breaks off, what goes on makes the very batches that were not settled.
+        #[test]
+        fn an_import_that_goes_on_makes_the_same_batches(
+            rows in prop::collection::vec((0_u32..60, 0_usize..100_000), 1..300),
+            count in 1_usize..8,
+            settled in prop::collection::vec(0_usize..12, 8),
+        ) {
+            let rows: Vec<Row> = rows.iter().scan(0, |byte, &(key, bytes)| {
+                // Far enough apart that batches close for having waited.
+                *byte += 100 * bytes as u64;
+                Some((key, bytes.min(3000), *byte))
+            }).enumerate().map(|(index, (key, bytes, byte))| Row {
+                position: Position { byte, line: 1, record: index as u64 + 1 },
+                ..row(key, index, bytes)
+            }).collect();
+            let new = || Lanes::new(NonZeroUsize::new(count).unwrap(), "T");
+            let batches = |mut lanes: Lanes, rows: &[Row]| {
+                let mut batches = vec![Vec::new(); count];
+                for row in rows {
+                    for (lane, batch) in lanes.push(row).closed {
+                        batches[lane].push(batch);
+                    }
+                }
+                for (lane, batch) in lanes.finish() {
+                    batches[lane].push(batch);
+                }
+                batches
+            };
+            let all = batches(new(), &rows);
+            let (mut before, mut begin) = (Vec::new(), usize::MAX);
+            for (lane, all) in all.iter().enumerate() {
+                let last = all.iter().take(settled[lane]).last().map(|batch| batch.last().record);
+                before.push(last.map_or(0, |last| last + 1));
+                begin = begin.min(last.map_or(0, |last| last as usize - 1));
+            }
+            let rest = batches(new().after(&before), &rows[begin..]);
+            let told = |batches: &[Batch]| -> Vec<(usize, u32, Position)> {
+                batches.iter().map(|b| (b.len(), b.superseded(), b.last())).collect()
+            };
+            for lane in 0..count {
+                let done = settled[lane].min(all[lane].len());
+                prop_assert_eq!(told(&all[lane][done..]), told(&rest[lane]), "lane {}", lane);
+            }
+        }
     }
 
     #[test]

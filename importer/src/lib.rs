@@ -4,19 +4,23 @@
 //!
 //! Follow a row from top to bottom; each stage hands it to the next:
 //!
-//! 1. [`lambda`] takes the invocation, [`event`] says which object it is about.
+//! 1. [`lambda`] takes the invocation, set up as [`config`] says; [`event`] says which object it is about, [`jobs`] whose
+//!    turn it is and how far it has got.
 //! 2. [`pipeline`] runs the stages and adds up what they did.
 //! 3. [`source`] reads the object's bytes ahead, [`decompress`] undoes gzip and zstd, [`text`] makes it UTF-8.
 //! 4. [`decode`] turns text into rows; each [`row::Row`] holds an item's wire bytes, key and size, checked against
 //!    DynamoDB's [`limits`] and the table's [`schema`] (looked up by [`table`]).
 //! 5. [`lanes`] spreads rows by key over lanes and fills each lane's open [`batch`].
 //! 6. [`limiter`] paces the batches, [`writer`] writes them over [`wire`] and tries again as [`retry`] says.
-//! 7. [`report`] takes the rows that cannot be written (a [`reject::Reject`] each), [`summary`] tells how it ended.
+//! 7. [`checkpoint`] keeps the books of what is settled, [`report`] what must outlive the import: the rows that cannot be
+//!    written (a [`reject::Reject`] each) and how far it is. [`summary`] tells how it ended.
 //!
 //! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
 
 pub mod aws;
 pub mod batch;
+pub mod checkpoint;
+pub mod config;
 pub mod decode;
 pub mod decompress;
 mod encoder;
@@ -24,6 +28,7 @@ pub mod error;
 pub mod event;
 mod feed;
 mod item;
+pub mod jobs;
 mod json_text;
 mod key;
 pub mod lambda;

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Checkpoint;
 
 /// Counters of a running import. They only grow, and may be read at any time.
 #[derive(Debug, Default)]
@@ -18,7 +20,7 @@ pub struct Progress {
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Bytes of the file that were read, as it is stored.
     pub bytes_read: u64,
@@ -39,6 +41,23 @@ pub struct Counts {
 }
 
 impl Progress {
+    /// Counters that go on after `checkpoint`.
+    pub fn after(checkpoint: &Checkpoint) -> Self {
+        let counts = &checkpoint.counts;
+        // What was read ahead is read again, and what is compressed from its beginning on.
+        let row = checkpoint.row.filter(|_| checkpoint.seekable);
+        Self {
+            bytes_read: row.map_or(0, |row| row.byte).into(),
+            rows_read: counts.rows_read.into(),
+            rows_written: counts.rows_written.into(),
+            rows_superseded: counts.rows_superseded.into(),
+            rows_rejected: counts.rows_rejected.into(),
+            consumed_milli_wcu: milli(counts.consumed_wcu).into(),
+            throttles: counts.throttles.into(),
+            retries: counts.retries.into(),
+        }
+    }
+
     /// The counters now.
     pub fn counts(&self) -> Counts {
         // Settled rows first: a row that is read in between must not look settled before it is read.
@@ -67,10 +86,7 @@ impl Progress {
 
     pub(crate) fn wrote(&self, rows: usize, wcu: f64) {
         self.rows_written.fetch_add(rows as u64, Relaxed);
-        // Capacity is never negative.
-        #[allow(clippy::cast_sign_loss)]
-        self.consumed_milli_wcu
-            .fetch_add((wcu * 1000.0) as u64, Relaxed);
+        self.consumed_milli_wcu.fetch_add(milli(wcu), Relaxed);
     }
 
     pub(crate) fn superseded(&self) {
@@ -88,6 +104,12 @@ impl Progress {
     pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }
+}
+
+/// Capacity, which is never negative, in thousandths.
+#[allow(clippy::cast_sign_loss)]
+fn milli(wcu: f64) -> u64 {
+    (wcu * 1000.0).round() as u64
 }
 
 impl Counts {

@@ -1,4 +1,4 @@
-//! Where rejected rows and the summary go.
+//! Where rejected rows go, and how far an import is.
 
 use std::fs::File;
 use std::future::Future;
@@ -6,14 +6,17 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use tokio::time::Instant;
 
-use crate::error::Error;
+use crate::aws::service_error;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, StopReason};
 use crate::reject::Reject;
 
-/// Takes rejected rows, one line of JSON each ([`Reject::to_json`]).
-pub trait RejectSink: Send + 'static {
+/// Keeps what must outlive the import: its rejected rows, one line of JSON each ([`Reject::to_json`]), and how far it is.
+pub trait Journal: Send + 'static {
     /// Takes a rejected row.
     ///
     /// # Errors
@@ -21,14 +24,34 @@ pub trait RejectSink: Send + 'static {
     /// [`Error::Report`] if it cannot be kept; the import must not go on then.
     fn reject(&mut self, reject: &Reject) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Makes all rows that were taken durable.
+    /// When to save next; `None` if how far the import is need not be known.
+    fn save_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Makes all rows that were taken durable, and after them how far the import is.
+    ///
+    /// Gives the reason if somebody wants the import to stop.
     ///
     /// # Errors
     ///
-    /// [`Error::Report`] if that fails.
-    fn finish(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Any, if that fails; the import must not go on then.
+    fn save(
+        &mut self,
+        _checkpoint: &Checkpoint,
+    ) -> impl Future<Output = Result<Option<StopReason>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
 
-    /// Where the rows are, if there are any.
+    /// The same for the last time: the import has ended, well or not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Journal::save`].
+    fn finish(&mut self, checkpoint: &Checkpoint)
+    -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Where the rejected rows are, if there are any.
     fn place(&self) -> Option<String>;
 }
 
@@ -36,12 +59,12 @@ pub trait RejectSink: Send + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct Discard;
 
-impl RejectSink for Discard {
+impl Journal for Discard {
     async fn reject(&mut self, _reject: &Reject) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
 
@@ -83,7 +106,7 @@ impl RejectFile {
     }
 }
 
-impl RejectSink for RejectFile {
+impl Journal for RejectFile {
     async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
         self.any = true;
         let written = self
@@ -92,7 +115,7 @@ impl RejectSink for RejectFile {
         written.map_err(|e| self.error(e))
     }
 
-    async fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         let flushed = self.open().and_then(Write::flush);
         flushed.map_err(|e| self.error(e))
     }
@@ -105,23 +128,25 @@ impl RejectSink for RejectFile {
 /// Bytes of one part of a multipart upload; S3 wants at least 5 MiB of all but the last.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-const PART_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// Writes rejected rows to an object in S3, in parts, so that any number of them fits into memory.
+/// How JSON Lines are called in S3.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+
+/// Writes an object of JSON Lines to S3, in parts, so that any number of them fits into memory.
 #[derive(Debug)]
-pub struct RejectObject {
+pub(crate) struct ObjectWriter {
     client: Client,
     bucket: String,
     key: String,
     buffer: Vec<u8>,
     upload_id: Option<String>,
     parts: Vec<CompletedPart>,
-    any: bool,
 }
 
-impl RejectObject {
-    /// Rejects go to the object `key` in `bucket`, which is only made if there are any.
-    pub fn new(client: Client, bucket: String, key: String) -> Self {
+impl ObjectWriter {
+    /// Writes to the object `key` in `bucket`, which is there once the writer is closed.
+    pub(crate) fn new(client: Client, bucket: String, key: String) -> Self {
         Self {
             client,
             bucket,
@@ -129,7 +154,6 @@ impl RejectObject {
             buffer: Vec::new(),
             upload_id: None,
             parts: Vec::new(),
-            any: false,
         }
     }
 
@@ -137,17 +161,13 @@ impl RejectObject {
         format!("s3://{}/{}", self.bucket, self.key)
     }
 
-    fn error<
-        E: std::error::Error + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
-    >(
-        &self,
-        error: SdkError<E, R>,
-    ) -> Error {
-        Error::Report {
-            place: self.url(),
-            source: Box::new(error),
+    /// Adds `bytes`.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PART_BYTES {
+            self.upload_part().await?;
         }
+        Ok(())
     }
 
     async fn upload_part(&mut self) -> Result<(), Error> {
@@ -163,7 +183,7 @@ impl RejectObject {
                 .content_type(NDJSON)
                 .send()
                 .await
-                .map_err(|e| self.error(e))?;
+                .map_err(|e| service_error("CreateMultipartUpload", &self.url(), e))?;
             let id = created.upload_id.unwrap_or_default();
             self.upload_id.insert(id).clone()
         };
@@ -180,42 +200,20 @@ impl RejectObject {
             .body(std::mem::take(&mut self.buffer).into())
             .send()
             .await
-            .map_err(|e| self.error(e))?;
+            .map_err(|e| service_error("UploadPart", &self.url(), e))?;
         let part = CompletedPart::builder()
             .part_number(number)
             .set_e_tag(uploaded.e_tag);
         self.parts.push(part.build());
         Ok(())
     }
-}
 
-const NDJSON: &str = "application/x-ndjson";
-
-impl RejectSink for RejectObject {
-    async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
-        self.any = true;
-        self.buffer.extend_from_slice(reject.to_json().as_bytes());
-        self.buffer.push(b'\n');
-        if self.buffer.len() >= PART_BYTES {
-            self.upload_part().await?;
-        }
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<(), Error> {
-        if !self.any {
-            return Ok(());
-        }
+    /// Makes the object, and says where it is.
+    pub(crate) async fn close(mut self) -> Result<String, Error> {
         if self.upload_id.is_none() {
             let body = std::mem::take(&mut self.buffer).into();
-            let put = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(&self.key)
-                .content_type(NDJSON);
-            put.body(body).send().await.map_err(|e| self.error(e))?;
-            return Ok(());
+            put_object(&self.client, &self.bucket, &self.key, NDJSON, body).await?;
+            return Ok(self.url());
         }
         if !self.buffer.is_empty() {
             self.upload_part().await?;
@@ -232,13 +230,29 @@ impl RejectSink for RejectObject {
             .multipart_upload(parts.build())
             .send()
             .await
-            .map_err(|e| self.error(e))?;
-        Ok(())
+            .map_err(|e| service_error("CompleteMultipartUpload", &self.url(), e))?;
+        Ok(self.url())
     }
+}
 
-    fn place(&self) -> Option<String> {
-        self.any.then(|| self.url())
-    }
+/// Writes an object in one request.
+pub(crate) async fn put_object(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    content_type: &str,
+    body: ByteStream,
+) -> Result<(), Error> {
+    let put = client
+        .put_object()
+        .bucket(bucket)
+        .key(key)
+        .content_type(content_type);
+    put.body(body)
+        .send()
+        .await
+        .map_err(|e| service_error("PutObject", &format!("s3://{bucket}/{key}"), e))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -257,7 +271,7 @@ mod tests {
             for _ in 0..rejects {
                 file.reject(&reject).await.unwrap();
             }
-            file.finish().await.unwrap();
+            file.finish(&Checkpoint::default()).await.unwrap();
             assert_eq!(file.place().is_some(), rejects > 0);
             assert_eq!(
                 std::fs::read_to_string(&path).unwrap().lines().count(),

@@ -1,8 +1,8 @@
 //! Where a file's bytes come from: S3, a local file, standard input.
 //!
 //! An S3 object is read in ranges, several at once and in order, each tried again alone. Every range demands the same
-//! `ETag`, so that an object replaced meanwhile is an error and never a mixture. Memory is the ranges read ahead,
-//! whatever the object's size.
+//! `ETag` and names no version, so that an object replaced meanwhile is an error and never a mixture, in buckets that keep
+//! versions, too. Memory is the ranges read ahead, whatever the object's size.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::DateTimeFormat as Format;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -19,10 +20,25 @@ use crate::aws::service_error;
 use crate::error::{Class, Error};
 use crate::retry::{Attempts, Jitter, RetryPolicy};
 
-/// Bytes of one ranged request.
-const PART_BYTES: u64 = 4 * 1024 * 1024;
-/// Ranges that are requested at once.
-const PARTS_AHEAD: usize = 4;
+/// How an object is read.
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    /// Bytes of one ranged request.
+    part_bytes: u64,
+    /// Ranges that are requested at once.
+    parts: usize,
+}
+
+/// To read all of it.
+const READ_AHEAD: Ahead = Ahead {
+    part_bytes: 4 * 1024 * 1024,
+    parts: 4,
+};
+/// To read its beginning: mostly one request is enough.
+const LITTLE_AHEAD: Ahead = Ahead {
+    part_bytes: 256 * 1024,
+    parts: 1,
+};
 /// How one range is tried again.
 const PART_RETRIES: RetryPolicy = RetryPolicy {
     base: Duration::from_millis(50),
@@ -36,7 +52,7 @@ pub struct Source {
     /// Size of the file as it is stored, if it is known.
     pub bytes_total: Option<u64>,
     /// What fills the reader: must run while it is read.
-    pub(crate) feed: Option<BoxFuture<'static, ()>>,
+    pub(crate) feed: BoxFuture<'static, ()>,
 }
 
 impl Source {
@@ -45,7 +61,7 @@ impl Source {
         Self {
             reader: Box::new(reader),
             bytes_total,
-            feed: None,
+            feed: std::future::ready(()).boxed(),
         }
     }
 
@@ -77,10 +93,10 @@ pub struct Object {
     pub bucket: String,
     /// Its key, decoded.
     pub key: String,
-    /// Its version, in a bucket that keeps them.
-    pub version_id: Option<String>,
     /// Its `ETag`, as S3 writes it.
     pub etag: Option<String>,
+    /// When it was put, in RFC 3339.
+    pub last_modified: Option<String>,
     /// Its size.
     pub size_bytes: u64,
     /// Its user metadata: `x-amz-meta-intake-types` stands under `intake-types`.
@@ -93,28 +109,21 @@ impl Object {
     /// # Errors
     ///
     /// [`Error::Service`] if it does not exist or may not be read.
-    pub async fn head(
-        client: &Client,
-        bucket: &str,
-        key: &str,
-        version_id: Option<&str>,
-    ) -> Result<Self, Error> {
+    pub async fn head(client: &Client, bucket: &str, key: &str) -> Result<Self, Error> {
         let head = client
             .head_object()
             .bucket(bucket)
             .key(key)
-            .set_version_id(version_id.map(str::to_owned))
             .send()
             .await
             .map_err(|e| service_error("HeadObject", &format!("s3://{bucket}/{key}"), e))?;
         Ok(Self {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            // Without a version asked for, the one that was found is the one to read.
-            version_id: version_id
-                .map(str::to_owned)
-                .or_else(|| head.version_id.clone()),
             etag: head.e_tag.clone(),
+            last_modified: head
+                .last_modified
+                .and_then(|time| time.fmt(Format::DateTime).ok()),
             size_bytes: head
                 .content_length
                 .unwrap_or_default()
@@ -131,19 +140,33 @@ impl Object {
 
     /// The object's bytes.
     pub fn source(&self, client: &Client) -> Source {
+        self.read(client, 0, READ_AHEAD)
+    }
+
+    /// The object's bytes from the offset `byte` on.
+    pub fn source_at(&self, client: &Client, byte: u64) -> Source {
+        self.read(client, byte, READ_AHEAD)
+    }
+
+    /// The object's bytes, for somebody who looks at the first ones only.
+    pub fn beginning(&self, client: &Client) -> Source {
+        self.read(client, 0, LITTLE_AHEAD)
+    }
+
+    fn read(&self, client: &Client, begin: u64, ahead: Ahead) -> Source {
         let (parts, received) = mpsc::channel(1);
         let (emptied, mut empty) = mpsc::unbounded_channel::<Vec<u8>>();
         let (object, client) = (self.clone(), client.clone());
         let feed = async move {
             let (object, client) = (&object, &client);
-            let starts = (0..object.size_bytes).step_by(PART_BYTES as usize);
+            let starts = (begin..object.size_bytes).step_by(ahead.part_bytes as usize);
             let mut read = stream::iter(starts)
                 .map(move |start| {
                     // As many as are ahead, and one that is being read; then they come back.
                     let buffer = empty.try_recv().unwrap_or_default();
-                    object.part(client, start, buffer)
+                    object.part(client, start, ahead.part_bytes, buffer)
                 })
-                .buffered(PARTS_AHEAD);
+                .buffered(ahead.parts);
             while let Some(part) = read.next().await {
                 let failed = part.is_err();
                 // Nobody reads any more: the import has ended.
@@ -158,10 +181,10 @@ impl Object {
                 emptied,
                 current: Vec::new(),
                 read_bytes: 0,
-                left_bytes: self.size_bytes,
+                left_bytes: self.size_bytes.saturating_sub(begin),
             }),
             bytes_total: Some(self.size_bytes),
-            feed: Some(feed.boxed()),
+            feed: feed.boxed(),
         }
     }
 
@@ -170,9 +193,10 @@ impl Object {
         &self,
         client: &Client,
         start: u64,
+        part_bytes: u64,
         mut buffer: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
-        let length = PART_BYTES.min(self.size_bytes - start);
+        let length = part_bytes.min(self.size_bytes - start);
         buffer.clear();
         buffer.reserve_exact(length as usize);
         let jitter = Jitter::new(None);
@@ -209,7 +233,6 @@ impl Object {
             .get_object()
             .bucket(&self.bucket)
             .key(&self.key)
-            .set_version_id(self.version_id.clone())
             .set_if_match(self.etag.clone())
             .range(format!("bytes={start}-{}", start + length - 1))
             .send()

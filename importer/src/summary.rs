@@ -19,18 +19,26 @@ pub enum Status {
     CompletedWithRejects,
     /// The import did not get to the end of its file, or lost a row.
     Failed,
+    /// Somebody has cancelled the import.
+    Cancelled,
 }
 
 /// What an import did, as it stands in `summary.json`.
 ///
 /// `rows_read = rows_written + rows_superseded + rows_rejected + rows_unsettled`, and `rows_unsettled` is 0 unless the
-/// status is [`Status::Failed`].
+/// status is [`Status::Failed`] or [`Status::Cancelled`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// How it ended.
     pub status: Status,
     /// The file: a path, `-`, or `s3://bucket/key`.
     pub source: String,
+    /// The job, if the import is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Invocations that the job took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// The table.
     pub table: String,
     /// The format that was found or given: `json`, `jsonl`, `ddb-json` or `csv`.
@@ -91,6 +99,8 @@ impl Summary {
         Self {
             status: Status::Failed,
             source,
+            job: None,
+            attempts: None,
             table,
             format: None,
             compression: None,

@@ -24,6 +24,8 @@ pub(crate) struct Text<'r> {
     pub(crate) reader: Box<dyn Read + 'r>,
     /// Bytes of the decoded file before the reader's first: the length of a UTF-8 byte order mark, or 0.
     pub(crate) skipped_bytes: u64,
+    /// Whether the text is not that of the file byte by byte.
+    pub(crate) converted: bool,
 }
 
 /// Opens `reader` as text: a byte order mark decides, then `encoding`, then UTF-8.
@@ -49,6 +51,7 @@ pub(crate) fn open<'r, R: Read + 'r>(
         return Ok(Text {
             reader,
             skipped_bytes: mark_bytes as u64,
+            converted: false,
         });
     }
     Ok(Text {
@@ -62,6 +65,7 @@ pub(crate) fn open<'r, R: Read + 'r>(
             finished: false,
         }),
         skipped_bytes: 0,
+        converted: true,
     })
 }
 

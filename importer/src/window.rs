@@ -14,7 +14,11 @@ use std::rc::Rc;
 use crate::reject::REJECT_TEXT_BYTES_MAX;
 
 /// Most bytes of text read for one row. An item of 400 KB fits even if every character is escaped and indented.
-pub(crate) const ROW_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const ROW_TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most bytes of text passed of a row that is refused and skipped. What is longer is no row but a file of another kind, or
+/// made to keep an import busy: an invocation could end before the row does.
+pub(crate) const ROW_SKIPPED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -30,14 +34,15 @@ const WINDOW_BYTES_MAX: usize = 1024 * 1024;
 const CHARACTER_BYTES_MAX: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
-#[error("a row is longer than {ROW_TEXT_BYTES_MAX} bytes")]
-struct RowTooLong;
+#[error("a row is longer than {limit_bytes} bytes")]
+struct RowTooLong {
+    limit_bytes: usize,
+}
 
-/// Whether reading failed because a row passed [`ROW_TEXT_BYTES_MAX`].
-pub(crate) fn is_row_too_long(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(<dyn Error + Send + Sync>::is::<RowTooLong>)
+/// The limit, if reading failed because a row passed one.
+pub(crate) fn limit_passed(error: &io::Error) -> Option<usize> {
+    let error: &(dyn Error + Send + Sync) = error.get_ref()?;
+    Some(error.downcast_ref::<RowTooLong>()?.limit_bytes)
 }
 
 /// Counts lines up to some byte. A line ends with a line feed, a carriage return, or both.
@@ -78,7 +83,8 @@ struct Shared {
     counted_to: u64,
     /// Offsets of bytes that are not UTF-8, ascending, from `row_start` on.
     invalid: VecDeque<u64>,
-    row_bytes_limited: bool,
+    /// Most bytes the current row may have, if it is one.
+    row_bytes_max: Option<usize>,
     /// Why the reader could not go on.
     failure: Option<io::Error>,
     /// Bytes of a character that the last read cut off, which come after `kept`.
@@ -107,6 +113,34 @@ impl Shared {
             lines.count(self.slice(self.counted_to, offset));
             self.lines = lines;
             self.counted_to = offset;
+        }
+    }
+
+    /// Moves the row's beginning past the line breaks it stands before, of which there may be any number.
+    fn skip_line_breaks(&mut self) {
+        let text = match &self.head {
+            Some(head) => head,
+            None => self.slice(self.row_start, self.end()),
+        };
+        let is_break = |b: &&u8| matches!(b, b'\r' | b'\n');
+        let skipped = text.iter().take_while(is_break).count();
+        let mut lines = self.row_lines;
+        lines.count(&text[..skipped]);
+        self.row_lines = lines;
+        self.row_start += skipped as u64;
+        if let Some(head) = &mut self.head {
+            head.drain(..skipped);
+        }
+    }
+
+    /// Whether the row, which goes on to `end` at least, is not too long.
+    fn check_row(&self, end: u64) -> io::Result<()> {
+        let row_bytes = end.saturating_sub(self.row_start);
+        match self.row_bytes_max {
+            Some(limit_bytes) if row_bytes > limit_bytes as u64 => {
+                Err(io::Error::other(RowTooLong { limit_bytes }))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -145,7 +179,7 @@ pub(crate) fn open<R: Read>(inner: R) -> (WindowReader<R>, Window) {
         lines: Lines::default(),
         counted_to: 0,
         invalid: VecDeque::new(),
-        row_bytes_limited: true,
+        row_bytes_max: Some(ROW_TEXT_BYTES_MAX),
         failure: None,
         cut_off: Vec::new(),
         exhausted: false,
@@ -170,7 +204,7 @@ impl Window {
         shared.row_lines = shared.lines;
         shared.row_start = offset;
         shared.head = None;
-        shared.row_bytes_limited = true;
+        shared.row_bytes_max = Some(ROW_TEXT_BYTES_MAX);
         while shared.invalid.front().is_some_and(|&byte| byte < offset) {
             shared.invalid.pop_front();
         }
@@ -178,26 +212,25 @@ impl Window {
 
     /// Moves the row's beginning past the line breaks it stands before. Gives its offset and its line, from 1.
     pub(crate) fn skip_line_breaks(&self) -> (u64, u64) {
-        let shared = &mut *self.0.borrow_mut();
-        let text = match &shared.head {
-            Some(head) => head,
-            None => shared.slice(shared.row_start, shared.end()),
-        };
-        let is_break = |b: &&u8| matches!(b, b'\r' | b'\n');
-        let skipped = text.iter().take_while(is_break).count();
-        let mut lines = shared.row_lines;
-        lines.count(&text[..skipped]);
-        shared.row_lines = lines;
-        shared.row_start += skipped as u64;
-        if let Some(head) = &mut shared.head {
-            head.drain(..skipped);
-        }
-        (shared.row_start, lines.breaks + 1)
+        let mut shared = self.0.borrow_mut();
+        shared.skip_line_breaks();
+        (shared.row_start, shared.row_lines.breaks + 1)
     }
 
-    /// Lets the current row be as long as it is: it is only being skipped.
+    /// Lets the current row be longer: it is only being skipped.
     pub(crate) fn skip_row(&self) {
-        self.0.borrow_mut().row_bytes_limited = false;
+        self.0.borrow_mut().row_bytes_max = Some(ROW_SKIPPED_BYTES_MAX);
+    }
+
+    /// Lets what comes be as long as it is: it is no row.
+    pub(crate) fn leave_rows(&self) {
+        self.0.borrow_mut().row_bytes_max = None;
+    }
+
+    /// Whether the current row, which ends at `end`, is not too long: it may have been read before that was known. The
+    /// error is one that [`limit_passed`] knows.
+    pub(crate) fn check_row(&self, end: u64) -> io::Result<()> {
+        self.0.borrow().check_row(end)
     }
 
     /// The current row's text up to `end`, cut a little past what a report keeps.
@@ -276,11 +309,9 @@ impl<R: Read> Read for WindowReader<R> {
 impl<R: Read> WindowReader<R> {
     /// Reads until at least one whole character is ready, or the end.
     fn fill(&mut self) -> io::Result<()> {
-        let shared = self.shared.borrow();
-        let row_bytes = shared.end().saturating_sub(shared.row_start);
-        if shared.row_bytes_limited && row_bytes > ROW_TEXT_BYTES_MAX as u64 {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, RowTooLong));
-        }
+        let mut shared = self.shared.borrow_mut();
+        shared.skip_line_breaks();
+        shared.check_row(shared.end())?;
         drop(shared);
         // Bytes of a character that the last read cut off come first.
         self.buffer.copy_within(self.ready.end..self.filled, 0);
@@ -457,7 +488,7 @@ mod tests {
         let mut buffer = vec![0; 8192];
         while reader.read(&mut buffer).is_ok() {}
         let error = window.take_failure().unwrap();
-        assert!(is_row_too_long(&error));
+        assert_eq!(limit_passed(&error), Some(ROW_TEXT_BYTES_MAX));
         assert!(window.0.borrow().kept.len() <= WINDOW_BYTES_MAX);
         assert_eq!(window.row_text(u64::MAX).len(), REJECT_TEXT_BYTES_MAX + 1);
         window.skip_row();

@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use importer::checkpoint::Checkpoint;
 use importer::decode::{DecodeOptions, Format};
 use importer::error::{Class, Error, StopReason};
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
 use importer::reject::Reject;
-use importer::report::RejectSink;
+use importer::report::Journal;
 use importer::retry::RetryPolicy;
 use importer::schema::{KeyAttribute, KeyType, Schema};
 use importer::source::Source;
@@ -144,7 +145,7 @@ struct Rejects {
     fail_at: Option<usize>,
 }
 
-impl RejectSink for Rejects {
+impl Journal for Rejects {
     async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
         let mut kept = self.kept.lock().unwrap();
         if self.fail_at == Some(kept.len()) {
@@ -157,7 +158,7 @@ impl RejectSink for Rejects {
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
 
@@ -179,6 +180,7 @@ fn new(file: impl Read + Send + 'static, options: ImportOptions) -> Import {
     Import {
         name: "test".to_owned(),
         source: Source::reader(file, None),
+        resume: None,
         schema: Arc::new(Schema::new("T", key, None)),
         options,
         progress: Arc::new(Progress::default()),
@@ -200,7 +202,12 @@ where
     let rejects = Rejects::default();
     let file = std::io::Cursor::new(file.to_vec());
     let writer = Writer(Arc::clone(table));
-    let summary = run(async || new(file, options).run(writer, rejects.clone()).await);
+    let summary = run(async || {
+        new(file, options)
+            .run(writer, rejects.clone())
+            .await
+            .summary
+    });
     (summary, rejects)
 }
 
@@ -402,7 +409,12 @@ fn a_report_that_cannot_be_written_fails_the_import() {
         fail_at: Some(1),
         ..Rejects::default()
     };
-    let summary = run(async || new(&file[..], options(2)).run(writer, rejects).await);
+    let summary = run(async || {
+        new(&file[..], options(2))
+            .run(writer, rejects)
+            .await
+            .summary
+    });
     assert_eq!(summary.status, Status::Failed);
     assert_adds_up(&summary);
     let failure = summary.failure.unwrap();
@@ -419,7 +431,12 @@ fn a_reader_that_fails_is_a_failure_not_an_end() {
     }
     let file = std::io::Cursor::new(lines(&distinct(2))).chain(Broken);
     let writer = Writer(Table::new(|_| None));
-    let summary = run(async || new(file, options(2)).run(writer, Rejects::default()).await);
+    let summary = run(async || {
+        new(file, options(2))
+            .run(writer, Rejects::default())
+            .await
+            .summary
+    });
     assert_eq!(summary.status, Status::Failed);
     let failure = summary.failure.unwrap();
     assert!(failure.message.contains("cable pulled"), "{failure}");
@@ -469,7 +486,7 @@ fn stopping_writes_what_was_read_and_says_where() {
         )
     };
     let writer = Writer(Arc::clone(&table));
-    let summary = run(async || import.run(writer, Rejects::default()).await);
+    let summary = run(async || import.run(writer, Rejects::default()).await.summary);
     assert_eq!(summary.status, Status::Failed);
     assert_adds_up(&summary);
     assert_eq!(summary.rows_unsettled, 0);
@@ -494,7 +511,10 @@ fn the_deadline_ends_an_import_that_waits_for_a_throttled_table() {
             },
             ..options(2)
         };
-        let summary = new(file, options).run(writer, Rejects::default()).await;
+        let summary = new(file, options)
+            .run(writer, Rejects::default())
+            .await
+            .summary;
         assert!(Instant::now() <= give_up_at + Duration::from_secs(1));
         summary
     });
@@ -532,7 +552,10 @@ fn the_cap_holds_over_all_lanes_and_retries() {
             max_wcu: NonZeroU32::new(100),
             ..options(8)
         };
-        let summary = new(file, options).run(writer, Rejects::default()).await;
+        let summary = new(file, options)
+            .run(writer, Rejects::default())
+            .await
+            .summary;
         assert_eq!(summary.status, Status::Completed);
         began.elapsed().as_secs_f64()
     });

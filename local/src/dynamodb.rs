@@ -1,5 +1,7 @@
 //! DynamoDB and DynamoDB Streams: `dynoxide` in memory, with a stream log that stays fast.
 
+mod front;
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -9,7 +11,8 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use crate::{LocalError, TABLE};
+pub(crate) use self::front::{Front, error_response, json_response};
+use crate::{JOBS_TABLE, LocalError, TABLE};
 
 /// How many stream records are kept, over all tables. A reader further behind loses the oldest, as it does
 /// on AWS [after 24 hours](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
@@ -32,7 +35,7 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Opens a database of its own with the table [`TABLE`] and serves it.
+    /// Opens a database of its own with the tables [`TABLE`] and [`JOBS_TABLE`] and serves it.
     pub(crate) fn start(listener: TcpListener) -> Result<Self, LocalError> {
         let tables = Tables::open(STREAM_RECORDS_KEPT)?;
         // Its own threads, so that a long scan never holds up the other services.
@@ -82,7 +85,7 @@ impl Drop for DynamoDb {
     }
 }
 
-/// A database with the table [`TABLE`], used within the process.
+/// A database with the tables [`TABLE`] and [`JOBS_TABLE`], used within the process.
 #[derive(Clone)]
 pub(crate) struct Tables {
     db: Database,
@@ -118,20 +121,39 @@ impl Tables {
             std::process::id()
         );
         let db = open_database(&uri, records_kept).map_err(failed_to("open a database"))?;
-        let request = json!({
+        let create = |table: Value| -> Result<Option<String>, BoxError> {
+            let created = db.create_table(serde_json::from_value(table)?)?;
+            Ok(created.table_description.latest_stream_arn)
+        };
+        let stream_arn = create(json!({
             "TableName": TABLE,
             "KeySchema": [{ "AttributeName": "productId", "KeyType": "HASH" }],
             "AttributeDefinitions": [{ "AttributeName": "productId", "AttributeType": "S" }],
             "BillingMode": "PAY_PER_REQUEST",
             "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES" },
-        });
-        let create = || -> Result<Option<String>, BoxError> {
-            Ok(db
-                .create_table(serde_json::from_value(request)?)?
-                .table_description
-                .latest_stream_arn)
+        }))
+        .map_err(failed_to("create the table"))?;
+        create(json!({
+            "TableName": JOBS_TABLE,
+            "KeySchema": [
+                { "AttributeName": "owner", "KeyType": "HASH" },
+                { "AttributeName": "job", "KeyType": "RANGE" },
+            ],
+            "AttributeDefinitions": [
+                { "AttributeName": "owner", "AttributeType": "S" },
+                { "AttributeName": "job", "AttributeType": "S" },
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        }))
+        .map_err(failed_to("create the table of jobs"))?;
+        let expire = || -> Result<(), BoxError> {
+            db.update_time_to_live(serde_json::from_value(json!({
+                "TableName": JOBS_TABLE,
+                "TimeToLiveSpecification": { "AttributeName": "expires_at", "Enabled": true },
+            }))?)?;
+            Ok(())
         };
-        let stream_arn = create().map_err(failed_to("create the table"))?;
+        expire().map_err(failed_to("set the time to live of jobs"))?;
         Ok(Self {
             db,
             stream_arn: stream_arn.unwrap_or_default(),

@@ -1,5 +1,23 @@
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    ACCESS_KEY_ID, BUCKET, JOBS_TABLE, LocalError, REGION, SECRET_ACCESS_KEY, TABLE,
+    server::{Bound, bind},
+};
+
+/// Ports on 127.0.0.1; 0 takes a free one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// For S3.
+    pub s3: u16,
+    /// For DynamoDB and its streams.
+    pub dynamodb: u16,
+    /// For SQS.
+    pub sqs: u16,
+    /// For SNS.
+    pub sns: u16,
+}
+
 /// Where a running [`Stack`](crate::Stack) listens, and the names of what is in it.
 ///
 /// It serializes to a flat JSON object, so that another process can be told in one line.
@@ -7,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub struct Endpoints {
     /// URL of S3, such as `http://127.0.0.1:41234`. Path-style addressing only.
     pub s3: String,
-    /// URL of DynamoDB and DynamoDB Streams. With a [`FaultPlan`](crate::FaultPlan) it is the faulty one.
+    /// URL of DynamoDB and DynamoDB Streams.
     pub dynamodb: String,
     /// URL of SQS.
     pub sqs: String,
@@ -23,7 +41,9 @@ pub struct Endpoints {
     pub bucket: String,
     /// The table.
     pub table: String,
-    /// ARN of the topic that the notifier publishes to.
+    /// The table of import jobs.
+    pub jobs_table: String,
+    /// ARN of the topic that both functions publish to.
     pub topic_arn: String,
     /// URL of the queue between S3 and the importer.
     pub queue_url: String,
@@ -51,5 +71,43 @@ impl Endpoints {
         ]
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .into()
+    }
+}
+
+/// Where each service listens.
+pub(crate) struct Listeners {
+    pub(crate) s3: Bound,
+    pub(crate) dynamodb: Bound,
+    pub(crate) queues: Bound,
+    pub(crate) topics: Bound,
+}
+
+impl Listeners {
+    pub(crate) async fn bind(ports: Ports) -> Result<Self, LocalError> {
+        Ok(Self {
+            s3: bind("S3", ports.s3).await?,
+            dynamodb: bind("DynamoDB", ports.dynamodb).await?,
+            queues: bind("SQS", ports.sqs).await?,
+            topics: bind("SNS", ports.sns).await?,
+        })
+    }
+
+    /// With the names of the topic, the queue and its dead-letter queue.
+    pub(crate) fn endpoints(&self, [topic_arn, queue_url, dlq_url]: [String; 3]) -> Endpoints {
+        Endpoints {
+            s3: self.s3.url.clone(),
+            dynamodb: self.dynamodb.url.clone(),
+            sqs: self.queues.url.clone(),
+            sns: self.topics.url.clone(),
+            region: REGION.to_owned(),
+            access_key_id: ACCESS_KEY_ID.to_owned(),
+            secret_access_key: SECRET_ACCESS_KEY.to_owned(),
+            bucket: BUCKET.to_owned(),
+            table: TABLE.to_owned(),
+            jobs_table: JOBS_TABLE.to_owned(),
+            topic_arn,
+            queue_url,
+            dlq_url,
+        }
     }
 }

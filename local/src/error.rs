@@ -26,6 +26,14 @@ pub enum LocalError {
         /// What it said; its error type cannot be kept as a source.
         message: String,
     },
+    /// An object could not be stored from within the process.
+    #[error("the embedded S3 does not take the object {key}: {message}")]
+    Put {
+        /// The object's key.
+        key: String,
+        /// What S3 says.
+        message: String,
+    },
     /// The threads that DynamoDB runs on could not be started.
     #[error("cannot start the threads of the embedded DynamoDB")]
     Threads(#[source] io::Error),

@@ -188,7 +188,7 @@ pub fn sqs_event(queue_arn: &str, deliveries: &[Delivery]) -> Value {
                 "receiptHandle": delivery.receipt_handle,
                 "body": delivery.body,
                 "attributes": delivery.system_attributes(),
-                "messageAttributes": {},
+                "messageAttributes": message_attributes(delivery),
                 "md5OfBody": delivery.md5_of_body(),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": queue_arn,
@@ -197,6 +197,22 @@ pub fn sqs_event(queue_arn: &str, deliveries: &[Delivery]) -> Value {
         })
         .collect();
     json!({ "Records": records })
+}
+
+/// Attributes as [Lambda writes them](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html).
+fn message_attributes(delivery: &Delivery) -> Value {
+    let attributes = delivery.attributes.iter().map(|(name, attribute)| {
+        let value = if attribute.data_type.starts_with("Binary") {
+            "binaryValue"
+        } else {
+            "stringValue"
+        };
+        let written = json!({
+            value: attribute.value, "stringListValues": [], "binaryListValues": [], "dataType": attribute.data_type,
+        });
+        (name.clone(), written)
+    });
+    Value::Object(attributes.collect())
 }
 
 /// The [event of a DynamoDB stream's event source mapping](https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html).
@@ -248,6 +264,27 @@ mod tests {
         ] {
             assert_eq!(url_encode_key(key), encoded, "{key}");
         }
+    }
+
+    #[test]
+    fn attributes_of_a_message_are_written_as_lambda_writes_them() {
+        use crate::sqs::MessageAttribute;
+        let sent = |data_type: &str, value: &str| MessageAttribute {
+            data_type: data_type.to_owned(),
+            value: value.to_owned(),
+        };
+        let attributes = [("a", sent("String", "x")), ("b", sent("Binary", "eA=="))];
+        let mut delivery = Delivery::first("body");
+        delivery.attributes = attributes
+            .map(|(name, attribute)| (name.to_owned(), attribute))
+            .into();
+        assert_eq!(
+            sqs_event("arn", &[delivery])["Records"][0]["messageAttributes"],
+            json!({
+                "a": { "stringValue": "x", "stringListValues": [], "binaryListValues": [], "dataType": "String" },
+                "b": { "binaryValue": "eA==", "stringListValues": [], "binaryListValues": [], "dataType": "Binary" },
+            })
+        );
     }
 
     #[test]

@@ -1,272 +1,461 @@
-//! A proxy in front of DynamoDB that makes it fail in the ways the real one does.
+//! Faults between the clients and S3, DynamoDB, SQS and SNS: any call of any operation can be made to fail in the
+//! ways the real services fail, on a connection that breaks, or with the function that made it killed.
 //!
-//! Only requests that write are hit, so that reading a table back needs no retries; `UnprocessedItems` are
-//! for `BatchWriteItem` alone. What was injected is counted, so that a test can see that it did happen.
+//! Calls are counted, also while nothing is planned, so that a test can count those of an undisturbed run and then hit
+//! the first, the middle and the last. [`Stack::undisturbed`](crate::Stack::undisturbed) says where the same services
+//! are without faults and without counting: for what the test itself uploads and reads.
+//!
+//! ```
+//! use local::{Fault, FaultPlan, Operation, Stack, StackOptions};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), local::LocalError> {
+//! let stack = Stack::start(StackOptions::default()).await?;
+//! let faults = stack.faults();
+//! faults.set(
+//!     FaultPlan::default()
+//!         .fail("BatchWriteItem", 3, Fault::Throttle)
+//!         .fail("UpdateItem", [1, 5], Fault::ResetAfter)
+//!         .fail(Operation::new("PutObject").on("reports/"), 2.., Fault::AccessDenied)
+//!         .fail("BatchWriteItem", 7, Fault::KillAfter)
+//!         .replace_object("uploads/catalog.csv", 4, "another file"),
+//! );
+//! // … run an import …
+//! assert_eq!(faults.counts("BatchWriteItem").injected, 0);
+//! faults.clear();
+//! # stack.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
-mod proxy;
+mod answer;
+mod batch;
+mod call;
+mod guard;
+mod injector;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt,
+    ops::{RangeFrom, RangeInclusive},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use serde_json::{Map, Value};
+use bytes::Bytes;
 
-pub(crate) use self::proxy::{error_response, json_response, start};
-use crate::{lock::lock, server::Server};
+pub use self::injector::{FaultCounts, Faults};
+pub(crate) use self::{
+    batch::{add_unprocessed, nothing_written},
+    call::{Service, header},
+    guard::{BoxError, Dropped, guard},
+};
 
-/// How often a fault happens.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub enum Rate {
-    /// Not at all.
-    #[default]
-    Never,
-    /// With this probability, 0 to 1, drawn from the plan's seed.
-    Probability(f64),
-    /// On every k-th request that could have it; 0 never.
-    Every(u64),
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The service asks to slow down and does nothing: S3 with 503 `SlowDown`, DynamoDB with
+    /// `ProvisionedThroughputExceededException` and `ThrottlingException` by turns, SQS with `RequestThrottled`, SNS
+    /// with `Throttling`.
+    Throttle,
+    /// The service fails with HTTP 500 and does nothing.
+    InternalError,
+    /// The connection is closed without an answer and without doing anything.
+    ResetBefore,
+    /// The call is done, and the connection closed without an answer.
+    ResetAfter,
+    /// The call is done, and its answer comes later by this much.
+    Slow(Duration),
+    /// The call is done, and the connection closed in the middle of the answer's body.
+    TruncatedBody,
+    /// The credentials are refused as expired.
+    ExpiredToken,
+    /// The signature is refused as too old, with a `Date` that is [`CLOCK_SKEW`] ahead.
+    ClockSkew,
+    /// DynamoDB: the call is done, and the answer's `x-amz-crc32` is not that of its body. S3: the same with the
+    /// `x-amz-checksum-crc32` of `GetObject`, and uploads are refused with `BadDigest`, as if they had been damaged on
+    /// the way.
+    WrongChecksum,
+    /// The caller is not allowed to do this.
+    AccessDenied,
+    /// Some items of a `BatchWriteItem`, one or more at random, are not written and returned as `UnprocessedItems`.
+    Unprocessed,
+    /// The environments of the importer at work are killed with SIGKILL; the call is not done.
+    KillBefore,
+    /// The call is done, and then the environments of the importer at work are killed with SIGKILL.
+    KillAfter,
 }
 
-/// Which faults to inject into write requests, and how often.
+/// How far ahead the service's clock is with [`Fault::ClockSkew`]: more than the
+/// [five minutes](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html) that AWS allows,
+/// and less than the 15 that the local S3 does, which takes a request that was signed again with this time.
+pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
+
+/// Operations whose answers, when they are well, have no body.
+const WITHOUT_BODY: [&str; 8] = [
+    "AbortMultipartUpload",
+    "DeleteBucket",
+    "DeleteObject",
+    "HeadBucket",
+    "HeadObject",
+    "PutObject",
+    "UploadPart",
+    "CreateBucket",
+];
+/// Operations of DynamoDB, whose answers have a checksum.
+const DYNAMODB: [&str; 13] = [
+    "BatchExecuteStatement",
+    "BatchGetItem",
+    "BatchWriteItem",
+    "DeleteItem",
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "Scan",
+    "TransactGetItems",
+    "TransactWriteItems",
+    "UpdateItem",
+];
+
+impl Fault {
+    /// Every fault there is; [`Fault::Slow`] for `delay`.
+    pub fn all(delay: Duration) -> [Self; 13] {
+        [
+            Self::Throttle,
+            Self::InternalError,
+            Self::ResetBefore,
+            Self::ResetAfter,
+            Self::Slow(delay),
+            Self::TruncatedBody,
+            Self::ExpiredToken,
+            Self::ClockSkew,
+            Self::WrongChecksum,
+            Self::AccessDenied,
+            Self::Unprocessed,
+            Self::KillBefore,
+            Self::KillAfter,
+        ]
+    }
+
+    /// Whether calls of this operation can have the fault; where it makes no sense the call passes unharmed, and does
+    /// not count as injected.
+    pub fn applies_to(self, operation: &str) -> bool {
+        match self {
+            Self::Unprocessed => operation == "BatchWriteItem",
+            Self::TruncatedBody => !WITHOUT_BODY.contains(&operation),
+            Self::WrongChecksum => {
+                matches!(operation, "GetObject" | "PutObject" | "UploadPart")
+                    || DYNAMODB.contains(&operation)
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The name of the fault in the API, without a delay.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow(_) => f.write_str("Slow"),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+/// Calls of one operation, or of any; perhaps only those on some object, table, queue or topic.
 ///
-/// A request has at most one of them, drawn in the order of the fields.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FaultPlan {
-    /// Seed of the random draws.
-    pub seed: u64,
-    /// Close the connection without doing the request.
-    pub drop_request: Rate,
-    /// Do the request, then close the connection instead of answering.
-    pub drop_response: Rate,
-    /// Answer `InternalServerError` with HTTP 500, without doing the request.
-    pub server_error: Rate,
-    /// Answer `ProvisionedThroughputExceededException` and `ThrottlingException` by turns, with HTTP 400,
-    /// without doing the request.
-    pub throttle: Rate,
-    /// Return some items of a batch, one or more at random, as `UnprocessedItems`.
-    pub unprocessed: Rate,
+/// A string is the operation of that name, whatever it is on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operation {
+    name: Option<String>,
+    resource: String,
 }
 
-/// How many faults were injected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FaultCounts {
-    /// Write requests seen.
-    pub requests: u64,
-    /// Connections closed before the request was done.
-    pub dropped_requests: u64,
-    /// Connections closed after it was done.
-    pub dropped_responses: u64,
-    /// HTTP 500s.
-    pub server_errors: u64,
-    /// Throttling errors.
-    pub throttles: u64,
-    /// Batches that came back with `UnprocessedItems`.
-    pub unprocessed_batches: u64,
-    /// Items in them that were not written.
-    pub unprocessed_items: u64,
-}
-
-/// The faulty proxy at work.
-#[derive(Debug)]
-pub struct Faults {
-    upstream: String,
-    injector: Arc<Mutex<Injector>>,
-    server: Server,
-}
-
-impl Faults {
-    /// What was injected so far.
-    pub fn counts(&self) -> FaultCounts {
-        lock(&self.injector).counts
-    }
-
-    /// URL of the DynamoDB behind the proxy, which does not fail.
-    pub fn upstream(&self) -> &str {
-        &self.upstream
-    }
-
-    pub(crate) async fn stop(self) {
-        self.server.stop().await;
-    }
-}
-
-/// What happens to one request.
-#[derive(Debug, PartialEq)]
-enum Fault {
-    DropRequest,
-    DropResponse,
-    ServerError,
-    /// With this exception.
-    Throttle(&'static str),
-    /// The items that are not written.
-    Unprocessed(Map<String, Value>),
-}
-
-/// Draws the faults of a plan.
-#[derive(Debug)]
-struct Injector {
-    plan: FaultPlan,
-    rng: fastrand::Rng,
-    counts: FaultCounts,
-    /// Batches that could have had unprocessed items.
-    batches: u64,
-}
-
-impl Injector {
-    fn new(plan: FaultPlan) -> Self {
-        let rng = fastrand::Rng::with_seed(plan.seed);
+impl Operation {
+    /// The operation with this name in the service's API, such as `GetObject` or `BatchWriteItem`.
+    pub fn new(name: impl Into<String>) -> Self {
         Self {
-            plan,
-            rng,
-            counts: FaultCounts::default(),
-            batches: 0,
+            name: Some(name.into()),
+            resource: String::new(),
         }
     }
 
-    /// Draws for the next request. A batch's `RequestItems` are given, and lose the items that stay unprocessed.
-    fn draw(&mut self, batch: Option<&mut Map<String, Value>>) -> Option<Fault> {
-        self.counts.requests += 1;
-        let request = self.counts.requests;
-        if hits(self.plan.drop_request, request, &mut self.rng) {
-            self.counts.dropped_requests += 1;
-            return Some(Fault::DropRequest);
-        }
-        if hits(self.plan.drop_response, request, &mut self.rng) {
-            self.counts.dropped_responses += 1;
-            return Some(Fault::DropResponse);
-        }
-        if hits(self.plan.server_error, request, &mut self.rng) {
-            self.counts.server_errors += 1;
-            return Some(Fault::ServerError);
-        }
-        if hits(self.plan.throttle, request, &mut self.rng) {
-            self.counts.throttles += 1;
-            let exceptions = [
-                "ProvisionedThroughputExceededException",
-                "ThrottlingException",
-            ];
-            return Some(Fault::Throttle(
-                exceptions[self.counts.throttles as usize % exceptions.len()],
-            ));
-        }
-        let items = batch?;
-        self.batches += 1;
-        if !hits(self.plan.unprocessed, self.batches, &mut self.rng) {
-            return None;
-        }
-        let unprocessed = take_some(items, &mut self.rng);
-        self.counts.unprocessed_batches += 1;
-        self.counts.unprocessed_items += unprocessed
-            .values()
-            .filter_map(Value::as_array)
-            .map(Vec::len)
-            .sum::<usize>() as u64;
-        Some(Fault::Unprocessed(unprocessed))
+    /// Every operation of every service.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Only calls on what begins with `prefix`: an object's key, the name of a table, a queue or a topic.
+    #[must_use]
+    pub fn on(mut self, prefix: impl Into<String>) -> Self {
+        self.resource = prefix.into();
+        self
+    }
+
+    fn matches(&self, name: &str, resource: &str) -> bool {
+        self.name.as_deref().is_none_or(|own| own == name) && resource.starts_with(&self.resource)
     }
 }
 
-fn hits(rate: Rate, number: u64, rng: &mut fastrand::Rng) -> bool {
-    match rate {
-        Rate::Never => false,
-        Rate::Probability(probability) => rng.f64() < probability,
-        Rate::Every(k) => k > 0 && number.is_multiple_of(k),
+impl From<&str> for Operation {
+    fn from(name: &str) -> Self {
+        Self::new(name)
     }
 }
 
-/// Moves a random choice of the batch's items out of it: one at least, all at most.
-fn take_some(items: &mut Map<String, Value>, rng: &mut fastrand::Rng) -> Map<String, Value> {
-    let total: usize = items
-        .values()
-        .filter_map(Value::as_array)
-        .map(Vec::len)
-        .sum();
-    let mut taken = Map::new();
-    let mut left_to_take = if total > 0 { rng.usize(1..=total) } else { 0 };
-    let mut left = total;
-    for (table, requests) in items.iter_mut() {
-        let Some(requests) = requests.as_array_mut() else {
-            continue;
-        };
-        // Of what is left, each item is as likely as the others.
-        let chosen = requests.extract_if(.., |_| {
-            let take = rng.usize(0..left) < left_to_take;
-            left -= 1;
-            left_to_take -= usize::from(take);
-            take
+impl From<&String> for Operation {
+    fn from(name: &String) -> Self {
+        Self::new(name)
+    }
+}
+
+/// Which of the calls, counted from 1 since the plan was set.
+///
+/// Made from a number (`3`), numbers (`[1, 5]`, a `Vec`) or a range (`2..=4`, `2..`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct When(Calls);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Calls {
+    These(Vec<u64>),
+    Between(u64, u64),
+    Every(u64),
+    Probability(f64),
+}
+
+impl When {
+    /// Every `n`-th call; 0 never.
+    pub fn every(n: u64) -> Self {
+        Self(Calls::Every(n))
+    }
+
+    /// Each call with this probability, 0 to 1, drawn from the plan's seed.
+    pub fn probability(probability: f64) -> Self {
+        Self(Calls::Probability(probability))
+    }
+
+    fn hits(&self, number: u64, rng: &mut fastrand::Rng) -> bool {
+        match &self.0 {
+            Calls::These(numbers) => numbers.contains(&number),
+            Calls::Between(first, last) => (*first..=*last).contains(&number),
+            Calls::Every(n) => *n > 0 && number.is_multiple_of(*n),
+            Calls::Probability(probability) => rng.f64() < *probability,
+        }
+    }
+}
+
+impl From<u64> for When {
+    fn from(number: u64) -> Self {
+        Self(Calls::These(vec![number]))
+    }
+}
+
+impl<const N: usize> From<[u64; N]> for When {
+    fn from(numbers: [u64; N]) -> Self {
+        Self(Calls::These(numbers.into()))
+    }
+}
+
+impl From<Vec<u64>> for When {
+    fn from(numbers: Vec<u64>) -> Self {
+        Self(Calls::These(numbers))
+    }
+}
+
+impl From<RangeInclusive<u64>> for When {
+    fn from(numbers: RangeInclusive<u64>) -> Self {
+        Self(Calls::Between(*numbers.start(), *numbers.end()))
+    }
+}
+
+impl From<RangeFrom<u64>> for When {
+    fn from(numbers: RangeFrom<u64>) -> Self {
+        Self(Calls::Between(numbers.start, u64::MAX))
+    }
+}
+
+/// What happens to which calls; nothing by default.
+///
+/// Of several faults for one call the first that was added happens; things done beside it all do.
+#[derive(Debug, Clone, Default)]
+pub struct FaultPlan {
+    seed: u64,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    operation: Operation,
+    when: When,
+    effect: Effect,
+}
+
+#[derive(Clone)]
+enum Effect {
+    Fault(Fault),
+    Before(Hook),
+    After(Hook),
+    Replace { key: String, content: Bytes },
+}
+
+/// What a test wants done beside a call.
+type Hook = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+impl fmt::Debug for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault) => write!(f, "{fault:?}"),
+            Self::Before(_) => f.write_str("Before(…)"),
+            Self::After(_) => f.write_str("After(…)"),
+            Self::Replace { key, content } => write!(f, "Replace({key}, {} bytes)", content.len()),
+        }
+    }
+}
+
+impl FaultPlan {
+    /// Seed of the random draws.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// These calls of the operation get the fault.
+    #[must_use]
+    pub fn fail(
+        self,
+        operation: impl Into<Operation>,
+        when: impl Into<When>,
+        fault: Fault,
+    ) -> Self {
+        self.rule(operation, when, Effect::Fault(fault))
+    }
+
+    /// Before these calls are done, `hook` is run to its end.
+    #[must_use]
+    pub fn before<F>(
+        self,
+        operation: impl Into<Operation>,
+        when: impl Into<When>,
+        hook: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.rule(
+            operation,
+            when,
+            Effect::Before(Arc::new(move || Box::pin(hook()))),
+        )
+    }
+
+    /// After these calls were done and before they are answered, `hook` is run to its end.
+    #[must_use]
+    pub fn after<F>(
+        self,
+        operation: impl Into<Operation>,
+        when: impl Into<When>,
+        hook: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.rule(
+            operation,
+            when,
+            Effect::After(Arc::new(move || Box::pin(hook()))),
+        )
+    }
+
+    /// Before these `GetObject`s of the object `key` in [`BUCKET`](crate::BUCKET) are done, it gets another content,
+    /// as if somebody uploaded it in that moment.
+    #[must_use]
+    pub fn replace_object(
+        self,
+        key: impl Into<String>,
+        when: impl Into<When>,
+        content: impl Into<Bytes>,
+    ) -> Self {
+        let (key, content) = (key.into(), content.into());
+        let reads = Operation::new("GetObject").on(&key);
+        self.rule(reads, when, Effect::Replace { key, content })
+    }
+
+    fn rule(
+        mut self,
+        operation: impl Into<Operation>,
+        when: impl Into<When>,
+        effect: Effect,
+    ) -> Self {
+        self.rules.push(Rule {
+            operation: operation.into(),
+            when: when.into(),
+            effect,
         });
-        let chosen: Vec<Value> = chosen.collect();
-        if !chosen.is_empty() {
-            taken.insert(table.clone(), chosen.into());
-        }
+        self
     }
-    // DynamoDB refuses an empty list, and a request for no table.
-    items.retain(|_, requests| {
-        requests
-            .as_array()
-            .is_none_or(|requests| !requests.is_empty())
-    });
-    taken
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn batch(items: usize) -> Map<String, Value> {
-        let requests: Vec<Value> = (0..items).map(|n| json!({ "PutRequest": n })).collect();
-        Map::from_iter([("T".to_owned(), requests.into())])
+    #[test]
+    fn calls_are_chosen_by_number() {
+        for (when, expected) in [
+            (When::from(3), vec![3]),
+            (When::from([1, 5]), vec![1, 5]),
+            (When::from(vec![2, 2]), vec![2]),
+            (When::from(2..=4), vec![2, 3, 4]),
+            (When::from(5..), vec![5, 6]),
+            (When::every(3), vec![3, 6]),
+            (When::every(0), vec![]),
+            (When::probability(0.0), vec![]),
+            (When::probability(1.0), vec![1, 2, 3, 4, 5, 6]),
+        ] {
+            let mut rng = fastrand::Rng::with_seed(1);
+            let hit: Vec<u64> = (1..=6)
+                .filter(|number| when.hits(*number, &mut rng))
+                .collect();
+            assert_eq!(hit, expected, "{when:?}");
+        }
     }
 
     #[test]
-    fn every_kth_request_is_hit() {
-        let plan = FaultPlan {
-            throttle: Rate::Every(3),
-            ..FaultPlan::default()
-        };
-        let mut injector = Injector::new(plan);
-        let drawn: Vec<bool> = (0..9).map(|_| injector.draw(None).is_some()).collect();
-        assert_eq!(
-            drawn,
-            [false, false, true, false, false, true, false, false, true]
-        );
-        assert_eq!(injector.counts.throttles, 3);
-    }
-
-    #[test]
-    fn a_seed_repeats_its_faults() {
-        let plan = FaultPlan {
-            seed: 7,
-            drop_response: Rate::Probability(0.3),
-            ..FaultPlan::default()
-        };
-        let draws = || {
-            let mut injector = Injector::new(plan.clone());
-            (0..200)
-                .map(|_| injector.draw(None).is_some())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(draws(), draws());
-        let hits = draws().into_iter().filter(|hit| *hit).count();
-        assert!((40..=80).contains(&hits), "{hits} of 200");
-    }
-
-    #[test]
-    fn unprocessed_items_and_the_rest_make_the_batch() {
-        let mut rng = fastrand::Rng::with_seed(1);
-        for size in [1, 2, 25] {
-            let mut rest = batch(size);
-            let taken = take_some(&mut rest, &mut rng);
-            let count = |items: &Map<String, Value>| {
-                items
-                    .get("T")
-                    .map_or(0, |list| list.as_array().unwrap().len())
-            };
-            assert!(count(&taken) >= 1);
-            assert_eq!(count(&taken) + count(&rest), size);
+    fn operations_are_matched_by_name_and_by_what_they_are_on() {
+        let of = |name: &str, on: &str| Operation::new(name).on(on);
+        for (operation, matches) in [
+            (Operation::any(), true),
+            ("GetObject".into(), true),
+            ("Get".into(), false),
+            (of("GetObject", "uploads/"), true),
+            (of("GetObject", "uploads/a"), true),
+            (of("GetObject", "reports/"), false),
+            (Operation::any().on("reports/"), false),
+        ] {
             assert_eq!(
-                rest.is_empty(),
-                count(&rest) == 0,
-                "an empty list must not be sent on"
+                operation.matches("GetObject", "uploads/a"),
+                matches,
+                "{operation:?}"
             );
+        }
+    }
+
+    #[test]
+    fn faults_apply_where_they_make_sense() {
+        for (fault, operation, applies) in [
+            (Fault::Unprocessed, "BatchWriteItem", true),
+            (Fault::Unprocessed, "UpdateItem", false),
+            (Fault::TruncatedBody, "GetObject", true),
+            (Fault::TruncatedBody, "HeadObject", false),
+            (Fault::WrongChecksum, "UpdateItem", true),
+            (Fault::WrongChecksum, "Publish", false),
+            (Fault::Throttle, "Publish", true),
+        ] {
+            assert_eq!(fault.applies_to(operation), applies, "{fault} {operation}");
         }
     }
 }

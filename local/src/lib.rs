@@ -11,14 +11,23 @@
 //! functions run as child processes against a small [Lambda Runtime API](runtime), so the main loop that
 //! is deployed is the one that runs here.
 //!
+//! Everything can be made to fail: [`faults`] at any call of any operation, [killed](runtime::Function::kill)
+//! environments, events that come [twice](Stack::announce) or [out of order](Stack::invoke_importer), and a table that
+//! takes [only so much](capacity).
+//!
 //! ```
-//! use local::{Stack, StackOptions};
+//! use local::{Fault, FaultPlan, Stack, StackOptions};
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), local::LocalError> {
 //! let stack = Stack::start(StackOptions::default()).await?;
 //! assert!(stack.endpoints().s3.starts_with("http://127.0.0.1:"));
 //! assert!(stack.inbox().is_empty());
+//!
+//! // The second write of an import will be throttled, and the file is announced to the queue.
+//! stack.faults().set(FaultPlan::default().fail("BatchWriteItem", 2, Fault::Throttle));
+//! stack.put_object("uploads/catalog.csv", "productId\nP1\n").await?;
+//! assert_eq!(stack.uploads()[0].key, "uploads/catalog.csv");
 //! stack.shutdown().await;
 //! # Ok(())
 //! # }
@@ -43,12 +52,12 @@ mod stack;
 pub mod wiring;
 
 pub use capacity::{Capacity, CapacityPlan, CapacitySink};
-pub use endpoints::Endpoints;
+pub use endpoints::{Endpoints, Ports};
 pub use error::LocalError;
-pub use faults::{FaultCounts, FaultPlan, Faults, Rate};
+pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
 pub use runtime::LambdaProgram;
 pub use sns::Message;
-pub use stack::{Ports, Stack, StackOptions};
+pub use stack::{Stack, StackOptions};
 
 /// The region in every ARN and event.
 pub const REGION: &str = "us-east-1";
@@ -64,7 +73,10 @@ pub const BUCKET: &str = "inventory-upload-local";
 pub const UPLOAD_PREFIX: &str = "uploads/";
 /// The table: partition key `productId` (String), on demand, stream `NEW_AND_OLD_IMAGES`.
 pub const TABLE: &str = "InventoryTable";
-/// The topic that the notifier publishes to.
+/// The table of import jobs: partition key `owner` and sort key `job` (both String), on demand, TTL on `expires_at`.
+/// What has expired stays: DynamoDB deletes it within days, which no local stack lives to see.
+pub const JOBS_TABLE: &str = "ImportJobs";
+/// The topic that both functions publish to.
 pub const TOPIC: &str = "inventory-alerts";
 /// The queue between S3 and the importer.
 pub const IMPORTS_QUEUE: &str = "intake-imports";

@@ -3,10 +3,14 @@
 
 use std::{
     path::{Component, Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 #[allow(
     clippy::wildcard_imports,
     reason = "two types for each of the 21 operations"
@@ -25,6 +29,7 @@ use tower_http::cors::CorsLayer;
 use crate::{
     ACCESS_KEY_ID, LocalError, SECRET_ACCESS_KEY,
     events::{Creation, ObjectCreated},
+    faults::{Faults, Service, guard},
     server::Server,
 };
 
@@ -32,19 +37,23 @@ use crate::{
 const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Called with every object created, before its creator gets the answer.
-pub(crate) type OnCreated = Box<dyn Fn(ObjectCreated) + Send + Sync>;
+pub(crate) type OnCreated = Arc<dyn Fn(ObjectCreated) + Send + Sync>;
 
 /// A served S3, with its buckets in a temporary folder.
 #[derive(Debug)]
 pub(crate) struct ObjectStore {
-    server: Server,
+    /// With faults and without.
+    servers: [Server; 2],
+    objects: Objects,
     folder: TempDir,
 }
 
 impl ObjectStore {
-    /// Serves one bucket, empty.
+    /// Serves one bucket, empty: behind `faults` at `listener`, and as it is at `undisturbed`.
     pub(crate) fn start(
         listener: TcpListener,
+        undisturbed: TcpListener,
+        faults: Faults,
         bucket: &str,
         on_created: OnCreated,
     ) -> Result<Self, LocalError> {
@@ -56,28 +65,90 @@ impl ObjectStore {
         let files = FileSystem::new(folder.path()).map_err(|error| LocalError::S3 {
             message: format!("{error:?}"),
         })?;
-        let mut service = S3ServiceBuilder::new(Buckets {
-            files,
-            root: folder.path().to_owned(),
-            on_created,
-            sequencer: AtomicU64::new(micros_since_epoch()),
-        });
+        let objects = Objects {
+            buckets: Buckets {
+                files: Arc::new(files),
+                root: folder.path().to_owned(),
+                on_created,
+                sequencer: Arc::new(AtomicU64::new(micros_since_epoch())),
+            },
+            bucket: bucket.to_owned(),
+        };
+        let mut service = S3ServiceBuilder::new(objects.buckets.clone());
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         // As the deployed bucket: a browser may upload, and needs the ETag of each part.
         let cors = CorsLayer::very_permissive().expose_headers([http::header::ETAG]);
-        let service = ServiceBuilder::new().layer(cors).service(service.build());
+        let service = service.build();
+        let guarded = guard(faults, Service::S3, service.clone());
+        let guarded = ServiceBuilder::new().layer(cors.clone()).service(guarded);
+        let service = ServiceBuilder::new().layer(cors).service(service);
         Ok(Self {
-            server: Server::start(listener, service),
+            servers: [
+                Server::start(listener, guarded),
+                Server::start(undisturbed, service),
+            ],
+            objects,
             folder,
         })
     }
 
+    /// The objects, for use within the process.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
     /// Stops serving and deletes everything.
     pub(crate) async fn stop(self) {
-        self.server.stop().await;
+        for server in self.servers {
+            server.stop().await;
+        }
         if let Err(error) = self.folder.close() {
             tracing::warn!(%error, "cannot delete the folder of S3 objects");
         }
+    }
+}
+
+/// The objects of the bucket, used within the process.
+#[derive(Clone)]
+pub(crate) struct Objects {
+    buckets: Buckets,
+    bucket: String,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects")
+            .field("bucket", &self.bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Objects {
+    /// Puts an object, as `PutObject` would.
+    pub(crate) async fn put(&self, key: &str, content: Bytes) -> Result<(), LocalError> {
+        let input = PutObjectInput {
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            content_length: i64::try_from(content.len()).ok(),
+            body: Some(StreamingBlob::from(s3s::Body::from(content))),
+            ..PutObjectInput::default()
+        };
+        let request = S3Request {
+            input,
+            method: http::Method::PUT,
+            uri: http::Uri::default(),
+            headers: http::HeaderMap::new(),
+            extensions: http::Extensions::new(),
+            credentials: None,
+            region: None,
+            service: None,
+            trailing_headers: None,
+        };
+        let put = self.buckets.put_object(request).await;
+        put.map(|_| ()).map_err(|error| LocalError::Put {
+            key: key.to_owned(),
+            message: error.message().unwrap_or(error.code().as_str()).to_owned(),
+        })
     }
 }
 
@@ -88,12 +159,13 @@ fn micros_since_epoch() -> u64 {
         .as_micros() as u64
 }
 
+#[derive(Clone)]
 struct Buckets {
-    files: FileSystem,
+    files: Arc<FileSystem>,
     root: PathBuf,
     on_created: OnCreated,
     /// Of the last event. Begins with the time, so that it also grows from run to run.
-    sequencer: AtomicU64,
+    sequencer: Arc<AtomicU64>,
 }
 
 impl Buckets {

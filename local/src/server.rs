@@ -46,7 +46,12 @@ pub(crate) async fn bind(service: &'static str, port: u16) -> Result<Bound, Loca
 
 /// The whole body of a request, or `None` if it is too large or broke off.
 pub(crate) async fn read_body(body: Body) -> Option<bytes::Bytes> {
-    let limited = http_body_util::Limited::new(body, MAX_BODY_BYTES);
+    read_body_up_to(MAX_BODY_BYTES, body).await
+}
+
+/// As [`read_body`], with a limit of the caller's.
+pub(crate) async fn read_body_up_to(limit_bytes: usize, body: Body) -> Option<bytes::Bytes> {
+    let limited = http_body_util::Limited::new(body, limit_bytes);
     limited
         .collect()
         .await

@@ -1,19 +1,29 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use tokio::{task::JoinSet, time::timeout};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tower::service_fn;
 
 use crate::{
-    ACCESS_KEY_ID, BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ,
-    IMPORTS_QUEUE, LambdaProgram, LocalError, Message, REGION, SECRET_ACCESS_KEY, TABLE, TOPIC,
-    dynamodb::DynamoDb,
-    faults,
-    runtime::Function,
+    BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE,
+    LambdaProgram, LocalError, Message, Ports, TOPIC,
+    dynamodb::{DynamoDb, Front},
+    endpoints::Listeners,
+    events::{self, ObjectCreated},
+    faults::{Service, guard},
+    runtime::{Function, InvokeError},
     s3::ObjectStore,
-    server::{Server, bind},
+    server::{Bound, Server},
     sns::Topics,
-    sqs::{Queue, QueueSettings, Queues, Redrive},
-    wiring::{self, StreamMapping},
+    sqs::{Delivery, Queue, QueueSettings, Queues, Redrive},
+    wiring::{self, Announcements, ImportsMapping, StreamMapping},
 };
 
 /// What to start.
@@ -23,146 +33,155 @@ pub struct StackOptions {
     pub importer: Option<LambdaProgram>,
     /// The function that the table's stream invokes; without it the stream is not read.
     pub notifier: Option<LambdaProgram>,
-    /// Faults to inject between DynamoDB's clients and DynamoDB; none by default.
-    pub faults: Option<FaultPlan>,
+    /// Faults to inject from the start, until [`Stack::faults`] is given others; none by default.
+    pub faults: FaultPlan,
     /// How much DynamoDB takes; everything by default.
     pub capacity: Option<CapacityPlan>,
+    /// How long a message of the imports queue that was given to the importer stays hidden, and so when it comes again
+    /// after a crash. By default, as in the SAM template, the importer's timeout and [`wiring::VISIBILITY_MARGIN`].
+    pub visibility_timeout: Option<Duration>,
+    /// How soon a message comes again whose failure the importer itself reported. By default it takes, as
+    /// [on AWS](https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html), until the visibility
+    /// timeout ends; who sits at the keyboard would wait for that in vain.
+    pub retry_delay: Option<Duration>,
+    /// How often a message of the imports queue is received before it goes to the dead-letter queue; by default
+    /// [`wiring::MAX_RECEIVE_COUNT`].
+    pub max_receive_count: Option<u32>,
     /// Where to listen; free ports by default.
     pub ports: Ports,
-}
-
-/// Ports on 127.0.0.1; 0 takes a free one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ports {
-    /// For S3.
-    pub s3: u16,
-    /// For DynamoDB and its streams (the fault proxy, if there is one).
-    pub dynamodb: u16,
-    /// For SQS.
-    pub sqs: u16,
-    /// For SNS.
-    pub sns: u16,
 }
 
 /// A running set of services. Dropping it stops everything at once; [`Stack::shutdown`] waits until it has.
 #[derive(Debug)]
 pub struct Stack {
     endpoints: Endpoints,
+    undisturbed: Endpoints,
     topics: Arc<Topics>,
     imports: Arc<Queue>,
     dead_letters: Arc<Queue>,
-    /// Whether something takes messages out of `imports`.
-    imports_are_polled: bool,
+    announcements: Arc<Announcements>,
+    importer: Option<Arc<Function>>,
+    /// Whether the importer gets messages of `imports`.
+    imports_enabled: watch::Sender<bool>,
     stream: Option<StreamMapping>,
-    faults: Option<Faults>,
+    faults: Faults,
     capacity: Option<Capacity>,
     // In the order in which they are to stop: events first, then what they need.
     pollers: JoinSet<()>,
-    functions: Vec<Arc<Function>>,
+    notifier: Option<Arc<Function>>,
     s3: ObjectStore,
-    sqs: Server,
-    sns: Server,
+    servers: [[Server; 2]; 2],
+    front: Server,
     dynamodb: DynamoDb,
 }
 
 impl Stack {
-    /// Starts the services and the wiring, and makes bucket, table, queues and topic.
+    /// Starts the services and the wiring, and makes bucket, tables, queues and topic.
     ///
     /// The functions get [`Endpoints::env`] and, as the SAM template sets them, `INTAKE_TABLE` and
-    /// `INTAKE_TOPIC_ARN`. They are started at their first event.
+    /// `INTAKE_TOPIC_ARN`; the importer also `INTAKE_JOBS_TABLE` and `INTAKE_QUEUE_URL`. They are started at their
+    /// first event.
     ///
     /// # Errors
     ///
     /// A port that is taken, no temporary folder, or a failing embedded service.
     pub async fn start(options: StackOptions) -> Result<Self, LocalError> {
+        let visibility_timeout = options.visibility_timeout();
+        let max_receive_count = options.max_receive_count;
         let StackOptions {
             importer,
             notifier,
             faults,
             capacity,
+            retry_delay,
             ports,
+            ..
         } = options;
         let capacity = capacity.as_ref().map(Capacity::new);
-        let (objects_at, tables, queues_at, topics_at) = tokio::try_join!(
-            bind("S3", ports.s3),
-            start_dynamodb(ports.dynamodb, faults, capacity.clone()),
-            bind("SQS", ports.sqs),
-            bind("SNS", ports.sns),
-        )?;
-        let (dynamodb, faults, dynamodb_url) = tables;
+        let faults = Faults::new(faults);
+        let open = Listeners::bind(ports).await?;
+        let behind = Listeners::bind(Ports::default()).await?;
 
         let topics = Arc::new(Topics::default());
         let topic_arn = topics.create(TOPIC);
-        let queues = Arc::new(Queues::new(queues_at.url.clone()));
+        let queues = Arc::new(Queues::new(open.queues.url.clone()));
         let dead_letters = queues.create(IMPORTS_DLQ, QueueSettings::default());
         let imports = queues.create(
             IMPORTS_QUEUE,
-            imports_settings(importer.as_ref(), &dead_letters),
+            imports_settings(visibility_timeout, &dead_letters, max_receive_count),
         );
-        let s3 = ObjectStore::start(
-            objects_at.listener,
-            BUCKET,
-            wiring::announce_uploads(Arc::clone(&imports)),
-        )?;
+        let names = [topic_arn, queues.url(&imports), queues.url(&dead_letters)];
+        let endpoints = open.endpoints(names.clone());
+        let undisturbed = behind.endpoints(names);
 
-        let endpoints = Endpoints {
-            s3: objects_at.url,
-            dynamodb: dynamodb_url,
-            sqs: queues_at.url,
-            sns: topics_at.url,
-            region: REGION.to_owned(),
-            access_key_id: ACCESS_KEY_ID.to_owned(),
-            secret_access_key: SECRET_ACCESS_KEY.to_owned(),
-            bucket: BUCKET.to_owned(),
-            table: TABLE.to_owned(),
-            topic_arn,
-            queue_url: queues.url(&imports),
-            dlq_url: queues.url(&dead_letters),
-        };
-        let sqs = Server::start(
-            queues_at.listener,
-            service_fn(move |request| Arc::clone(&queues).handle(request)),
-        );
+        let announcements = Announcements::new(Arc::clone(&imports));
+        let s3 = ObjectStore::start(
+            open.s3.listener,
+            behind.s3.listener,
+            faults.clone(),
+            BUCKET,
+            announcements.on_created(),
+        )?;
+        let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
+        let front = Front::new(behind.dynamodb.url, capacity.clone());
+        let front = service_fn(move |request| front.clone().answer(request));
+        let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
         let published = Arc::clone(&topics);
-        let sns = Server::start(
-            topics_at.listener,
-            service_fn(move |request| Arc::clone(&published).handle(request)),
-        );
+        let on_topics = service_fn(move |request| Arc::clone(&published).handle(request));
+        let guarded = |service| (faults.clone(), service);
+        let servers = [
+            serve(open.queues, behind.queues, guarded(Service::Sqs), on_queues),
+            serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
+        ];
+        let front = guard(faults.clone(), Service::DynamoDb, front);
+        let front = Server::start(open.dynamodb.listener, front);
 
         let mut pollers = JoinSet::new();
-        let mut functions = Vec::new();
-        let imports_are_polled = importer.is_some();
-        if let Some(importer) = importer {
-            let function = Arc::new(Function::new(configured(importer, &endpoints)));
-            pollers.spawn(wiring::poll_imports(
-                Arc::clone(&imports),
-                Arc::clone(&function),
-            ));
-            functions.push(function);
+        let (imports_enabled, enabled) = watch::channel(true);
+        let importer = importer.map(|importer| {
+            let own = [
+                ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
+                ("INTAKE_QUEUE_URL", &endpoints.queue_url),
+            ];
+            Arc::new(Function::new(configured(importer, &endpoints, &own)))
+        });
+        if let Some(function) = &importer {
+            let mapping = ImportsMapping {
+                queue: Arc::clone(&imports),
+                function: Arc::clone(function),
+                retry_delay,
+            };
+            pollers.spawn(wiring::poll_imports(mapping, enabled));
         }
-        let mut stream = None;
-        if let Some(notifier) = notifier {
-            let function = Arc::new(Function::new(configured(notifier, &endpoints)));
+        faults.reach(
+            importer.as_ref().map_or_else(Weak::new, Arc::downgrade),
+            s3.objects().clone(),
+        );
+        let notifier =
+            notifier.map(|notifier| Arc::new(Function::new(configured(notifier, &endpoints, &[]))));
+        let stream = notifier.as_ref().map(|function| {
             let (mapping, poll) =
-                StreamMapping::new(dynamodb.tables().clone(), Arc::clone(&function));
+                StreamMapping::new(dynamodb.tables().clone(), Arc::clone(function));
             pollers.spawn(poll);
-            functions.push(function);
-            stream = Some(mapping);
-        }
+            mapping
+        });
         Ok(Self {
             endpoints,
+            undisturbed,
             topics,
             imports,
             dead_letters,
-            imports_are_polled,
+            announcements,
+            importer,
+            imports_enabled,
             stream,
             faults,
             capacity,
             pollers,
-            functions,
+            notifier,
             s3,
-            sqs,
-            sns,
+            servers,
+            front,
             dynamodb,
         })
     }
@@ -170,6 +189,12 @@ impl Stack {
     /// Where the services listen.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Where the same services listen without [faults](Self::faults), without counting and without a limited
+    /// [capacity](Self::capacity): for what a test itself uploads and reads.
+    pub fn undisturbed(&self) -> &Endpoints {
+        &self.undisturbed
     }
 
     /// The messages published to SNS so far, oldest first.
@@ -182,9 +207,69 @@ impl Stack {
         self.capacity.as_ref()
     }
 
-    /// The proxy that injects faults, if faults or a capacity were asked for.
-    pub fn faults(&self) -> Option<&Faults> {
-        self.faults.as_ref()
+    /// The faults in front of the services, to be changed at any time, and counts of all calls.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The importer, if there is one: to kill it, and to count its invocations.
+    pub fn importer(&self) -> Option<&Function> {
+        self.importer.as_deref()
+    }
+
+    /// Gives an event to the importer, past the queue. Several at once run in as many environments, up to
+    /// [`LambdaProgram::concurrency`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Function::invoke`]; [`InvokeError::NoFunction`] if the stack has no importer.
+    pub async fn invoke_importer(&self, event: Value) -> Result<Value, InvokeError> {
+        match &self.importer {
+            Some(importer) => importer.invoke(event).await,
+            None => Err(InvokeError::NoFunction),
+        }
+    }
+
+    /// Stops giving messages of the imports queue to the importer: they stay in the queue. Invocations that have begun
+    /// go on.
+    pub fn pause_imports(&self) {
+        self.imports_enabled.send_replace(false);
+    }
+
+    /// Ends [`pause_imports`](Self::pause_imports).
+    pub fn resume_imports(&self) {
+        self.imports_enabled.send_replace(true);
+    }
+
+    /// Deletes all messages of the imports queue, also those that the importer is at work on.
+    pub fn purge_imports(&self) {
+        self.imports.purge();
+    }
+
+    /// Every upload that was announced to the imports queue, oldest first.
+    pub fn uploads(&self) -> Vec<ObjectCreated> {
+        self.announcements.made()
+    }
+
+    /// The event by which the importer hears of an object through the queue, as if it was received for the first time.
+    pub fn import_event(&self, object: &ObjectCreated) -> Value {
+        let notification = events::s3_notification(std::slice::from_ref(object));
+        let delivery = Delivery::first(notification.to_string());
+        events::sqs_event(&self.imports.arn(), &[delivery])
+    }
+
+    /// Announces an object to the imports queue, once more if it was before.
+    pub fn announce(&self, object: &ObjectCreated) {
+        self.announcements.send(object);
+    }
+
+    /// Puts an object into the bucket, past all faults, and announces it if it is an upload.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::Put`] if the local S3 cannot have an object of this key.
+    pub async fn put_object(&self, key: &str, content: impl Into<Bytes>) -> Result<(), LocalError> {
+        self.s3.objects().put(key, content.into()).await
     }
 
     /// How many messages are in the dead-letter queue: uploads whose import failed for good.
@@ -211,8 +296,9 @@ impl Stack {
 
     async fn idle(&self) {
         let mut held = self.imports.held();
+        let polled = self.importer.is_some();
         loop {
-            if self.imports_are_polled {
+            if polled {
                 // The queue outlives this borrow, so it is not closed.
                 drop(held.wait_for(|held| *held == 0).await);
             }
@@ -220,7 +306,7 @@ impl Stack {
                 stream.delivered().await;
             }
             // Something may have been uploaded while the stream was read.
-            if !self.imports_are_polled || *held.borrow_and_update() == 0 {
+            if !polled || *held.borrow_and_update() == 0 {
                 return;
             }
         }
@@ -229,65 +315,76 @@ impl Stack {
     /// Stops the functions and the services, and deletes what they stored.
     pub async fn shutdown(mut self) {
         self.pollers.shutdown().await;
-        for function in self.functions.into_iter().filter_map(Arc::into_inner) {
-            function.shutdown().await;
+        for function in [self.importer, self.notifier].into_iter().flatten() {
+            if let Some(function) = Arc::into_inner(function) {
+                function.shutdown().await;
+            }
         }
-        if let Some(faults) = self.faults {
-            faults.stop().await;
+        for server in self.servers.into_iter().flatten() {
+            server.stop().await;
         }
-        tokio::join!(
-            self.s3.stop(),
-            self.sqs.stop(),
-            self.sns.stop(),
-            self.dynamodb.stop()
-        );
+        tokio::join!(self.s3.stop(), self.front.stop());
+        self.dynamodb.stop().await;
     }
 }
 
-/// Starts DynamoDB, behind a proxy if there are faults to inject or its capacity is limited; also returns the URL for clients.
-async fn start_dynamodb(
-    port: u16,
-    faults: Option<FaultPlan>,
-    capacity: Option<Capacity>,
-) -> Result<(DynamoDb, Option<Faults>, String), LocalError> {
-    if faults.is_none() && capacity.is_none() {
-        let bound = bind("DynamoDB", port).await?;
-        return Ok((DynamoDb::start(bound.listener)?, None, bound.url));
-    }
-    let upstream = bind("DynamoDB", 0).await?;
-    let dynamodb = DynamoDb::start(upstream.listener)?;
-    // Clients know the proxy only.
-    let proxy = bind("DynamoDB", port).await?;
-    let faults = faults::start(
-        proxy.listener,
-        upstream.url,
-        faults.unwrap_or_default(),
-        capacity,
-    );
-    Ok((dynamodb, Some(faults), proxy.url))
-}
-
-fn imports_settings(importer: Option<&LambdaProgram>, dead_letters: &Arc<Queue>) -> QueueSettings {
-    let mut settings = QueueSettings {
+fn imports_settings(
+    visibility_timeout: Duration,
+    dead_letters: &Arc<Queue>,
+    max_receive_count: Option<u32>,
+) -> QueueSettings {
+    QueueSettings {
+        visibility_timeout,
         redrive: Some(Redrive {
             dead_letter_queue: Arc::clone(dead_letters),
-            max_receive_count: wiring::MAX_RECEIVE_COUNT,
+            max_receive_count: max_receive_count.unwrap_or(wiring::MAX_RECEIVE_COUNT),
         }),
         ..QueueSettings::default()
-    };
-    if let Some(importer) = importer {
-        // Longer than any invocation, or a long import would run twice at once; six times is
-        // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-        settings.visibility_timeout = importer.timeout * 6;
     }
-    settings
 }
 
-/// The function with the variables that point it at this stack; its own win.
-fn configured(mut program: LambdaProgram, endpoints: &Endpoints) -> LambdaProgram {
+impl StackOptions {
+    fn visibility_timeout(&self) -> Duration {
+        let queue_default = QueueSettings::default().visibility_timeout;
+        let by_function = self.importer.as_ref().map_or(queue_default, |importer| {
+            importer.timeout + wiring::VISIBILITY_MARGIN
+        });
+        self.visibility_timeout.unwrap_or(by_function)
+    }
+}
+
+/// Serves `inner` behind a guard at `open`, and as it is at `behind`.
+fn serve<S>(
+    open: Bound,
+    behind: Bound,
+    (faults, service): (Faults, Service),
+    inner: S,
+) -> [Server; 2]
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    [
+        Server::start(open.listener, guard(faults, service, inner.clone())),
+        Server::start(behind.listener, inner),
+    ]
+}
+
+/// The function with the variables that point it at this stack, and those that it has alone; what the program sets wins.
+fn configured(
+    mut program: LambdaProgram,
+    endpoints: &Endpoints,
+    own: &[(&str, &String)],
+) -> LambdaProgram {
+    let both = [
+        ("INTAKE_TABLE", &endpoints.table),
+        ("INTAKE_TOPIC_ARN", &endpoints.topic_arn),
+    ];
+    let set = both.iter().chain(own);
+    let set = set.map(|(name, value)| ((*name).to_owned(), (*value).clone()));
     let mut env = endpoints.env();
-    env.push(("INTAKE_TABLE".to_owned(), endpoints.table.clone()));
-    env.push(("INTAKE_TOPIC_ARN".to_owned(), endpoints.topic_arn.clone()));
+    env.extend(set);
     env.append(&mut program.env);
     program.env = env;
     program

@@ -32,7 +32,13 @@ async fn without_arguments_the_whole_flow_is_shown() {
         .iter()
         .all(|name| text.contains(&format!("New product added: {name}\n")));
     assert!(together != apart, "{text}");
-    assert!(text.contains("Subject: Inventory Update"), "{text}");
+    for subject in [
+        "Subject: Inventory Update",
+        "Subject: Import finished: inventory.json\n",
+        "Subject: Import finished: inventory.csv\n",
+    ] {
+        assert!(text.contains(subject), "no {subject:?} in:\n{text}");
+    }
 }
 
 /// As in `intake | head -1`: no panic, and the stack is gone.

@@ -4,7 +4,7 @@ use crate::support::{Bench, sample, scan, stack};
 #[tokio::test]
 async fn wrong_usage_ends_with_2() {
     let bench = Bench::new();
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["frobnicate"], "unrecognized subcommand"),
         (&["import"], "--table"),
         (&["import", "a.csv"], "--table"),
@@ -36,6 +36,16 @@ async fn wrong_usage_ends_with_2() {
             &["import", "a.csv", "--table", "T", "--lanes", "0"],
             "from 1 to 1024",
         ),
+        (
+            &["import", "a.csv", "--table", "T", "--max-rejects", "many"],
+            "neither a number of rows nor a percentage",
+        ),
+        (&["validate", "a", "--max-rejects", "101%"], "--max-rejects"),
+        (&["status", "--watch"], "JOB"),
+        (&["status", "J", "--limit", "3"], "--limit"),
+        (&["status", "--limit", "0"], "--limit"),
+        (&["cancel"], "JOB"),
+        (&["cancel", "s3://bucket"], "s3://BUCKET/KEY"),
         (&["validate"], "required"),
         (&["validate", "a", "--key", "id"], "is not NAME:TYPE"),
         (
@@ -188,6 +198,37 @@ async fn validate_says_what_import_would() {
     );
 }
 
+/// More rejected rows than are allowed make a file a failure; before that they are only rejected.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_rejected_rows_end_with_1() {
+    let bench = Bench::new();
+    let _stack = stack(&bench).await;
+    let good = |n| format!("{{\"productId\":\"G{n}\"}}\n");
+    let mut rows: String = (0..98).map(good).collect();
+    rows.push_str("{\"name\":\"no key\"}\n{\"name\":\"neither\"}\n");
+    bench.file("two-of-100.jsonl", rows.as_bytes());
+    let import = [
+        "import",
+        "two-of-100.jsonl",
+        "--table",
+        "InventoryTable",
+        "--local",
+    ];
+    let validate = ["validate", "two-of-100.jsonl"];
+    for command in [&import[..], &validate[..]] {
+        for (max_rejects, code) in [("2", 3), ("1", 1), ("0", 1), ("2%", 3), ("1.9%", 1)] {
+            let extra = ["--max-rejects", max_rejects];
+            let ended = bench.run(command.iter().chain(&extra)).await.expect(code);
+            let is_told = ended
+                .stderr
+                .contains("more rows were rejected than is allowed");
+            assert_eq!(is_told, code == 1, "{max_rejects}: {}", ended.stderr);
+            let has_fix = ended.stderr.contains("allow more with --max-rejects");
+            assert_eq!(has_fix, code == 1, "{max_rejects}: {}", ended.stderr);
+        }
+    }
+}
+
 #[tokio::test]
 async fn generate_survives_a_reader_that_leaves() {
     let bench = Bench::new();
@@ -205,7 +246,9 @@ async fn generate_survives_a_reader_that_leaves() {
 #[tokio::test]
 async fn help_teaches_every_command() {
     let bench = Bench::new();
-    for command in ["import", "validate", "local", "generate"] {
+    for command in [
+        "import", "validate", "status", "cancel", "local", "generate",
+    ] {
         let ended = bench.run([command, "--help"]).await.expect(0);
         let example = format!("Examples:\n  intake {command}");
         assert!(
@@ -214,6 +257,12 @@ async fn help_teaches_every_command() {
             ended.stdout
         );
     }
+    let import = bench.run(["import", "--help"]).await.expect(0);
+    assert!(
+        import.stdout.contains("The table must exist"),
+        "{}",
+        import.stdout
+    );
     let ended = bench.run(["--help"]).await.expect(0);
     assert!(ended.stdout.contains("Exit codes:"), "{}", ended.stdout);
     assert!(

@@ -2,24 +2,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use intake::generate::{Format, Generator, Shape};
-use local::{FaultPlan, Rate, Stack, StackOptions};
+use local::{Fault, FaultPlan, Stack, StackOptions};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::support::{Bench, LIMIT, scan, signal};
+use crate::support::{Bench, LIMIT, scan, signal, until};
 
 const ROWS: u64 = 20_000;
-
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what}"));
-}
 
 fn catalog(bench: &Bench) -> String {
     let mut bytes = Vec::new();
@@ -126,12 +115,8 @@ async fn standard_input_that_ends_after_ctrl_c_is_not_taken_for_complete() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_ctrl_c_aborts() {
     let bench = Bench::new();
-    let faults = FaultPlan {
-        throttle: Rate::Probability(1.0),
-        ..FaultPlan::default()
-    };
     let stack = Stack::start(StackOptions {
-        faults: Some(faults),
+        faults: FaultPlan::default().fail("BatchWriteItem", 1.., Fault::Throttle),
         ..StackOptions::default()
     })
     .await
@@ -140,8 +125,9 @@ async fn the_second_ctrl_c_aborts() {
     let path = catalog(&bench);
     let args = ["import", &path, "--table", "InventoryTable", "--local"];
     let mut child = bench.command(args).spawn().unwrap();
-    let throttles = || stack.faults().unwrap().counts().throttles;
-    until("a write is throttled", || async { throttles() > 0 }).await;
+    tokio::time::timeout(LIMIT, stack.faults().reached("BatchWriteItem", 1))
+        .await
+        .expect("a write is throttled");
 
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     signal(&child, Signal::INT);

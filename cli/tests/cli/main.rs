@@ -6,6 +6,7 @@ mod demo;
 mod exit;
 mod import;
 mod interrupt;
+mod jobs;
 mod samples;
 mod stack;
 mod support;

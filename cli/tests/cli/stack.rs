@@ -113,14 +113,13 @@ async fn an_upload_is_imported_by_the_function() {
         .send()
         .await
         .unwrap();
-    let landed = async {
-        while scan(&endpoints).await.len() < 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, landed)
+    let object = format!("s3://{}/uploads/a b+c.csv", endpoints.bucket);
+    let ended = bench
+        .run(["status", &object, "--watch", "--local"])
         .await
-        .expect("both rows land");
+        .expect(0);
+    assert!(ended.stdout.contains("COMPLETED\n"), "{}", ended.stdout);
+    assert_eq!(scan(&endpoints).await.len(), 2);
     signal(&child, Signal::TERM);
     wait(child).await.expect(0);
 }

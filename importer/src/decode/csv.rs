@@ -1,4 +1,4 @@
-//! CSV and TSV with a header line, by the `csv` crate (RFC 4180).
+//! CSV and TSV with a header line (RFC 4180).
 //!
 //! This is the reference. [`super::records`] reads most rows faster, and hands over here what it does not take.
 
@@ -6,8 +6,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
-use csv::{ByteRecord, ReaderBuilder};
-
+use super::cells::{COLUMNS_MAX, CellReader};
 use super::{Decoder, Input, NOT_TEXT_FIX, TableRules, read_error};
 use crate::decompress::Compression;
 use crate::encoder::{Encoder, Scalar, infer_cell};
@@ -16,10 +15,13 @@ use crate::position::Position;
 use crate::reject::{Reason, Reject};
 use crate::row::Row;
 use crate::schema::{DeclaredType, Schema, Types};
-use crate::window::{self, ROW_TEXT_BYTES_MAX, Window, WindowReader};
+use crate::window::{self, Window, WindowReader};
+
+/// Longest header: some times what the names of an item's attributes may have.
+const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 
 pub(super) struct CsvDecoder<'r> {
-    reader: csv::Reader<WindowReader<Box<dyn Read + 'r>>>,
+    cells: CellReader<WindowReader<Box<dyn Read + 'r>>>,
     window: Window,
     encoder: Encoder,
     columns: Arc<[Column]>,
@@ -27,7 +29,6 @@ pub(super) struct CsvDecoder<'r> {
     compression: Compression,
     /// Where the reader's first byte is in the file; its record is that of the next row. The header is record 0.
     begin: Position,
-    cells: ByteRecord,
 }
 
 /// A column of the table that the file is.
@@ -40,14 +41,7 @@ pub(super) struct Column {
 
 impl<'r> CsvDecoder<'r> {
     pub(super) fn new(input: Input<'r>, table: &TableRules, delimiter: u8) -> Result<Self, Error> {
-        let mut decoder = Self::resume(
-            input.reader,
-            input.begin,
-            Arc::default(),
-            delimiter,
-            input.compression,
-            table.encoder(),
-        );
+        let mut decoder = Self::over(input, table.encoder(), Arc::default(), delimiter);
         decoder.read_cells()?;
         if let Some(byte) = decoder.window.invalid_byte(decoder.end()) {
             return Err(Error::Unusable {
@@ -65,9 +59,10 @@ impl<'r> CsvDecoder<'r> {
                     .to_owned(),
             });
         }
+        check_header_size(decoder.cells.count(), decoder.end())?;
         let names: Vec<String> = decoder
             .cells
-            .iter()
+            .cells()
             .map(|cell| String::from_utf8_lossy(cell).into_owned())
             .collect();
         let TableRules { schema, types } = table;
@@ -79,32 +74,36 @@ impl<'r> CsvDecoder<'r> {
         Ok(decoder)
     }
 
-    /// Goes on at `place` in the file, before the row `place.record`.
+    /// Goes on where `input` begins, before the row of its record. `after_return` says that a line feed there only ends
+    /// the line break of the row before.
     pub(super) fn resume(
-        reader: impl Read + 'r,
-        place: Position,
+        mut input: Input<'r>,
+        encoder: Encoder,
         columns: Arc<[Column]>,
         delimiter: u8,
-        compression: Compression,
-        encoder: Encoder,
+        after_return: bool,
     ) -> Self {
+        // The line break before, so that the parser neither counts a half of it twice nor takes what follows for the
+        // beginning of a file, whose byte order mark it drops.
+        let before: &[u8] = if after_return { b"\r" } else { b"\n" };
+        input.reader = Box::new(before.chain(input.reader));
+        input.begin.byte = input.begin.byte.saturating_sub(1);
+        input.begin.line = input.begin.line.saturating_sub(1);
+        Self::over(input, encoder, columns, delimiter)
+    }
+
+    fn over(input: Input<'r>, encoder: Encoder, columns: Arc<[Column]>, delimiter: u8) -> Self {
         // A line break after the last byte: see `read_cells`.
-        let terminated: Box<dyn Read + 'r> = Box::new(reader.chain(&b"\n"[..]));
+        let terminated: Box<dyn Read + 'r> = Box::new(input.reader.chain(&b"\n"[..]));
         let (reader, window) = window::open(terminated);
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(reader);
         Self {
-            reader,
+            cells: CellReader::new(reader, delimiter),
             window,
             encoder,
             columns,
             delimiter,
-            compression,
-            begin: place,
-            cells: ByteRecord::new(),
+            compression: input.compression,
+            begin: input.begin,
         }
     }
 
@@ -129,15 +128,18 @@ impl<'r> CsvDecoder<'r> {
         self.window.rest(self.end())
     }
 
-    /// Reads the next record into `self.cells` and tells where it begins; `None` is the end.
+    /// Reads the next record and tells where it begins; `None` is the end.
     fn read_cells(&mut self) -> Result<Option<Position>, Error> {
         self.window.begin_row(self.end());
-        match self.reader.read_byte_record(&mut self.cells) {
+        match self.cells.read() {
             Ok(false) => return Ok(None),
             Ok(true) => {}
             Err(e) => return Err(self.broken(e)),
         }
         let position = self.position();
+        if let Err(e) = self.window.check_row(self.end()) {
+            return Err(self.broken(e));
+        }
         // The line break after the file's last byte ends every record but one inside quotes.
         if self.window.ended() {
             return Err(Error::Syntax {
@@ -163,7 +165,7 @@ impl<'r> CsvDecoder<'r> {
 
     /// Offset after the record that was read last.
     fn end(&self) -> u64 {
-        self.reader.position().byte()
+        self.cells.offset()
     }
 
     /// Offset after it without its line break.
@@ -179,19 +181,13 @@ impl<'r> CsvDecoder<'r> {
         row.is_some_and(|row| has_text_after_quote(&row, self.delimiter))
     }
 
-    fn broken(&self, error: csv::Error) -> Error {
+    fn broken(&self, error: std::io::Error) -> Error {
         let position = self.position();
-        let source = match (self.window.take_failure(), error.into_kind()) {
-            (Some(source), _) | (None, csv::ErrorKind::Io(source)) => source,
-            (None, other) => std::io::Error::other(format!("{other:?}")),
-        };
-        if window::is_row_too_long(&source) {
+        let source = self.window.take_failure().unwrap_or(error);
+        if let Some(limit_bytes) = window::limit_passed(&source) {
             return Error::Syntax {
                 position,
-                problem: Reason::RowTooLong {
-                    limit_bytes: ROW_TEXT_BYTES_MAX,
-                }
-                .to_string(),
+                problem: Reason::RowTooLong { limit_bytes }.to_string(),
                 fix: "a quote that opens a cell there is never closed, or --delimiter is wrong"
                     .to_owned(),
             };
@@ -209,14 +205,14 @@ impl<'r> CsvDecoder<'r> {
         if self.has_text_after_quote() {
             return Err(Reason::TextAfterQuote);
         }
-        if self.cells.len() != self.columns.len() {
+        if self.cells.count() != self.columns.len() {
             return Err(Reason::Ragged {
                 expected: self.columns.len(),
-                found: self.cells.len(),
+                found: self.cells.count(),
             });
         }
         self.encoder.begin_item();
-        for (column, cell) in self.columns.iter().zip(&self.cells) {
+        for (column, cell) in self.columns.iter().zip(self.cells.cells()) {
             // An empty cell is an absent attribute.
             if cell.is_empty() || self.encoder.failed() {
                 continue;
@@ -290,6 +286,22 @@ fn has_text_after_quote(row: &[u8], delimiter: u8) -> bool {
         }
     }
     false
+}
+
+/// Checks that a header is one that can be remembered.
+fn check_header_size(columns: usize, bytes: u64) -> Result<(), Error> {
+    let problem = if columns > COLUMNS_MAX {
+        format!("the header has {columns} columns; Intake reads {COLUMNS_MAX} at most")
+    } else if bytes > HEADER_BYTES_MAX {
+        format!("the header has {bytes} bytes; Intake reads {HEADER_BYTES_MAX} at most")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unusable {
+        problem,
+        fix: "begin the file with a line that names the columns, or give the right --delimiter"
+            .to_owned(),
+    })
 }
 
 /// Checks what makes a header usable: named columns, each once, with the table's key among them.

@@ -154,6 +154,12 @@ pub(crate) fn layout(
             );
         }
         let delimiter = options.delimiter.unwrap_or_else(|| sniff_delimiter(start));
+        if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\r' | b'\n') {
+            return unusable(
+                "the delimiter is a quote, a line break or not ASCII".to_owned(),
+                "give one character, such as --delimiter ';'",
+            );
+        }
         return Ok(Layout::Csv { delimiter });
     }
     let found = json_layout(start, whole, first, format, options, schema)?;

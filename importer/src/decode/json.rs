@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::reject::{Reason, Reject};
 use crate::row::Row;
-use crate::window::{self, ROW_TEXT_BYTES_MAX, Window, WindowReader};
+use crate::window::{self, Window, WindowReader};
 
 pub(super) struct JsonDecoder<'r> {
     parser: JsonStreamReader<WindowReader<Box<dyn Read + 'r>>>,
@@ -26,6 +26,8 @@ pub(super) struct JsonDecoder<'r> {
     compression: Compression,
     /// Where the parser's first byte is in the file; its record is that of the last row.
     begin: Position,
+    /// Where the last row begins.
+    row: Position,
     /// Containers around the rows, outermost first: `true` is an object, `false` an array.
     around: Vec<bool>,
     ended: bool,
@@ -77,31 +79,29 @@ impl<'r> JsonDecoder<'r> {
         )
     }
 
-    /// Goes on at `place` in the file, which is behind the row `place.record` (or behind what is before the first row),
+    /// Goes on where `input` begins, which is behind the row of its record (or behind what is before the first row),
     /// inside of the containers `around`.
     pub(super) fn resume(
-        reader: impl Read + 'r,
-        place: Position,
-        around: &[bool],
-        compression: Compression,
+        input: Input<'r>,
         encoder: Encoder,
         typing: Typing,
+        around: &[bool],
     ) -> Result<Self, Error> {
         // What brings a parser to where it must be.
         let mut context = Vec::new();
         for &is_object in around {
             context.extend_from_slice(if is_object { b"{\"\":" } else { b"[" });
         }
-        if place.record > 0 {
+        if input.begin.record > 0 {
             context.extend_from_slice(b"[]");
         }
         let begin = Position {
             // It may be longer than what the file has there; what is reckoned from it is behind it.
-            byte: place.byte.wrapping_sub(context.len() as u64),
-            ..place
+            byte: input.begin.byte.wrapping_sub(context.len() as u64),
+            ..input.begin
         };
-        let reader = Box::new(Cursor::new(context).chain(reader));
-        let mut decoder = Self::new(reader, begin, compression, encoder, typing);
+        let reader = Box::new(Cursor::new(context).chain(input.reader));
+        let mut decoder = Self::new(reader, begin, input.compression, encoder, typing);
         match decoder.pass_context(around) {
             Ok(()) => Ok(decoder),
             Err(broken) => Err(decoder.fatal(broken)),
@@ -138,6 +138,7 @@ impl<'r> JsonDecoder<'r> {
             window,
             compression,
             begin,
+            row: Position::default(),
             around: Vec::new(),
             ended: false,
         }
@@ -173,7 +174,7 @@ impl<'r> JsonDecoder<'r> {
                     break;
                 }
                 // What stands before the rows is only skipped: its values, unlike names, may be of any length.
-                self.window.skip_row();
+                self.window.leave_rows();
                 self.parser.skip_value()?;
                 self.window.begin_row(offset(&self.parser));
             }
@@ -192,14 +193,14 @@ impl<'r> JsonDecoder<'r> {
 
     /// Closes what is around the rows and tells whether another value follows.
     fn leave(&mut self) -> Result<bool, Broken> {
-        self.window.skip_row();
+        self.window.leave_rows();
         while let Some(is_object) = self.around.pop() {
             if is_object {
                 while self.parser.has_next()? {
                     self.parser.skip_name()?;
                     self.parser.skip_value()?;
                     self.window.begin_row(offset(&self.parser));
-                    self.window.skip_row();
+                    self.window.leave_rows();
                 }
                 self.parser.end_object()?;
             } else {
@@ -210,8 +211,10 @@ impl<'r> JsonDecoder<'r> {
     }
 
     fn next_row(&mut self, row: &mut Row) -> Result<Found, Broken> {
-        // Only whitespace and a comma stand between the rows: the last row's text may go before the next is known.
+        // Only whitespace and a comma stand between the rows, however much: the last row's text may go before the next is
+        // known.
         self.window.begin_row(offset(&self.parser));
+        self.window.leave_rows();
         if !self.has_next()? {
             self.ended = true;
             return Ok(if self.leave()? {
@@ -223,9 +226,11 @@ impl<'r> JsonDecoder<'r> {
         self.parser.peek()?;
         self.begin.record += 1;
         row.position = self.here();
+        self.row = row.position;
         self.window.begin_row(offset(&self.parser));
         self.rows.read(&mut self.parser)?;
         let end = offset(&self.parser);
+        self.window.check_row(end).map_err(Broken::Io)?;
         if let Some(byte) = self.window.invalid_byte(end) {
             return Ok(Found::Rejected(Reason::NotText {
                 byte: self.begin.byte.wrapping_add(byte),
@@ -282,14 +287,15 @@ impl<'r> JsonDecoder<'r> {
             }
             Broken::Io(error) => {
                 let error = self.window.take_failure().unwrap_or(error);
-                if !window::is_row_too_long(&error) {
+                let Some(limit_bytes) = window::limit_passed(&error) else {
                     return read_error(self.compression, self.here().byte, error);
-                }
-                let problem = Reason::RowTooLong {
-                    limit_bytes: ROW_TEXT_BYTES_MAX,
                 };
+                let problem = Reason::RowTooLong { limit_bytes };
                 let fix = "split the row, or shorten the attribute that is this long";
-                (self.here(), problem.to_string(), fix)
+                // The row's place, if it is one.
+                let is_row = self.row.record > 0 && self.row.record == self.begin.record;
+                let position = if is_row { self.row } else { self.here() };
+                (position, problem.to_string(), fix)
             }
         };
         Error::Syntax {

@@ -20,7 +20,7 @@ use crate::item::ItemWriter;
 use crate::position::Position;
 use crate::reject::{Reason, Reject};
 use crate::row::Row;
-use crate::window::ROW_TEXT_BYTES_MAX;
+use crate::window::{ROW_SKIPPED_BYTES_MAX, ROW_TEXT_BYTES_MAX};
 
 pub(super) struct LinesDecoder<'r> {
     feed: Feed<'r>,
@@ -109,7 +109,7 @@ impl<'r> LinesDecoder<'r> {
             terminated: false,
             too_long: false,
         };
-        while !line.terminated {
+        while !line.terminated && line.file_bytes <= ROW_SKIPPED_BYTES_MAX as u64 {
             let buffer = self.feed.bytes()?;
             if buffer.is_empty() {
                 break;
@@ -136,6 +136,16 @@ impl<'r> LinesDecoder<'r> {
         let position = row.position;
         let reject =
             |reason, text: &[u8]| Error::Row(Box::new(Reject::new(position, reason, text)));
+        if line.file_bytes > ROW_SKIPPED_BYTES_MAX as u64 {
+            let reason = Reason::RowTooLong {
+                limit_bytes: ROW_SKIPPED_BYTES_MAX,
+            };
+            return Err(Error::Syntax {
+                position,
+                problem: reason.to_string(),
+                fix: "the file is not JSON Lines, or lacks a line break there".to_owned(),
+            });
+        }
         if line.too_long {
             let reason = Reason::RowTooLong {
                 limit_bytes: ROW_TEXT_BYTES_MAX,

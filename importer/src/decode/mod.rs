@@ -15,6 +15,7 @@ use crate::row::Row;
 use crate::schema::{Schema, Types};
 use crate::text;
 
+mod cells;
 mod csv;
 mod detect;
 mod json;
@@ -24,10 +25,20 @@ mod records;
 mod stream;
 mod value;
 
+use self::csv::CsvDecoder;
 pub use detect::Format;
+use detect::Layout;
+use json::JsonDecoder;
+use lines::LinesDecoder;
+use records::RecordsDecoder;
+use stream::StreamDecoder;
+use value::Typing;
 
 /// Bytes at the beginning of the text by which the format is recognised.
 const DETECT_BYTES: usize = 64 * 1024;
+
+/// Bytes read at a time of what only has to be passed.
+const PASS_BYTES: usize = 64 * 1024;
 
 /// Turns a file's text into rows, one a call.
 pub trait Decoder {
@@ -91,6 +102,9 @@ pub struct Opened<'r> {
     pub format: Format,
     /// The compression that was found.
     pub compression: Compression,
+    /// Whether the file as it is stored can be read from the byte of a [`Position`] on: it is neither compressed nor
+    /// converted to UTF-8.
+    pub seekable: bool,
 }
 
 /// Opens a file: undoes its compression, converts its text to UTF-8, finds its format.
@@ -119,70 +133,191 @@ pub fn open<'r, R: Read + 'r>(
     options: &DecodeOptions,
     schema: &Arc<Schema>,
 ) -> Result<Opened<'r>, Error> {
-    let read_error = |source| Error::Read {
-        bytes_read: 0,
-        source,
-    };
-    let (compression, reader) = decompress(reader).map_err(read_error)?;
-    let begin_error = |source| match compression {
-        Compression::None => read_error(source),
-        _ => Error::Compression {
-            compression: compression.name(),
-            bytes_read: 0,
-            source,
-        },
-    };
-    let text = text::open(reader, options.encoding).map_err(begin_error)?;
-    let (start, reader) = peek(text.reader, DETECT_BYTES).map_err(begin_error)?;
-    let layout = detect::layout(&start, start.len() < DETECT_BYTES, options, schema)?;
-    let input = Input {
-        reader,
-        compression,
-        begin: Position {
-            byte: text.skipped_bytes,
-            line: 1,
-            record: 0,
-        },
-    };
-    let format = layout.format();
-    let table = TableRules {
-        schema: Arc::clone(schema),
-        types: Arc::new(options.types.clone()),
-    };
+    let Beginning {
+        input,
+        seekable,
+        layout,
+    } = Beginning::read(reader, options, schema)?;
+    let (format, compression) = (layout.format(), input.compression);
+    let table = TableRules::new(options, schema);
     let is_fast = options.engine == Engine::Fast;
     let decoder: Box<dyn Decoder + 'r> = match layout {
-        detect::Layout::JsonArray { typed, pointer } if is_fast => {
-            Box::new(stream::StreamDecoder::array(input, table, typed, &pointer)?)
+        Layout::JsonArray { typed, pointer } if is_fast => {
+            Box::new(StreamDecoder::array(input, table, typed, &pointer)?)
         }
-        detect::Layout::JsonSequence { typed } if is_fast => {
-            Box::new(stream::StreamDecoder::sequence(input, table, typed))
+        Layout::JsonSequence { typed } if is_fast => {
+            Box::new(StreamDecoder::sequence(input, table, typed))
         }
-        detect::Layout::JsonArray { typed, pointer } => {
-            let encoder = table.encoder();
-            Box::new(json::JsonDecoder::array(input, encoder, typed, &pointer)?)
+        Layout::JsonArray { typed, pointer } => {
+            Box::new(JsonDecoder::array(input, table.encoder(), typed, &pointer)?)
         }
-        detect::Layout::JsonSequence { typed } => {
-            let encoder = table.encoder();
-            Box::new(json::JsonDecoder::sequence(input, encoder, typed))
+        Layout::JsonSequence { typed } => {
+            Box::new(JsonDecoder::sequence(input, table.encoder(), typed))
         }
-        detect::Layout::JsonLines { typed } => Box::new(lines::LinesDecoder::new(
-            input,
-            &table,
-            typed,
-            options.engine,
-        )),
-        detect::Layout::Csv { delimiter } if is_fast => {
-            Box::new(records::RecordsDecoder::new(input, table, delimiter)?)
+        Layout::JsonLines { typed } => {
+            Box::new(LinesDecoder::new(input, &table, typed, options.engine))
         }
-        detect::Layout::Csv { delimiter } => {
-            Box::new(csv::CsvDecoder::new(input, &table, delimiter)?)
+        Layout::Csv { delimiter } if is_fast => {
+            Box::new(RecordsDecoder::new(input, table, delimiter)?)
+        }
+        Layout::Csv { delimiter } => Box::new(CsvDecoder::new(input, &table, delimiter)?),
+    };
+    Ok(Opened {
+        decoder,
+        format,
+        compression,
+        seekable,
+    })
+}
+
+/// Opens a file to go on with the row that begins at `at`, the [`Position`] of a row or a reject that [`open`]'s decoder
+/// gave with the same options. What the returned one gives is what that one gave from there on.
+///
+/// `head` reads the file from its beginning, for what only that tells: its compression, encoding and format, where in
+/// it the rows are, its header. It is not read further than needed. `reader` is read from then on. If the file is
+/// [`Opened::seekable`], it begins at byte `at.byte` of the file, else at the file's beginning, too: what is before the
+/// row is decompressed, converted and forgotten.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if that file has no such row: it was replaced. Else as for [`open`].
+pub fn resume<'r, H: Read, R: Read + 'r>(
+    head: H,
+    reader: R,
+    at: Position,
+    options: &DecodeOptions,
+    schema: &Arc<Schema>,
+) -> Result<Opened<'r>, Error> {
+    let head = Beginning::read(head, options, schema)?;
+    let (format, compression, seekable) =
+        (head.layout.format(), head.input.compression, head.seekable);
+    let rest = head.rest(reader, at, options)?;
+    let table = TableRules::new(options, schema);
+    let decoder: Box<dyn Decoder + 'r> = match head.layout {
+        Layout::JsonArray { typed, pointer } => {
+            let array = JsonDecoder::array(head.input, table.encoder(), typed, &pointer)?;
+            json_at(rest, table, typed, array.around(), options.engine)?
+        }
+        Layout::JsonSequence { typed } => json_at(rest, table, typed, &[], options.engine)?,
+        Layout::JsonLines { typed } => {
+            let rest = rest.after_last_row();
+            Box::new(LinesDecoder::new(rest, &table, typed, options.engine))
+        }
+        Layout::Csv { delimiter } => {
+            let columns = CsvDecoder::new(head.input, &table, delimiter)?.columns();
+            match options.engine {
+                Engine::Fast => Box::new(RecordsDecoder::resume(rest, table, columns, delimiter)),
+                Engine::Reference => Box::new(CsvDecoder::resume(
+                    rest,
+                    table.encoder(),
+                    columns,
+                    delimiter,
+                    false,
+                )),
+            }
         }
     };
     Ok(Opened {
         decoder,
         format,
         compression,
+        seekable,
     })
+}
+
+/// Reads rows of JSON from `input` on, which begins with a row inside of the containers `around`.
+fn json_at<'r>(
+    input: Input<'r>,
+    table: TableRules,
+    typed: Typing,
+    around: &[bool],
+    engine: Engine,
+) -> Result<Box<dyn Decoder + 'r>, Error> {
+    let mut input = input.after_last_row();
+    if !around.is_empty() && input.begin.record > 0 {
+        // The decoders begin behind a row, where a comma must be.
+        input.reader = Box::new(b",".chain(input.reader));
+        input.begin.byte = input.begin.byte.saturating_sub(1);
+    }
+    Ok(match engine {
+        Engine::Fast => Box::new(StreamDecoder::resume(input, table, typed, around)),
+        Engine::Reference => Box::new(JsonDecoder::resume(input, table.encoder(), typed, around)?),
+    })
+}
+
+/// What the beginning of a file tells.
+struct Beginning<'r> {
+    input: Input<'r>,
+    seekable: bool,
+    layout: Layout,
+}
+
+impl<'r> Beginning<'r> {
+    fn read<R: Read + 'r>(
+        reader: R,
+        options: &DecodeOptions,
+        schema: &Schema,
+    ) -> Result<Self, Error> {
+        let (mut input, seekable) = Input::open(reader, options)?;
+        let (start, reader) =
+            peek(input.reader, DETECT_BYTES).map_err(|e| read_error(input.compression, 0, e))?;
+        input.reader = reader;
+        let layout = detect::layout(&start, start.len() < DETECT_BYTES, options, schema)?;
+        Ok(Self {
+            input,
+            seekable,
+            layout,
+        })
+    }
+
+    /// The file from `at` on; for `reader` see [`resume`].
+    fn rest<'f, R: Read + 'f>(
+        &self,
+        reader: R,
+        at: Position,
+        options: &DecodeOptions,
+    ) -> Result<Input<'f>, Error> {
+        let replaced = || Error::Unusable {
+            problem: format!("the file does not have the row that was to be read next, {at}"),
+            fix: "the file was replaced; import it from its beginning".to_owned(),
+        };
+        let compression = self.input.compression;
+        let mut byte = at.byte;
+        let mut reader: Box<dyn Read + 'f> = Box::new(reader);
+        if !self.seekable {
+            let (input, _) = Input::open(reader, options)?;
+            if input.compression != compression {
+                return Err(replaced());
+            }
+            reader = input.reader;
+            byte = input.begin.byte;
+            pass(&mut reader, &mut byte, at.byte).map_err(|e| read_error(compression, byte, e))?;
+        }
+        let (start, reader) = peek(reader, 1).map_err(|e| read_error(compression, byte, e))?;
+        if start.is_empty() || byte != at.byte || at.record == 0 {
+            return Err(replaced());
+        }
+        Ok(Input {
+            reader,
+            compression,
+            begin: at,
+        })
+    }
+}
+
+/// Reads and forgets from `byte` up to `end`, or to the end of the file if that comes before.
+fn pass(reader: &mut dyn Read, byte: &mut u64, end: u64) -> std::io::Result<()> {
+    let mut buffer = vec![0; PASS_BYTES];
+    while *byte < end {
+        let length = buffer.len().min((end - *byte) as usize);
+        match reader.read(&mut buffer[..length]) {
+            Ok(0) => break,
+            Ok(read) => *byte += read as u64,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// For how many rows the reference goes on when the hot path has refused one.
@@ -233,6 +368,32 @@ struct Input<'r> {
     begin: Position,
 }
 
+impl<'r> Input<'r> {
+    /// Undoes a file's compression and converts it to UTF-8. Also tells whether there was nothing to do.
+    fn open<R: Read + 'r>(reader: R, options: &DecodeOptions) -> Result<(Self, bool), Error> {
+        let (compression, reader) =
+            decompress(reader).map_err(|e| read_error(Compression::None, 0, e))?;
+        let text =
+            text::open(reader, options.encoding).map_err(|e| read_error(compression, 0, e))?;
+        let input = Self {
+            reader: text.reader,
+            compression,
+            begin: Position {
+                byte: text.skipped_bytes,
+                line: 1,
+                record: 0,
+            },
+        };
+        Ok((input, compression == Compression::None && !text.converted))
+    }
+
+    /// The same, its beginning being told by the row before, for decoders that count so.
+    fn after_last_row(mut self) -> Self {
+        self.begin.record -= 1;
+        self
+    }
+}
+
 /// What rows must be to go into the table.
 #[derive(Clone)]
 struct TableRules {
@@ -241,6 +402,13 @@ struct TableRules {
 }
 
 impl TableRules {
+    fn new(options: &DecodeOptions, schema: &Arc<Schema>) -> Self {
+        Self {
+            schema: Arc::clone(schema),
+            types: Arc::new(options.types.clone()),
+        }
+    }
+
     fn encoder(&self) -> Encoder {
         Encoder::new(Arc::clone(&self.schema), Arc::clone(&self.types))
     }

@@ -33,7 +33,7 @@ pub(super) struct RecordsDecoder<'r> {
     after_return: bool,
     /// A cell with its doubled quotes undone.
     unquoted: Vec<u8>,
-    /// Whether the header and the delimiter are such that there can be a hot path.
+    /// Whether the header is such that there can be a hot path.
     is_hot: bool,
     /// The reference, while it has its turn, and the rows that are left of it.
     reference: Option<(CsvDecoder<'r>, u32)>,
@@ -43,34 +43,43 @@ pub(super) struct RecordsDecoder<'r> {
 
 impl<'r> RecordsDecoder<'r> {
     pub(super) fn new(input: Input<'r>, table: TableRules, delimiter: u8) -> Result<Self, Error> {
-        let mut feed = Feed::new(input.reader);
-        let header = Input {
-            reader: Box::new(feed.lend()),
-            compression: input.compression,
-            begin: input.begin,
-        };
-        let reference = CsvDecoder::new(header, &table, delimiter)?;
-        let mut item = table.item_writer();
-        let columns = reference.columns();
-        let names = columns.iter().map(|column| column.name.as_str());
-        let is_hot = item.columns(names).is_ok() && !b"\"\r\n".contains(&delimiter);
+        let mut decoder = Self::resume(input, table, Arc::default(), delimiter);
+        let reference = CsvDecoder::new(decoder.lend(), &decoder.table, delimiter)?;
+        decoder.set_columns(reference.columns());
+        decoder.go_on_after(&reference);
+        Ok(decoder)
+    }
+
+    /// Goes on where `input` begins, which is a row.
+    pub(super) fn resume(
+        input: Input<'r>,
+        table: TableRules,
+        columns: Arc<[Column]>,
+        delimiter: u8,
+    ) -> Self {
         let mut decoder = Self {
-            feed,
-            item,
-            columns,
+            feed: Feed::new(input.reader),
+            item: table.item_writer(),
+            columns: Arc::default(),
             table,
             delimiter,
             compression: input.compression,
             place: input.begin,
             after_return: false,
             unquoted: Vec::new(),
-            is_hot,
+            is_hot: false,
             reference: None,
             turns: Turns::default(),
             ended: false,
         };
-        decoder.go_on_after(&reference);
-        Ok(decoder)
+        decoder.set_columns(columns);
+        decoder
+    }
+
+    fn set_columns(&mut self, columns: Arc<[Column]>) {
+        let names = columns.iter().map(|column| column.name.as_str());
+        self.is_hot = self.item.columns(names).is_ok();
+        self.columns = columns;
     }
 
     /// Passes the line breaks before the next record: empty lines are none.
@@ -139,15 +148,23 @@ impl<'r> RecordsDecoder<'r> {
         Ok(())
     }
 
+    /// The file from the end of the last row on, until it is given back.
+    fn lend(&mut self) -> Input<'r> {
+        Input {
+            reader: Box::new(self.feed.lend()),
+            compression: self.compression,
+            begin: self.place,
+        }
+    }
+
     /// Gives the reference its turn.
     fn change_over(&mut self) {
         let reference = CsvDecoder::resume(
-            self.feed.lend(),
-            self.place,
+            self.lend(),
+            self.table.encoder(),
             Arc::clone(&self.columns),
             self.delimiter,
-            self.compression,
-            self.table.encoder(),
+            self.after_return,
         );
         self.reference = Some((reference, self.turns.next()));
     }

@@ -40,11 +40,7 @@ impl<'r> StreamDecoder<'r> {
         pointer: &[String],
     ) -> Result<Self, Error> {
         let mut decoder = Self::sequence(input, table, typing);
-        let input = Input {
-            reader: Box::new(decoder.feed.lend()),
-            compression: decoder.compression,
-            begin: decoder.place,
-        };
+        let input = decoder.lend();
         let encoder = decoder.table.encoder();
         let reference = JsonDecoder::array(input, encoder, typing, pointer)?;
         decoder.around = reference.around().to_vec();
@@ -66,6 +62,18 @@ impl<'r> StreamDecoder<'r> {
             turns: Turns::default(),
             ended: false,
         }
+    }
+
+    /// Goes on where `input` begins; see [`JsonDecoder::resume`].
+    pub(super) fn resume(
+        input: Input<'r>,
+        table: TableRules,
+        typing: Typing,
+        around: &[bool],
+    ) -> Self {
+        let mut decoder = Self::sequence(input, table, typing);
+        decoder.around = around.to_vec();
+        decoder
     }
 
     fn parse(&mut self, row: &mut Row) -> Result<(), Halt> {
@@ -92,16 +100,20 @@ impl<'r> StreamDecoder<'r> {
         Ok(())
     }
 
+    /// The file from the end of the last row on, until it is given back.
+    fn lend(&mut self) -> Input<'r> {
+        Input {
+            reader: Box::new(self.feed.lend()),
+            compression: self.compression,
+            begin: self.place,
+        }
+    }
+
     /// Gives the reference its turn.
     fn change_over(&mut self) -> Result<(), Error> {
-        let reference = JsonDecoder::resume(
-            self.feed.lend(),
-            self.place,
-            &self.around,
-            self.compression,
-            self.table.encoder(),
-            self.typing,
-        )?;
+        let input = self.lend();
+        let encoder = self.table.encoder();
+        let reference = JsonDecoder::resume(input, encoder, self.typing, &self.around)?;
         self.reference = Some((reference, self.turns.next()));
         Ok(())
     }

@@ -138,6 +138,15 @@ fn delimiters_are_sniffed_or_given() {
     }
     check(&plain().delimiter(b':'), "id:v\na:x\n", &[&expected, "end"]);
     check(&plain().delimiter(b' '), "id v\na x\n", &[&expected, "end"]);
+    for delimiter in [b'"', b'\r', b'\n', 0x80] {
+        check(
+            &plain().delimiter(delimiter),
+            "id,v\na,x\n",
+            &[
+                "unusable: the delimiter is a quote, a line break or not ASCII | give one character, such as --delimiter ';'",
+            ],
+        );
+    }
     // Those in quotes do not count, nor those below the header.
     let quoted = r#"1@2:17 {"id":{"S":"a"},"a,b,c,d,e":{"S":"x"}}"#;
     check(&plain(), "id;\"a,b,c,d,e\";z\na;x;\n", &[quoted, "end"]);

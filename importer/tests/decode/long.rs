@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, Read};
 
+use importer::decode::Engine;
 use importer::reject::REJECT_TEXT_BYTES_MAX;
 
 use crate::support::{Run, gzip, plain, run, zstd};
@@ -85,8 +86,8 @@ fn a_string_of_any_length_in_json_costs_its_row() {
 }
 
 #[test]
-fn text_of_any_kind_over_16_mib_costs_its_row_of_json() {
-    let length = 17 * MIB;
+fn text_of_any_kind_over_8_mib_costs_its_row_of_json() {
+    let length = 9 * MIB;
     for (before, fill, after, reason) in [
         (
             "{\"id\":\"x\",\"v\":\"",
@@ -124,12 +125,8 @@ fn text_of_any_kind_over_16_mib_costs_its_row_of_json() {
         if reason == "row-too-long" {
             // Where the row ends is not looked for without bounds, unless it can be skipped.
             assert_eq!(run.rows.len(), 1);
-            assert!(
-                run.events[1]
-                    .ends_with("#the row is longer than 16777216 bytes; an item may have 409,600"),
-                "{:?}",
-                run.events
-            );
+            let event = "2@1:12 #the row is longer than 8388608 bytes; an item may have 409,600";
+            assert_eq!(run.events[1..], [event]);
         } else {
             costs_one_row(&run, reason);
         }
@@ -138,8 +135,8 @@ fn text_of_any_kind_over_16_mib_costs_its_row_of_json() {
 
 #[test]
 fn a_name_is_kept_no_longer_than_a_row_may_be() {
-    let length = 17 * MIB;
-    let long_name = "#the row is longer than 16777216 bytes; an item may have 409,600";
+    let length = 9 * MIB;
+    let long_name = "#the row is longer than 8388608 bytes; an item may have 409,600";
     for (setup, before, after, event) in [
         (plain(), "[{\"id\":\"a\",\"", "\":1}]", long_name),
         (plain(), "[7,{\"id\":\"a\",\"", "\":1}]", long_name),
@@ -169,8 +166,8 @@ fn a_name_is_kept_no_longer_than_a_row_may_be() {
 }
 
 #[test]
-fn a_line_over_16_mib_costs_itself() {
-    let limit = 16 * MIB;
+fn a_line_over_8_mib_costs_itself() {
+    let limit = 8 * MIB;
     for (length, reason) in [
         (limit - 20, "item-too-large"),
         (limit + 1, "row-too-long"),
@@ -194,7 +191,7 @@ fn a_line_over_16_mib_costs_itself() {
 }
 
 #[test]
-fn a_csv_cell_over_400_kib_costs_its_row_and_over_16_mib_the_file() {
+fn a_csv_cell_over_400_kib_costs_its_row_and_over_8_mib_the_file() {
     // Positions and the report's text hold although the row is longer than the window that is kept.
     let run_of = |length: u64| {
         run(
@@ -202,7 +199,7 @@ fn a_csv_cell_over_400_kib_costs_its_row_and_over_16_mib_the_file() {
             filled("id,v\na,\n\n\nx,\"", "x\n", length, "\"\nb,\n"),
         )
     };
-    for length in [500_000, 2 * MIB, 15 * MIB] {
+    for length in [500_000, 2 * MIB, 7 * MIB] {
         let run = run_of(length);
         costs_one_row(&run, "item-too-large");
         assert!(run.events[1].starts_with("2@5:10 "), "{:?}", run.events[1]);
@@ -213,10 +210,10 @@ fn a_csv_cell_over_400_kib_costs_its_row_and_over_16_mib_the_file() {
             run.events[2]
         );
     }
-    let events = run_of(17 * MIB).events;
+    let events = run_of(9 * MIB).events;
     assert_eq!(
         events[1..],
-        ["2@5:10 #the row is longer than 16777216 bytes; an item may have 409,600"]
+        ["2@5:10 #the row is longer than 8388608 bytes; an item may have 409,600"]
     );
 }
 
@@ -228,10 +225,10 @@ fn a_quote_that_is_never_closed_is_not_searched_to_the_end_of_the_file() {
     assert_eq!(run.rows.len(), 1);
     assert_eq!(
         run.events[1..],
-        ["2@3:9 #the row is longer than 16777216 bytes; an item may have 409,600"]
+        ["2@3:9 #the row is longer than 8388608 bytes; an item may have 409,600"]
     );
     assert!(run.error.unwrap().fix().unwrap().contains("never closed"));
-    assert!(read.get() < 17 * MIB, "{}", read.get());
+    assert!(read.get() < 9 * MIB, "{}", read.get());
 }
 
 #[test]
@@ -248,5 +245,39 @@ fn a_bomb_is_bounded_by_its_rows() {
     .unwrap();
     for packed in [gzip(&text), zstd(&text)] {
         costs_one_row(&run(&plain(), &packed[..]), "item-too-large");
+    }
+}
+
+#[test]
+fn the_limit_is_8_mib_to_the_byte_however_the_row_is_read() {
+    let limit = 8 * MIB;
+    // What stands before moves the row within what is read at a time.
+    for before in ["", "\n\n\n\n\n\n\n"] {
+        for engine in [Engine::Fast, Engine::Reference] {
+            let setup = plain().engine(engine);
+            let csv = |length| {
+                let start = format!("id,v\na,\n{before}x,\"");
+                run(&setup, filled(&start, "x", length, "\"\nb,\n"))
+            };
+            let array = |length| {
+                let start = format!("[{{\"id\":\"a\"}},{before}{{\"id\":\"x\"");
+                run(&setup, filled(&start, " ", length, "},{\"id\":\"b\"}]"))
+            };
+            // Quotes, comma and line break; braces and key.
+            let (csv_bytes, array_bytes) = (5, 10);
+            costs_one_row(&csv(limit - csv_bytes), "item-too-large");
+            assert_eq!(array(limit - array_bytes).rows.len(), 3);
+            let byte = before.len();
+            let line = 1 + byte;
+            let what = "#the row is longer than 8388608 bytes; an item may have 409,600";
+            assert_eq!(
+                csv(limit - csv_bytes + 1).events[1..],
+                [format!("2@{}:{} {what}", line + 2, byte + 8)]
+            );
+            assert_eq!(
+                array(limit - array_bytes + 1).events[1..],
+                [format!("2@{line}:{} {what}", byte + 12)]
+            );
+        }
     }
 }

@@ -22,4 +22,7 @@ mod limits;
 mod lines;
 mod long;
 mod model;
+mod property;
+mod resume;
+mod seeds;
 mod support;

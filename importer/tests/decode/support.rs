@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::sync::Arc;
 
-use importer::decode::{DecodeOptions, Engine, Format, open};
+use importer::decode::{DecodeOptions, Engine, Format, Opened, open, resume};
 use importer::error::Error;
 use importer::position::Position;
 use importer::reject::Reject;
@@ -81,6 +81,8 @@ pub(crate) struct Run {
     pub(crate) rejects: Vec<Reject>,
     /// What ended it, if not the end of the file.
     pub(crate) error: Option<Error>,
+    /// Whether the file can be read from a row on.
+    pub(crate) seekable: bool,
     /// Rows, rejects and end in the order they came, one a line:
     ///
     /// - `1@2:30 {"id":{"S":"a"}}`: row 1 begins on line 2 at byte 30, and its item;
@@ -95,6 +97,14 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn ended(&self) -> bool {
         self.error.is_none()
+    }
+
+    /// Where a row or a reject is.
+    pub(crate) fn position(&self, record: u64) -> Position {
+        let rows = self.rows.iter().map(|row| row.position);
+        let rejects = self.rejects.iter().map(|reject| reject.position);
+        let mut all = rows.chain(rejects);
+        all.find(|at| at.record == record).unwrap()
     }
 
     fn note(&mut self, position: Position, what: &str) {
@@ -120,15 +130,40 @@ impl Run {
 
 /// Decodes all of `reader`.
 pub(crate) fn run(setup: &Setup, reader: impl Read) -> Run {
-    let mut run = Run::default();
     let schema = Arc::new(setup.schema.clone());
-    let mut opened = match open(reader, &setup.options, &schema) {
+    run_opened(open(reader, &setup.options, &schema))
+}
+
+/// Decodes the rest of `file` from the row at `at` on, reading `chunk` bytes at a time.
+pub(crate) fn run_from(
+    setup: &Setup,
+    file: &[u8],
+    at: Position,
+    seekable: bool,
+    chunk: usize,
+) -> Run {
+    let begin = if seekable { at.byte as usize } else { 0 };
+    let rest = Chunked(file.get(begin..).unwrap_or_default(), chunk);
+    let schema = Arc::new(setup.schema.clone());
+    run_opened(resume(
+        Chunked(file, chunk),
+        rest,
+        at,
+        &setup.options,
+        &schema,
+    ))
+}
+
+fn run_opened(opened: Result<Opened<'_>, Error>) -> Run {
+    let mut run = Run::default();
+    let mut opened = match opened {
         Ok(opened) => opened,
         Err(error) => {
             run.fail(error);
             return run;
         }
     };
+    run.seekable = opened.seekable;
     let mut row = Row::default();
     loop {
         match opened.decoder.next(&mut row) {
@@ -150,6 +185,78 @@ pub(crate) fn run(setup: &Setup, reader: impl Read) -> Run {
             }
         }
     }
+}
+
+/// That a decoder gave the same again. Else what differs.
+pub(crate) fn same_runs(again: &Run, run: &Run) -> Result<(), String> {
+    let same = again.events == run.events
+        && again.rows == run.rows
+        && again.rejects == run.rejects
+        && format!("{:?}", again.error) == format!("{:?}", run.error);
+    let shown = |run: &Run| format!("{}{:?}", shown(&run.events), run.error);
+    if same {
+        return Ok(());
+    }
+    Err(format!("{}\ninstead of\n{}", shown(again), shown(run)))
+}
+
+/// That decoding `file` from a row on gives what is left of `whole`, for rows and rejects all over the file. Else what
+/// differs.
+pub(crate) fn same_tails(
+    setup: &Setup,
+    file: &[u8],
+    whole: &Run,
+    chunk: usize,
+) -> Result<(), String> {
+    // The first, the last, and some between.
+    const ROWS: usize = 4;
+    let count = whole.rows.len() + whole.rejects.len();
+    let step = count.saturating_sub(1).div_ceil(ROWS).max(1);
+    for index in (0..count).step_by(step).chain(count.checked_sub(1)) {
+        same_tail(setup, file, whole, index, chunk)?;
+    }
+    Ok(())
+}
+
+/// As [`same_tails`], for the row or reject that came after `index` others.
+pub(crate) fn same_tail(
+    setup: &Setup,
+    file: &[u8],
+    whole: &Run,
+    index: usize,
+    chunk: usize,
+) -> Result<(), String> {
+    let record = index as u64 + 1;
+    let at = whole.position(record);
+    let tail = run_from(setup, file, at, whole.seekable, chunk);
+    let is_left = |position: Position| position.record >= record;
+    let expected = Run {
+        rows: whole
+            .rows
+            .iter()
+            .filter(|row| is_left(row.position))
+            .cloned()
+            .collect(),
+        rejects: whole
+            .rejects
+            .iter()
+            .filter(|r| is_left(r.position))
+            .cloned()
+            .collect(),
+        events: whole.events[index..].to_vec(),
+        error: None,
+        seekable: whole.seekable,
+    };
+    let place = |e: String| format!("resumed at {at} by {chunk}:\n{e}");
+    let (tail_error, error) = (format!("{:?}", tail.error), format!("{:?}", whole.error));
+    let tail = Run {
+        error: None,
+        ..tail
+    };
+    if tail_error != error || tail.seekable != whole.seekable {
+        return Err(place(format!("{tail_error}\ninstead of\n{error}")));
+    }
+    same_runs(&tail, &expected).map_err(place)
 }
 
 /// Hands out at most so many bytes a read.
@@ -200,14 +307,10 @@ fn same_every_way(setup: &Setup, input: &[u8], whole: &Run) {
         for chunk in chunks {
             let again = run(setup, Chunked(file, chunk));
             let way = format!("{name} by {chunk}");
-            assert_eq!(shown(&again.events), shown(&whole.events), "{way}");
-            assert_eq!(again.rows, whole.rows, "{way}");
-            assert_eq!(again.rejects, whole.rejects, "{way}");
-            assert_eq!(
-                format!("{:?}", again.error),
-                format!("{:?}", whole.error),
-                "{way}"
-            );
+            same_runs(&again, whole).unwrap_or_else(|e| panic!("{way}: {e}"));
+            if chunk == chunks[1] {
+                same_tails(setup, file, &again, chunk).unwrap_or_else(|e| panic!("{way}, {e}"));
+            }
         }
     }
 }

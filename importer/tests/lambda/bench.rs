@@ -1,13 +1,17 @@
 //! The function beside a stack of its own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use importer::lambda::{Config, Importer};
+use importer::config::Config;
+use importer::jobs::store::JobStore;
+use importer::jobs::{Job, NOBODY};
+use importer::lambda::{Importer, Invocation};
 use local::events::{self, ObjectCreated};
 use local::sqs::Delivery;
-use local::{BUCKET, Stack, StackOptions, TABLE};
+use local::{BUCKET, JOBS_TABLE, Stack, StackOptions, TABLE};
 use serde_json::{Value, json};
 
 use crate::support::clients::Services;
@@ -20,6 +24,15 @@ pub(crate) const MOUSE: &str = "name=S:Mouse price=N:20 productId=S:P1002 quanti
 
 pub(crate) fn config() -> Config {
     Config::from_env(|_| None).unwrap()
+}
+
+/// A new invocation that has so much time.
+pub(crate) fn invocation(time: Duration) -> Invocation {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    Invocation {
+        request_id: format!("request-{}", COUNT.fetch_add(1, Ordering::Relaxed)),
+        deadline: SystemTime::now() + time,
+    }
 }
 
 /// A file of `samples/`.
@@ -71,8 +84,7 @@ pub(crate) fn handed_back(ids: &[&String]) -> Value {
 
 /// The stack and its clients.
 pub(crate) struct Bench {
-    /// Serves for as long as it is held.
-    _stack: Stack,
+    pub(crate) stack: Stack,
     pub(crate) services: Services,
     pub(crate) s3: aws_sdk_s3::Client,
     dynamodb: aws_sdk_dynamodb::Client,
@@ -84,11 +96,32 @@ impl Bench {
         let services = Services::of(&stack);
         let sdk = services.sdk_config();
         Self {
-            _stack: stack,
+            stack,
             s3: aws_sdk_s3::Client::new(&sdk),
             dynamodb: aws_sdk_dynamodb::Client::new(&sdk),
             services,
         }
+    }
+
+    /// The function as it is deployed: it can go on by itself, and tells a topic.
+    pub(crate) fn deployed(&self) -> Config {
+        Config {
+            queue_url: Some(self.stack.endpoints().queue_url.clone()),
+            topic_arn: Some(self.stack.endpoints().topic_arn.clone()),
+            ..config()
+        }
+    }
+
+    /// The table of jobs.
+    pub(crate) fn jobs(&self) -> JobStore {
+        JobStore::new(self.dynamodb.clone(), JOBS_TABLE.to_owned())
+    }
+
+    /// The one job that there is.
+    pub(crate) async fn job(&self) -> Job {
+        let mut jobs = self.jobs().newest(NOBODY, 10).await.unwrap();
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+        jobs.remove(0)
     }
 
     pub(crate) fn importer(&self, config: Config) -> Importer {
@@ -98,7 +131,7 @@ impl Bench {
     /// Hands an event to the function as it is deployed. An error is given as Lambda shows it.
     pub(crate) async fn handle(&self, event: Value) -> Result<Value, String> {
         let importer = self.importer(config());
-        let handled = importer.handle(event, SystemTime::now() + TIMEOUT);
+        let handled = importer.handle(event, invocation(TIMEOUT));
         handled.await.map_err(|error| error.to_string())
     }
 

@@ -1,14 +1,16 @@
 //! An invocation ends before Lambda ends it, and says how far it came.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use importer::lambda::{Config, Importer};
+use importer::config::Config;
+use importer::jobs::Status;
+use importer::lambda::Importer;
 use importer::writer::WriterKind;
 use local::BUCKET;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::bench::{Bench, config, handed_back, notification, queued};
+use crate::bench::{Bench, config, handed_back, invocation, notification, queued};
 use crate::support::clients::Services;
 use crate::support::scripted::{Bucket, Reply};
 use crate::support::with_each_writer;
@@ -30,46 +32,19 @@ fn slow(writer: WriterKind, max_wcu: u32, lanes: usize) -> Config {
     }
 }
 
-/// Hands over a message about [`KEY`] that must be handed back, in the time that there is.
-async fn times_out(importer: &Importer, time: Duration) {
-    let (event, ids) = queued(&[notification(&[KEY])]);
-    let deadline = SystemTime::now() + time;
-    let answer = importer.handle(event, deadline).await.unwrap();
-    assert!(
-        SystemTime::now() < deadline,
-        "it took more than its {time:?}"
-    );
-    assert_eq!(answer, handed_back(&[&ids[0]]));
-}
-
-#[track_caller]
-fn assert_used_up(summary: &Value) {
-    assert_eq!(summary["status"], "FAILED");
-    let failure = &summary["failure"];
-    let message = failure["message"].as_str().unwrap();
-    assert!(message.contains("the time given is used up"), "{failure}");
-    assert!(
-        failure["fix"]
-            .as_str()
-            .unwrap()
-            .contains("import the file again"),
-        "{failure}"
-    );
-    // The first row that was not read, in a file of one row a line.
-    let next = summary["rows_read"].as_u64().unwrap() + 1;
-    assert_eq!(failure["position"]["record"], next, "{summary}");
-}
-
 #[tokio::test]
 async fn a_deadline_that_has_passed_hands_everything_back() {
     let bench = Bench::start().await;
     bench.put(KEY, rows(1)).await;
     let (event, ids) = queued(&[notification(&[KEY]), notification(&[KEY])]);
     let importer = bench.importer(config());
-    let answer = importer.handle(event, SystemTime::now()).await.unwrap();
+    let answer = importer
+        .handle(event, invocation(Duration::ZERO))
+        .await
+        .unwrap();
     assert_eq!(answer, handed_back(&[&ids[0], &ids[1]]));
     let bare = importer
-        .handle(notification(&[KEY]), SystemTime::now())
+        .handle(notification(&[KEY]), invocation(Duration::ZERO))
         .await;
     let error = bare.unwrap_err().to_string();
     assert_eq!(
@@ -79,68 +54,151 @@ async fn a_deadline_that_has_passed_hands_everything_back() {
     assert!(bench.items().await.is_empty() && bench.reports().await.is_empty());
 }
 
-async fn what_was_read_in_time_is_written(writer: WriterKind) {
-    let bench = Bench::start().await;
-    bench.put(KEY, rows(5000)).await;
-    times_out(
-        &bench.importer(slow(writer, 200, 1)),
-        Duration::from_secs(4),
-    )
-    .await;
-    let summary = bench.summary().await;
-    assert_used_up(&summary);
-    assert_eq!(
-        (&summary["rows_unsettled"], &summary["rows_written"]),
-        (&json!(0), &summary["rows_read"])
-    );
-    let written = bench.items().await.len();
-    assert_eq!(summary["rows_written"], written);
-    assert!((100..5000).contains(&written), "{written} rows");
+/// Takes the one message out of the queue, as an event.
+async fn next_event(bench: &Bench) -> Option<Value> {
+    let sqs = aws_sdk_sqs::Client::new(&bench.services.sdk_config());
+    let received = sqs
+        .receive_message()
+        .queue_url(&bench.stack.endpoints().queue_url)
+        .max_number_of_messages(10)
+        .send()
+        .await
+        .unwrap();
+    let messages = received.messages();
+    assert!(messages.len() <= 1, "{messages:?}");
+    let message = messages.first()?;
+    let body = serde_json::from_str(message.body().unwrap()).unwrap();
+    sqs.delete_message()
+        .queue_url(&bench.stack.endpoints().queue_url)
+        .receipt_handle(message.receipt_handle().unwrap())
+        .send()
+        .await
+        .unwrap();
+    Some(queued(&[body]).0)
 }
 
-async fn what_cannot_be_written_in_time_is_given_up_and_counted(writer: WriterKind) {
+async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
+    const ROWS: usize = 4000;
+    // Every fourth row is of a key that comes again at once, every tenth has none.
+    let line = |n: usize| match n % 20 {
+        7 | 17 => format!("{{\"name\":\"{n}\"}}\n"),
+        _ => format!("{{\"productId\":\"P{}\",\"row\":{n}}}\n", n - n % 4 / 3),
+    };
+    let file: String = (0..ROWS).map(line).collect();
+    let undisturbed = Bench::start().await;
+    undisturbed.put(KEY, file.clone()).await;
+    let (event, _) = queued(&[notification(&[KEY])]);
+    undisturbed.handle(event).await.unwrap();
+
     let bench = Bench::start().await;
-    bench.put(KEY, rows(5000)).await;
-    times_out(
-        &bench.importer(slow(writer, 50, 16)),
-        Duration::from_secs(2),
-    )
-    .await;
-    let summary = bench.summary().await;
-    assert_used_up(&summary);
-    let count = |name: &str| summary[name].as_u64().unwrap();
-    assert!(
-        count("rows_written") > 0 && count("rows_unsettled") > 0,
-        "{summary}"
-    );
+    bench.put(KEY, file).await;
+    let importer = bench.importer(Config {
+        writer,
+        max_wcu: NonZeroU32::new(150),
+        ..bench.deployed()
+    });
+    let mut invocations = 0;
+    while let Some(event) = next_event(&bench).await {
+        invocations += 1;
+        assert!(invocations < 30, "it does not end");
+        let answer = importer.handle(event, invocation(Duration::from_secs(3)));
+        assert_eq!(answer.await.unwrap(), handed_back(&[]));
+    }
+    let job = bench.job().await;
+    assert!(invocations >= 5, "{invocations} invocations");
+    assert_eq!(job.attempt, invocations);
+    assert_eq!(job.status, Status::CompletedWithRejects);
+    let expected = undisturbed.job().await.counts;
+    let counts = job.counts;
     assert_eq!(
-        count("rows_read"),
-        count("rows_written") + count("rows_unsettled")
+        (
+            counts.rows_read,
+            counts.rows_written,
+            counts.rows_superseded,
+            counts.rows_rejected
+        ),
+        (
+            expected.rows_read,
+            expected.rows_written,
+            expected.rows_superseded,
+            expected.rows_rejected
+        )
     );
-    // A request that was under way may have been done.
-    assert!(bench.items().await.len() as u64 >= count("rows_written"));
+    assert_eq!(counts.bytes_read, expected.bytes_read);
+    // What a request under way at a deadline wrote is written again: one request a lane at most.
+    let again = counts.consumed_wcu - expected.consumed_wcu;
+    let most = f64::from((invocations - 1) * 16 * 25);
+    assert!((0.0..=most).contains(&again), "{again} WCU more");
+    assert_eq!(bench.items().await, undisturbed.items().await);
+    assert_eq!(
+        bench.report("/rejects.jsonl").await,
+        undisturbed.report("/rejects.jsonl").await
+    );
+    let messages = bench.stack.inbox();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+}
+
+async fn an_attempt_without_progress_is_followed_by_two_more(writer: WriterKind) {
+    let bench = Bench::start().await;
+    bench.put(KEY, rows(1)).await;
+    let hangs = Bucket::new(rows(1)).serve(|_, _| Reply::Hang).await;
+    let services = Services {
+        s3: hangs.url.clone(),
+        ..bench.services.clone()
+    };
+    let importer = Importer::new(
+        Config {
+            writer,
+            ..bench.deployed()
+        },
+        services.sdk_config(),
+    );
+    for attempt in 1..=2 {
+        let event = next_event(&bench).await.unwrap();
+        let handled = importer.handle(event, invocation(Duration::from_secs(1)));
+        assert_eq!(handled.await.unwrap(), handed_back(&[]));
+        let job = bench.job().await;
+        assert_eq!(
+            (job.status, job.stalled_attempts),
+            (Status::Queued, attempt)
+        );
+    }
+    let event = next_event(&bench).await.unwrap();
+    let handled = importer.handle(event, invocation(Duration::from_secs(1)));
+    assert_eq!(handled.await.unwrap(), handed_back(&[]));
+    let job = bench.job().await;
+    assert_eq!(job.status, Status::Failed);
+    assert!(next_event(&bench).await.is_none());
 }
 
 #[tokio::test]
-async fn an_object_that_does_not_come_does_not_hold_the_function() {
+async fn without_a_queue_the_next_delivery_goes_on() {
     let bench = Bench::start().await;
-    let bucket = Bucket::new(rows(1));
-    let s3 = bucket.serve(|_, _| Reply::Hang).await;
-    let services = Services {
-        s3: s3.url.clone(),
-        ..bench.services.clone()
-    };
-    let importer = Importer::new(config(), services.sdk_config());
-    let time = Duration::from_secs(2);
-    let handled = tokio::time::timeout(time * 5, times_out(&importer, time));
-    handled.await.expect("the function ends");
-    let [summary] = &bucket.put("/summary.json")[..] else {
-        panic!("not one summary");
-    };
-    assert_used_up(&serde_json::from_slice(summary).unwrap());
+    bench.put(KEY, rows(1000)).await;
+    let importer = bench.importer(slow(WriterKind::Wire, 200, 2));
+    let event = notification(&[KEY]);
+    let handled = importer.handle(event.clone(), invocation(Duration::from_secs(2)));
+    let error = handled.await.unwrap_err().to_string();
+    assert!(error.contains("the time given is used up"), "{error}");
+    assert!(error.contains("INTAKE_QUEUE_URL"), "{error}");
+    let first = bench.job().await;
+    assert_eq!(first.status, Status::Queued);
+    assert!(first.counts.rows_written > 0 && first.counts.rows_written < 1000);
+    let importer = bench.importer(config());
+    importer
+        .handle(event, invocation(Duration::from_mins(1)))
+        .await
+        .unwrap();
+    let job = bench.job().await;
+    assert_eq!(job.status, Status::Completed);
+    assert_eq!(
+        (job.counts.rows_read, job.counts.rows_written, job.attempt),
+        (1000, 1000, 2)
+    );
+    assert_eq!(bench.items().await.len(), 1000);
 }
 
 with_each_writer!(
-    what_was_read_in_time_is_written,
-    what_cannot_be_written_in_time_is_given_up_and_counted,
+    a_file_takes_as_many_invocations_as_it_needs,
+    an_attempt_without_progress_is_followed_by_two_more,
 );

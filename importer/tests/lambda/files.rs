@@ -1,19 +1,19 @@
 //! Good, bad and broken files: what is written, reported and handed back.
 
+use importer::jobs::{NOBODY, Status};
 use local::BUCKET;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, handed_back, notification, queued, sample};
 
-/// Hands the function a message about one object and says whether it is handed back.
+/// Hands the function a message about one object, with which it is done then, and says whether the job has failed.
 async fn fails(bench: &Bench, key: &str) -> bool {
-    let (event, ids) = queued(&[notification(&[key])]);
-    let answer = bench.handle(event).await.unwrap();
-    if answer == handed_back(&[]) {
-        return false;
-    }
-    assert_eq!(answer, handed_back(&[&ids[0]]));
-    true
+    let (event, _) = queued(&[notification(&[key])]);
+    assert_eq!(bench.handle(event).await.unwrap(), handed_back(&[]));
+    let jobs = bench.jobs().newest(NOBODY, 100).await.unwrap();
+    let job = jobs.iter().find(|job| job.key == key).unwrap();
+    assert!(job.status.is_ended() && job.notified, "{job:?}");
+    job.status == Status::Failed
 }
 
 #[tokio::test]
@@ -25,6 +25,8 @@ async fn a_good_file_is_summed_up() {
     assert!(!fails(&bench, "uploads/inventory.json.gz").await);
     let mut summary = bench.summary().await;
     let duration = summary["duration_seconds"].take();
+    let job = summary["job"].take();
+    assert_eq!(job, bench.job().await.job);
     assert!(
         duration.as_f64().is_some_and(|seconds| seconds > 0.0),
         "{duration}"
@@ -32,6 +34,8 @@ async fn a_good_file_is_summed_up() {
     let expected = json!({
         "status": "COMPLETED",
         "source": format!("s3://{BUCKET}/uploads/inventory.json.gz"),
+        "job": null,
+        "attempts": 1,
         "table": "InventoryTable",
         "format": "json",
         "compression": "gzip",

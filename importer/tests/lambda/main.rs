@@ -11,4 +11,5 @@ mod deadline;
 mod errors;
 mod events;
 mod files;
+mod jobs;
 mod metadata;

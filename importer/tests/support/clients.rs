@@ -10,6 +10,8 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 pub(crate) struct Services {
     pub(crate) s3: String,
     pub(crate) dynamodb: String,
+    pub(crate) sqs: String,
+    pub(crate) sns: String,
     pub(crate) secret: String,
 }
 
@@ -19,6 +21,8 @@ impl Services {
         Self {
             s3: String::new(),
             dynamodb: url.to_owned(),
+            sqs: String::new(),
+            sns: String::new(),
             secret: "secret".to_owned(),
         }
     }
@@ -27,6 +31,8 @@ impl Services {
         Self {
             s3: stack.endpoints().s3.clone(),
             dynamodb: stack.endpoints().dynamodb.clone(),
+            sqs: stack.endpoints().sqs.clone(),
+            sns: stack.endpoints().sns.clone(),
             secret: local::SECRET_ACCESS_KEY.to_owned(),
         }
     }
@@ -53,6 +59,8 @@ impl LoadServiceConfig for Services {
         match (key.service_id(), key.env()) {
             ("S3", "AWS_ENDPOINT_URL") => Some(self.s3.clone()),
             ("DynamoDB", "AWS_ENDPOINT_URL") => Some(self.dynamodb.clone()),
+            ("SQS", "AWS_ENDPOINT_URL") => Some(self.sqs.clone()),
+            ("SNS", "AWS_ENDPOINT_URL") => Some(self.sns.clone()),
             _ => None,
         }
     }

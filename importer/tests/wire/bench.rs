@@ -13,12 +13,13 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use bytes::Bytes;
+use importer::checkpoint::Checkpoint;
 use importer::decode::{DecodeOptions, Format};
 use importer::error::Error;
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
 use importer::reject::Reject;
-use importer::report::RejectSink;
+use importer::report::Journal;
 use importer::retry::RetryPolicy;
 use importer::schema::Schema;
 use importer::source::Source;
@@ -61,13 +62,13 @@ pub(crate) fn as_format(format: Format, lanes: usize) -> ImportOptions {
 #[derive(Clone, Default)]
 struct Rejects(Arc<Mutex<Vec<Reject>>>);
 
-impl RejectSink for Rejects {
+impl Journal for Rejects {
     async fn reject(&mut self, reject: &Reject) -> Result<(), Error> {
         self.0.lock().unwrap().push(reject.clone());
         Ok(())
     }
 
-    async fn finish(&mut self) -> Result<(), Error> {
+    async fn finish(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
 
@@ -117,6 +118,7 @@ pub(crate) async fn import(
     let import = Import {
         name: "test".to_owned(),
         source,
+        resume: None,
         schema: Arc::clone(schema),
         options,
         progress: Arc::new(Progress::default()),
@@ -127,11 +129,11 @@ pub(crate) async fn import(
     let summary = match writer {
         WriterKind::Sdk => {
             let writer = SdkWriter::new(sdk, schema);
-            import.run(writer, rejects.clone()).await
+            import.run(writer, rejects.clone()).await.summary
         }
         WriterKind::Wire => {
             let writer = WireWriter::new(sdk, schema).await.unwrap();
-            import.run(writer, rejects.clone()).await
+            import.run(writer, rejects.clone()).await.summary
         }
     };
     let rejects = rejects.0.lock().unwrap().clone();
@@ -178,7 +180,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn start(writer: WriterKind, faults: Option<FaultPlan>) -> Self {
         let options = StackOptions {
-            faults,
+            faults: faults.unwrap_or_default(),
             ..StackOptions::default()
         };
         let stack = Stack::start(options).await.unwrap();

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use importer::decode::Format;
 use importer::writer::WriterKind;
-use local::{FaultPlan, Rate};
+use local::{Fault, FaultPlan, When};
 
 use crate::bench::{Bench, as_format, file};
 use crate::support::with_each_writer;
 
 const ROWS: u32 = 10_000;
+const WRITE: &str = "BatchWriteItem";
 
 /// Keys and versions of rows, about one in ten of which repeats an earlier key.
 fn rows(seed: u64) -> Vec<(u32, u32)> {
@@ -47,14 +48,15 @@ async fn survives(
 ) {
     let bench = Bench::start(
         writer,
-        Some(FaultPlan {
-            seed,
-            drop_request: Rate::Every(49),
-            drop_response: Rate::Every(51),
-            server_error: Rate::Every(50),
-            throttle: Rate::Every(20),
-            unprocessed: Rate::Every(5),
-        }),
+        Some(
+            FaultPlan::default()
+                .seed(seed)
+                .fail(WRITE, When::every(49), Fault::ResetBefore)
+                .fail(WRITE, When::every(51), Fault::ResetAfter)
+                .fail(WRITE, When::every(50), Fault::InternalError)
+                .fail(WRITE, When::every(20), Fault::Throttle)
+                .fail(WRITE, When::every(6), Fault::Unprocessed),
+        ),
     )
     .await;
     let rows = rows(seed);
@@ -80,19 +82,17 @@ async fn survives(
         .collect();
     assert_eq!(found, expected);
 
-    let faults = bench.stack.faults().unwrap().counts();
+    let faults = bench.stack.faults();
     let each = [
-        faults.dropped_requests,
-        faults.dropped_responses,
-        faults.server_errors,
-        faults.throttles,
-        faults.unprocessed_batches,
-    ];
-    assert!(!each.contains(&0), "{faults:?}");
-    assert_eq!(
-        counts.throttles,
-        faults.throttles + faults.unprocessed_batches
-    );
+        Fault::ResetBefore,
+        Fault::ResetAfter,
+        Fault::InternalError,
+        Fault::Throttle,
+        Fault::Unprocessed,
+    ]
+    .map(|fault| faults.injected(fault));
+    assert!(!each.contains(&0), "{each:?}");
+    assert_eq!(counts.throttles, each[3] + each[4]);
     assert_eq!(counts.retries, each.iter().sum::<u64>());
 }
 

@@ -51,7 +51,7 @@ async fn import_from(bench: &Bench, s3: &Server) -> Ended {
         ..Services::of(&bench.stack)
     };
     let client = aws_sdk_s3::Client::new(&services.sdk_config());
-    let object = Object::head(&client, BUCKET, KEY, None).await.unwrap();
+    let object = Object::head(&client, BUCKET, KEY).await.unwrap();
     let schema = bench.inventory().await;
     bench
         .import(&schema, object.source(&client), options(4))
@@ -76,7 +76,7 @@ async fn an_object_of_several_ranges_arrives_whole() {
         .send()
         .await
         .unwrap();
-    let object = Object::head(&bench.s3, BUCKET, KEY, None).await.unwrap();
+    let object = Object::head(&bench.s3, BUCKET, KEY).await.unwrap();
     assert_eq!(
         (object.size_bytes, object.url()),
         (content.len() as u64, format!("s3://{BUCKET}/{KEY}"))
@@ -158,7 +158,7 @@ async fn an_object_replaced_after_it_was_looked_up_is_an_error() {
         put.send().await.unwrap();
     };
     put(1).await;
-    let object = Object::head(&bench.s3, BUCKET, KEY, None).await.unwrap();
+    let object = Object::head(&bench.s3, BUCKET, KEY).await.unwrap();
     put(2).await;
     let schema = bench.inventory().await;
     let ended = bench
@@ -174,7 +174,7 @@ async fn an_object_deleted_after_it_was_looked_up_is_an_error() {
     let bench = Bench::start(WriterKind::default(), None).await;
     let put = bench.s3.put_object().bucket(BUCKET).key(KEY);
     put.body(b"{}".to_vec().into()).send().await.unwrap();
-    let object = Object::head(&bench.s3, BUCKET, KEY, None).await.unwrap();
+    let object = Object::head(&bench.s3, BUCKET, KEY).await.unwrap();
     bench
         .s3
         .delete_object()
@@ -203,7 +203,7 @@ async fn an_empty_object_is_as_an_empty_file() {
         .send()
         .await
         .unwrap();
-    let object = Object::head(&bench.s3, BUCKET, KEY, None).await.unwrap();
+    let object = Object::head(&bench.s3, BUCKET, KEY).await.unwrap();
     let schema = bench.inventory().await;
     let ended = bench
         .import(&schema, object.source(&bench.s3), options(4))

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Capacity, CapacityPlan, PARTITION_KEY};
 use crate::{
     LocalError, TABLE,
-    faults::{error_response, json_response},
+    dynamodb::{error_response, json_response},
     server::{Server, bind, read_body},
 };
 

@@ -119,8 +119,8 @@ impl Environment {
         })
     }
 
-    /// Gives it an event, once it is [ready](Self::ready), and waits for the result.
-    pub(super) async fn invoke(&mut self, event: Bytes) -> Result<Value, InvokeError> {
+    /// Gives it an event, once it is [ready](Self::ready), and waits for the result, unless it is to be killed.
+    pub(super) async fn invoke(&mut self, event: Bytes, end: Killed) -> Result<Value, InvokeError> {
         let function = self.program.function_name.clone();
         let limit = self.program.timeout;
         let (outcome, settled) = oneshot::channel();
@@ -134,6 +134,8 @@ impl Environment {
             // A result that came counts, even if the program ended right after it.
             biased;
             Ok(outcome) = settled => Settled::Outcome(outcome),
+            Ok(done) = end.asked => Settled::Killed(Some(done)),
+            () = sleep_if(end.after) => Settled::Killed(None),
             status = self.process.wait() => Settled::Exited(status),
             () = sleep(limit) => Settled::TimedOut,
         };
@@ -145,21 +147,41 @@ impl Environment {
                 error_type: error.error_type,
                 error_message: error.error_message,
             }),
-            Settled::Exited(Ok(status)) => Err(InvokeError::Exited {
-                function,
-                status,
-                output: self.end().await,
-            }),
-            Settled::Exited(Err(source)) => {
-                self.end().await;
-                Err(InvokeError::Watch { function, source })
+            Settled::Killed(done) => {
+                let killed = match self.process.kill().await {
+                    Ok(()) => self.process.wait().await,
+                    Err(error) => Err(error),
+                };
+                if let Some(done) = done {
+                    // Whoever asked may have stopped waiting.
+                    done.send(()).ok();
+                }
+                self.exited(function, killed).await
             }
+            Settled::Exited(status) => self.exited(function, status).await,
             Settled::TimedOut => Err(InvokeError::TimedOut {
                 function,
                 timeout: limit,
                 output: self.end().await,
             }),
         }
+    }
+
+    /// The result of an invocation during which the process ended.
+    async fn exited(
+        &mut self,
+        function: String,
+        status: std::io::Result<ExitStatus>,
+    ) -> Result<Value, InvokeError> {
+        let output = self.end().await;
+        Err(match status {
+            Ok(status) => InvokeError::Exited {
+                function,
+                status,
+                output,
+            },
+            Err(source) => InvokeError::Watch { function, source },
+        })
     }
 
     /// Kills the program, if it runs, and returns its last lines.
@@ -183,8 +205,25 @@ impl Environment {
     }
 }
 
+/// When to kill an environment during an invocation.
+#[derive(Debug)]
+pub(super) struct Killed {
+    /// When this gets something, which is told when it is done.
+    pub(super) asked: oneshot::Receiver<oneshot::Sender<()>>,
+    /// This long after the invocation began.
+    pub(super) after: Option<Duration>,
+}
+
+async fn sleep_if(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => sleep(delay).await,
+        None => std::future::pending().await,
+    }
+}
+
 enum Settled {
     Outcome(super::api::Outcome),
+    Killed(Option<oneshot::Sender<()>>),
     Exited(std::io::Result<ExitStatus>),
     TimedOut,
 }

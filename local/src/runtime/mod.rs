@@ -8,12 +8,19 @@ mod api;
 mod environment;
 mod program;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
-use self::environment::Environment;
+use self::environment::{Environment, Killed};
 pub use self::program::LambdaProgram;
 use crate::lock::lock;
 
@@ -21,6 +28,9 @@ use crate::lock::lock;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeError {
+    /// The stack was started without the function.
+    #[error("the stack has no such function; name its program in the options")]
+    NoFunction,
     /// The program could not be started.
     #[error(
         "cannot start {program} as function {function}; build it first, or name another program"
@@ -117,6 +127,11 @@ pub struct Function {
     slots: Semaphore,
     /// Environments without an event, the last used last.
     idle: Mutex<Vec<Environment>>,
+    /// How to kill each environment at work.
+    at_work: Mutex<Vec<oneshot::Sender<oneshot::Sender<()>>>>,
+    /// For how long the next invocations may live.
+    lives: Mutex<VecDeque<Duration>>,
+    begun: AtomicU64,
 }
 
 impl Function {
@@ -126,6 +141,9 @@ impl Function {
             slots: Semaphore::new(program.concurrency.max(1)),
             program,
             idle: Mutex::default(),
+            at_work: Mutex::default(),
+            lives: Mutex::default(),
+            begun: AtomicU64::new(0),
         }
     }
 
@@ -146,7 +164,16 @@ impl Function {
         // Never closed, so the only error cannot occur; without a permit there would just be no limit.
         let _slot = self.slots.acquire().await.ok();
         let mut environment = self.ready_environment().await?;
-        let result = environment.invoke(event.to_string().into()).await;
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let (kill, asked) = oneshot::channel();
+        {
+            let mut at_work = lock(&self.at_work);
+            at_work.retain(|kill| !kill.is_closed());
+            at_work.push(kill);
+        }
+        let after = lock(&self.lives).pop_front();
+        let event = event.to_string().into();
+        let result = environment.invoke(event, Killed { asked, after }).await;
         // Also if it ended: whoever takes it next finds out, as when it ends later.
         lock(&self.idle).push(environment);
         result
@@ -168,6 +195,51 @@ impl Function {
         let mut environment = Environment::start(&self.program).await?;
         environment.ready().await?;
         Ok(environment)
+    }
+
+    /// How many invocations have begun.
+    pub fn invocations(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// How many environments have an event now.
+    pub fn at_work(&self) -> usize {
+        let at_work = lock(&self.at_work);
+        at_work.iter().filter(|kill| !kill.is_closed()).count()
+    }
+
+    /// Kills, with SIGKILL, every environment that has an event, waits until they have ended, and says how many they
+    /// were. Their invocations fail with [`InvokeError::Exited`], as on Lambda when a function crashes; the next ones get
+    /// new environments.
+    ///
+    /// What they had sent may still arrive, as on AWS.
+    pub async fn kill(&self) -> usize {
+        let at_work = std::mem::take(&mut *lock(&self.at_work));
+        let mut killed = 0;
+        let asked: Vec<_> = at_work
+            .into_iter()
+            .filter_map(|kill| {
+                let (done, ended) = oneshot::channel();
+                kill.send(done).is_ok().then_some(ended)
+            })
+            .collect();
+        for ended in asked {
+            // One that had its result in the meantime is not killed, and drops the sender.
+            killed += usize::from(ended.await.is_ok());
+        }
+        killed
+    }
+
+    /// Has the next invocations killed, with SIGKILL, each this long after it began, unless it ended before.
+    ///
+    /// Delays are used up one by one, by whatever invocation begins next; those of an earlier call come first.
+    pub fn kill_next(&self, delays: impl IntoIterator<Item = Duration>) {
+        lock(&self.lives).extend(delays);
+    }
+
+    /// Takes back what [`kill_next`](Self::kill_next) has not done yet.
+    pub fn spare(&self) {
+        lock(&self.lives).clear();
     }
 
     /// Kills the idle environments and waits until they have ended.

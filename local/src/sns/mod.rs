@@ -17,6 +17,7 @@ use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
 
 pub use self::message::Message;
+pub(crate) use self::xml::error as error_body;
 use self::{error::SnsError, xml::Element};
 use crate::{ACCOUNT_ID, REGION, lock::lock, server::read_body};
 

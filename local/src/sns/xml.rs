@@ -74,7 +74,7 @@ pub(super) fn response(action: &str, result: &[Element]) -> String {
 }
 
 /// The body of an error response.
-pub(super) fn error(code: &str, message: &str) -> String {
+pub(crate) fn error(code: &str, message: &str) -> String {
     let error = [("Type", "Sender"), ("Code", code), ("Message", message)];
     let error = error.map(|(name, text)| Element::text(name, text)).into();
     let mut xml = format!("<ErrorResponse xmlns=\"{NAMESPACE}\">");

@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 use self::error::SqsError;
 pub use self::queue::Delivery;
+#[cfg(test)]
+pub(crate) use self::queue::MessageAttribute;
 pub(crate) use self::queue::{Queue, QueueSettings, Redrive};
 use crate::{ACCOUNT_ID, lock::lock, server::read_body};
 

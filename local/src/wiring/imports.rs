@@ -1,74 +1,96 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    IMPORT_BATCH_SIZE, IMPORT_RETRY_DELAY,
+    IMPORT_BATCH_SIZE,
     response::{Failures, failures},
 };
 use crate::{
     events,
-    runtime::Function,
+    runtime::{Function, InvokeError},
     sqs::{Delivery, Queue},
 };
 
 /// Longest wait of one receive; it is then simply repeated.
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);
 
-/// The event source mapping of the imports queue: gives its messages to `function`, for ever.
-pub(crate) async fn poll_imports(queue: Arc<Queue>, function: Arc<Function>) {
+/// The event source mapping of the imports queue.
+#[derive(Debug, Clone)]
+pub(crate) struct ImportsMapping {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) function: Arc<Function>,
+    /// How soon a message comes again whose failure the function itself reported; without it as any other, when its
+    /// visibility timeout ends.
+    pub(crate) retry_delay: Option<Duration>,
+}
+
+/// Gives the queue's messages to the function, for ever, while `enabled`.
+pub(crate) async fn poll_imports(mapping: ImportsMapping, mut enabled: watch::Receiver<bool>) {
     let mut invocations = JoinSet::new();
     loop {
+        if enabled.wait_for(|enabled| *enabled).await.is_err() {
+            return;
+        }
         // A message that is received starts to be late, so there must be an environment for it.
-        while invocations.len() >= function.program().concurrency.max(1) {
+        while invocations.len() >= mapping.function.program().concurrency.max(1) {
             invocations.join_next().await;
         }
-        let deliveries = queue.receive(IMPORT_BATCH_SIZE, RECEIVE_WAIT, None).await;
+        let deliveries = tokio::select! {
+            biased;
+            _ = enabled.wait_for(|enabled| !*enabled) => continue,
+            // Receiving is done at once or not at all, so nothing is lost by giving it up.
+            deliveries = mapping.queue.receive(IMPORT_BATCH_SIZE, RECEIVE_WAIT, None) => deliveries,
+        };
         while invocations.try_join_next().is_some() {}
         if !deliveries.is_empty() {
-            invocations.spawn(import(
-                Arc::clone(&queue),
-                Arc::clone(&function),
-                deliveries,
-            ));
+            invocations.spawn(mapping.clone().import(deliveries));
         }
     }
 }
 
-/// Gives one batch to the function; deletes what it handled and makes the rest visible again.
-async fn import(queue: Arc<Queue>, function: Arc<Function>, deliveries: Vec<Delivery>) {
-    let ids: BTreeSet<&str> = deliveries
-        .iter()
-        .map(|delivery| delivery.message_id.as_str())
-        .collect();
-    let failures = match function
-        .invoke(events::sqs_event(&queue.arn(), &deliveries))
-        .await
-    {
-        Ok(response) => failures(response, &ids),
-        Err(error) => {
-            tracing::warn!(%error, "an import failed");
-            Failures::All("the invocation failed")
-        }
-    };
-    for delivery in &deliveries {
-        let reason = match &failures {
-            Failures::Items(items) if items.contains(&delivery.message_id) => {
-                "the importer reported it as failed"
-            }
-            Failures::All(reason) => *reason,
-            Failures::None | Failures::Items(_) => {
-                queue.delete(&delivery.receipt_handle);
-                continue;
+impl ImportsMapping {
+    /// Gives one batch to the function and deletes what it handled. The rest comes again.
+    async fn import(self, deliveries: Vec<Delivery>) {
+        let Self {
+            queue,
+            function,
+            retry_delay,
+        } = self;
+        let ids: BTreeSet<&str> = deliveries
+            .iter()
+            .map(|delivery| delivery.message_id.as_str())
+            .collect();
+        let event = events::sqs_event(&queue.arn(), &deliveries);
+        let (failures, reported) = match function.invoke(event).await {
+            Ok(response) => (failures(response, &ids), true),
+            Err(error) => {
+                tracing::warn!(%error, "an import failed");
+                let reported = matches!(error, InvokeError::Function { .. });
+                (Failures::All("the invocation failed"), reported)
             }
         };
-        let (message, receives) = (&delivery.message_id, delivery.receive_count);
-        tracing::warn!(
-            message,
-            receives,
-            reason,
-            "an import message goes back to its queue"
-        );
-        queue.change_visibility(&delivery.receipt_handle, IMPORT_RETRY_DELAY);
+        for delivery in &deliveries {
+            let reason = match &failures {
+                Failures::Items(items) if items.contains(&delivery.message_id) => {
+                    "the importer reported it as failed"
+                }
+                Failures::All(reason) => *reason,
+                Failures::None | Failures::Items(_) => {
+                    queue.delete(&delivery.receipt_handle);
+                    continue;
+                }
+            };
+            let (message, receives) = (&delivery.message_id, delivery.receive_count);
+            tracing::warn!(
+                message,
+                receives,
+                reason,
+                "an import message goes back to its queue"
+            );
+            if let (true, Some(delay)) = (reported, retry_delay) {
+                queue.change_visibility(&delivery.receipt_handle, delay);
+            }
+        }
     }
 }

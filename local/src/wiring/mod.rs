@@ -4,8 +4,10 @@
 //! * An SQS event source mapping gives the queue's messages to the importer.
 //! * A DynamoDB event source mapping gives the table's stream to the notifier.
 //!
-//! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back until they
-//! have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again [`MAX_RETRY_ATTEMPTS`] times.
+//! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back, each when its
+//! visibility timeout ends, until they have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again
+//! [`MAX_RETRY_ATTEMPTS`] times. Lambda's stop of a message that went round between a function and a queue
+//! [16 times](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) is not modelled.
 
 mod imports;
 mod response;
@@ -14,16 +16,19 @@ mod uploads;
 
 use std::time::Duration;
 
-pub(crate) use self::{imports::poll_imports, stream::StreamMapping, uploads::announce_uploads};
+pub(crate) use self::{
+    imports::{ImportsMapping, poll_imports},
+    stream::StreamMapping,
+    uploads::Announcements,
+};
 
-/// How often a message of the imports queue is received before it goes to the dead-letter queue.
-pub const MAX_RECEIVE_COUNT: u32 = 3;
-/// How soon a failed message of the imports queue can be received again. On AWS it takes the queue's visibility
-/// timeout, many minutes; whoever waits for it here is at the keyboard.
-pub const IMPORT_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Largest batch of messages, as on AWS
-/// [without a batching window](https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
-pub const IMPORT_BATCH_SIZE: usize = 10;
+/// How often a message of the imports queue is received before it goes to the dead-letter queue: more often than a job may
+/// end without progress, so that it is the job that fails, with its reason.
+pub const MAX_RECEIVE_COUNT: u32 = 10;
+/// How many messages an invocation of the importer gets: one file at a time, as the SAM template has it.
+pub const IMPORT_BATCH_SIZE: usize = 1;
+/// How much longer than the importer's timeout a message that it was given stays hidden, as in the SAM template.
+pub const VISIBILITY_MARGIN: Duration = Duration::from_mins(1);
 
 /// Largest batch of stream records:
 /// [as many as `GetRecords` returns](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html).

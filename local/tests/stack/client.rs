@@ -39,24 +39,46 @@ pub(crate) fn s3(endpoints: &Endpoints) -> aws_sdk_s3::Client {
     sdk!(aws_sdk_s3, &endpoints.s3, force_path_style(true))
 }
 
-/// One HTTP request with a body of text or bytes.
+/// One HTTP request with a body of text or bytes, and the whole answer.
 pub(crate) async fn send(
     method: Method,
     url: &str,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
-) -> Result<Response<Bytes>, hyper_util::client::legacy::Error> {
+) -> Response<Bytes> {
+    try_send(method, url, headers, body).await.unwrap()
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// As [`send`], with the error if the connection does not last for the whole answer.
+pub(crate) async fn try_send(
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<Response<Bytes>, BoxError> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(body.into())).unwrap();
+    let request = request.body(Full::new(body.into()))?;
     let (head, body) = client.request(request).await?.into_parts();
-    Ok(Response::from_parts(
-        head,
-        body.collect().await.unwrap().to_bytes(),
-    ))
+    Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+}
+
+/// How many bytes a GET's answer says it has, and how many come before the connection breaks.
+pub(crate) async fn received(url: &str) -> (u64, usize) {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::get(url).body(Full::new(Bytes::new())).unwrap();
+    let (head, mut body) = client.request(request).await.unwrap().into_parts();
+    let answered = head.headers["content-length"].to_str().unwrap();
+    let mut received = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        received += frame.data_ref().map_or(0, Bytes::len);
+    }
+    (answered.parse().unwrap(), received)
 }
 
 /// Headers of a request of the AWS JSON protocol.
@@ -74,9 +96,7 @@ pub(crate) fn json_headers(target: &str) -> [(&'static str, &str); 4] {
 
 /// One request of the AWS JSON protocol: its status and its answer.
 pub(crate) async fn json(url: &str, target: &str, body: &Value) -> (u16, Value) {
-    let response = send(Method::POST, url, &json_headers(target), body.to_string())
-        .await
-        .unwrap();
+    let response = send(Method::POST, url, &json_headers(target), body.to_string()).await;
     (
         response.status().as_u16(),
         serde_json::from_slice(response.body()).unwrap(),

@@ -8,9 +8,12 @@
 
 mod capacity;
 mod client;
+mod delivery;
 mod dynamodb;
 mod faults;
 mod function;
+mod jobs;
+mod plans;
 mod runtime;
 mod s3;
 mod sns;

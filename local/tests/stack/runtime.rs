@@ -160,3 +160,51 @@ async fn invocations_run_at_once_up_to_the_concurrency() {
     let third = pid(&function).await;
     assert!(third == one || third == other);
 }
+
+fn killed(result: Result<Value, InvokeError>) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    match result {
+        Err(InvokeError::Exited { status, .. }) => status.signal() == Some(9),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_at_work_is_killed_and_nothing_else() {
+    let mut program = program("echo");
+    program.concurrency = 3;
+    let function = Function::new(program);
+    let idle = pid(&function).await;
+    assert_eq!(function.kill().await, 0, "none has an event");
+    assert_eq!(pid(&function).await, idle);
+    let kill_two = async {
+        let limit = Instant::now() + crate::client::LIMIT;
+        while function.at_work() < 2 {
+            assert!(Instant::now() < limit, "they never began");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        function.kill().await
+    };
+    let hang = || function.invoke(json!({ "do": "hang" }));
+    let (one, other, number) = tokio::join!(hang(), hang(), kill_two);
+    assert_eq!(number, 2);
+    assert!(killed(one) && killed(other));
+    assert_eq!(function.at_work(), 0);
+    assert_ne!(pid(&function).await, idle);
+    assert_eq!(function.invocations(), 5);
+}
+
+#[tokio::test]
+async fn the_next_invocations_are_killed_after_their_time() {
+    const LIFE: Duration = Duration::from_millis(200);
+    let function = Function::new(program("echo"));
+    function.kill_next([Duration::from_hours(1), LIFE]);
+    let first = pid(&function).await;
+    let began = Instant::now();
+    assert!(killed(function.invoke(json!({ "do": "hang" })).await));
+    assert!(began.elapsed() >= LIFE);
+    assert_ne!(pid(&function).await, first);
+    function.kill_next([Duration::ZERO]);
+    function.spare();
+    pid(&function).await;
+}

@@ -313,7 +313,7 @@ async fn queues_that_sqs_refuses_are_refused() {
     )
     .await;
     assert_eq!(
-        old_protocol.unwrap().headers()["x-amzn-query-error"],
+        old_protocol.headers()["x-amzn-query-error"],
         "InvalidAction;Sender"
     );
 }

@@ -13,10 +13,15 @@ async fn start() -> Stack {
     let options = StackOptions {
         importer: Some(program("importer")),
         notifier: Some(program("notifier")),
+        visibility_timeout: Some(SOON),
+        retry_delay: Some(Duration::ZERO),
         ..StackOptions::default()
     };
     Stack::start(options).await.unwrap()
 }
+
+/// When a message comes again whose handling crashed: after any handling of it here.
+const SOON: Duration = Duration::from_secs(2);
 
 async fn upload(stack: &Stack, key: &str, content: &'static str) {
     let put = s3(stack.endpoints()).put_object().bucket(BUCKET).key(key);

@@ -2,14 +2,14 @@
 
 mod item;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use intake::aws::Clients;
 use intake::state::{PATH_VARIABLE, State};
-use local::{Endpoints, Stack, StackOptions};
+use local::{Endpoints, LambdaProgram, Stack, StackOptions};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
@@ -165,6 +165,36 @@ pub(crate) async fn wait(child: Child) -> Ended {
 pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Waits until `holds` says so; `what` is what the panic says if it never does.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// A stack whose importer is set up by `env`, announced to `bench`.
+pub(crate) async fn stack_with_importer(bench: &Bench, env: &[(&str, &str)]) -> Stack {
+    let mut importer = LambdaProgram::new("ProcessInventoryFile", env!("CARGO_BIN_EXE_intake"));
+    importer.args = ["lambda", "importer"].map(OsString::from).into();
+    let env = env.iter();
+    importer.env = env
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let options = StackOptions {
+        importer: Some(importer),
+        retry_delay: Some(Duration::ZERO),
+        ..StackOptions::default()
+    };
+    let stack = Stack::start(options).await.unwrap();
+    bench.announce(&stack);
+    stack
 }
 
 /// A stack without functions, announced to `bench`.

@@ -1,0 +1,81 @@
+//! What `--help` says after the options: examples and exit codes.
+
+macro_rules! exit_codes {
+    () => {
+        "Exit codes:
+  0  everything was written
+  1  failed, or stopped before the end
+  2  wrong usage
+  3  finished, but some rows were rejected"
+    };
+}
+
+pub(super) const EXIT_CODES: &str = exit_codes!();
+
+pub(super) const CLI_HELP: &str = concat!(
+    "Examples:
+  intake                                                          # the whole flow, locally
+  intake validate catalog.csv                                     # check a file, write nothing
+  intake import catalog.csv --table InventoryTable --local        # import it into the local table
+  intake import s3://bucket/catalog.json.gz --table InventoryTable
+  intake status                                                   # how far uploaded files are
+
+",
+    exit_codes!()
+);
+
+pub(super) const IMPORT_HELP: &str = concat!(
+    "Examples:
+  intake import inventory.json --table InventoryTable
+  intake import s3://my-bucket/uploads/catalog.csv.gz --table InventoryTable --max-wcu 500
+  intake import prices.csv --table Prices --types sku:S,price:N --delimiter ';' --encoding windows-1252
+  aws dynamodb scan --table-name Old > old.json
+  intake import old.json --table New --format ddb-json --rows-at /Items
+  intake generate --rows 200000 --shape catalog --format json | intake import - --local --table InventoryTable
+
+",
+    exit_codes!()
+);
+
+pub(super) const VALIDATE_HELP: &str = concat!(
+    "Examples:
+  intake validate inventory.json
+  intake validate *.csv.gz --types sku:S --rejects bad.jsonl
+  intake validate orders.jsonl --key customerId:S,orderedAt:N
+  intake validate s3://my-bucket/uploads/catalog.csv --table InventoryTable
+
+",
+    exit_codes!()
+);
+
+pub(super) const STATUS_HELP: &str = "Examples:
+  intake status                                                # the newest jobs
+  intake status --local                                        # those of `intake local`
+  intake status s3://my-bucket/uploads/catalog.csv.gz --watch  # until it ends
+  intake status 20261123T101500000Z-0123456789abcdef --json | jq .reason
+
+Exit codes: 0, or 1 if it cannot be told; with --watch
+  0  the job is COMPLETED
+  1  it has FAILED, or is CANCELLED
+  2  wrong usage
+  3  it is COMPLETED_WITH_REJECTS";
+
+pub(super) const CANCEL_HELP: &str = "Examples:
+  intake cancel 20261123T101500000Z-0123456789abcdef
+  intake cancel s3://my-bucket/uploads/catalog.csv.gz --wait
+
+Exit codes:
+  0  the job was asked to stop; with --wait: it is CANCELLED
+  1  there is no such job, or it has ended otherwise
+  2  wrong usage";
+
+pub(super) const LOCAL_HELP: &str = "Examples:
+  intake local
+  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, SNS 4513
+  intake import inventory.csv --table InventoryTable --local       # in another terminal
+  aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
+
+pub(super) const GENERATE_HELP: &str = "Examples:
+  intake generate --rows 1000 --shape small --format csv > small.csv
+  intake generate --rows 200000 --shape catalog --format json | gzip > catalog.json.gz
+  intake generate --rows 5000 --shape catalog --format jsonl --duplicates 10 --seed 7";

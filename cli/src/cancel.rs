@@ -1,0 +1,70 @@
+//! `intake cancel`.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use importer::jobs::{Job, Status};
+
+use crate::args::CancelArgs;
+use crate::jobs::{self, Jobs};
+use crate::outcome::{Failure, Outcome};
+use crate::watch;
+
+/// Asks whoever imports a job's file to stop.
+///
+/// # Errors
+///
+/// There is no such job, it has ended, or its table cannot be written to.
+pub async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
+    let jobs = Jobs::open(&args.jobs).await?;
+    let found = jobs.find(&args.job).await?;
+    let key = found.job.job_key();
+    if found.job.status.is_ended() {
+        return Err(too_late(&jobs, &found.job));
+    }
+    let Some(job) = jobs.store().cancel(&key).await? else {
+        // It has ended since it was found.
+        let job = jobs.get(&key).await?.map_or(found.job, |ended| ended.job);
+        return Err(too_late(&jobs, &job));
+    };
+    let mut out = io::stdout();
+    writeln!(out, "cancelling job {} of {}", job.job, job.url())?;
+    if !args.wait {
+        writeln!(out, "{}", what_happens(&jobs, &job, SystemTime::now()))?;
+        return Ok(Outcome::Complete);
+    }
+    let ended = watch::with_progress(&jobs, jobs::Found { job, ..found }).await?;
+    out.write_all(jobs::describe(&ended.job, SystemTime::now()).as_bytes())?;
+    match ended.job.status {
+        Status::Cancelled => Ok(Outcome::Complete),
+        _ => Err(too_late(&jobs, &ended.job)),
+    }
+}
+
+fn too_late(jobs: &Jobs, job: &Job) -> Failure {
+    let ended_at = match &job.ended_at {
+        Some(ended_at) => format!(" at {ended_at}"),
+        None => String::new(),
+    };
+    Failure::new(format!(
+        "job {} cannot be cancelled: it has ended as {}{ended_at}",
+        job.job, job.status
+    ))
+    .fix(format!(
+        "nothing; see how it ended with: {}",
+        jobs.status_command(&job.job)
+    ))
+}
+
+fn what_happens(jobs: &Jobs, job: &Job, now: SystemTime) -> String {
+    let when = if jobs::is_at_work(job, now) {
+        "It stops at its next checkpoint, within seconds."
+    } else {
+        "Nobody is at work on it now: it ends when its next message comes."
+    };
+    format!(
+        "{when} Rows written until then stay written, and its reports say which were rejected.\n\
+         See it end with: {} --watch",
+        jobs.status_command(&job.job)
+    )
+}

@@ -1,0 +1,302 @@
+//! Jobs as people read them.
+
+use std::fmt::{Display, Write as _};
+use std::time::{Duration, SystemTime};
+
+use importer::jobs::{Job, NOBODY, Status};
+use indicatif::{HumanCount, HumanDuration};
+
+use super::Found;
+use crate::progress::{Counts, Rates, fraction, share, time_left, whole};
+use crate::table::align;
+
+/// Characters of the bar.
+const BAR_CHARACTERS: usize = 24;
+
+/// The counters of a job, as imports show them.
+pub fn counts(job: &Job) -> Counts {
+    Counts {
+        bytes: job.counts.bytes_read,
+        bytes_total: job.bytes_total,
+        rows_done: job.counts.rows_written + job.counts.rows_superseded,
+        rows_rejected: job.counts.rows_rejected,
+        wcu: job.counts.consumed_wcu,
+        throttles: job.counts.throttles,
+    }
+}
+
+/// Rates over all the time that was spent on a job.
+pub fn average_rates(job: &Job) -> Rates {
+    let seconds = job.duration_seconds;
+    if seconds <= 0.0 {
+        return Rates::default();
+    }
+    Rates {
+        bytes: job.counts.bytes_read as f64 / seconds,
+        rows: (job.counts.rows_written + job.counts.rows_superseded) as f64 / seconds,
+        wcu: job.counts.consumed_wcu / seconds,
+    }
+}
+
+/// A table of jobs, a line each.
+pub fn list(found: &[Found]) -> String {
+    let has_owners = found.iter().any(|found| found.job.owner != NOBODY);
+    let mut columns = vec!["JOB", "STATUS", "READ", "ROWS", "REJECTED", "FILE"];
+    if has_owners {
+        columns.insert(1, "OWNER");
+    }
+    let row = |Found { job, .. }: &Found| {
+        let read = match job.bytes_total {
+            Some(_) => format!("{:.0}%", (fraction(&counts(job)) * 100.0).floor()),
+            None => String::new(),
+        };
+        let mut cells = vec![
+            job.job.clone(),
+            job.status.to_string(),
+            read,
+            job.counts.rows_read.to_string(),
+            job.counts.rows_rejected.to_string(),
+            job.url(),
+        ];
+        if has_owners {
+            cells.insert(1, job.owner.clone());
+        }
+        cells
+    };
+    align(&columns, found.iter().map(row).collect())
+}
+
+/// All there is to know about a job.
+pub fn describe(job: &Job, now: SystemTime) -> String {
+    let mut text = format!("{}\n\n", job.url());
+    let mut line = |name: &str, value: &dyn Display| {
+        // Writing to a string does not fail.
+        writeln!(text, "{name:<12}{value}").ok();
+    };
+    let is_ended = job.status.is_ended();
+    line("Status", &job.status);
+    if let Some(reason) = &job.reason {
+        line("Reason", reason);
+    }
+    if let Some(fix) = &job.fix {
+        line("Fix", fix);
+    }
+    if job.cancel_requested && !is_ended {
+        line("Cancelled", &"at its next checkpoint");
+    }
+    line("Progress", &progress(job));
+    line("Table", &job.table);
+    line("Rows", &rows(job));
+    line("Rate", &rate(job));
+    line("Capacity", &capacity(job));
+    line(
+        "Duration",
+        &format_args!("{:.1} s", job.duration_seconds.max(0.0)),
+    );
+    line("Attempt", &job.attempt);
+    if let Some(lease) = lease(job, now) {
+        line("Lease", &lease);
+    }
+    line("Begun", &job.created_at);
+    match &job.ended_at {
+        Some(ended_at) if is_ended => line("Ended", ended_at),
+        _ => line("Saved", &job.updated_at),
+    }
+    if let Some(rejects) = &job.rejects {
+        line("Rejects", rejects);
+    }
+    if let Some(summary) = &job.summary {
+        line("Summary", summary);
+    }
+    line("Job", &job.job);
+    if job.owner != NOBODY {
+        line("Owner", &job.owner);
+    }
+    text
+}
+
+fn progress(job: &Job) -> String {
+    let counts = counts(job);
+    let mut parts = Vec::new();
+    if counts.bytes_total.is_some() {
+        // A fraction is at most 1, so that no more is filled than there is.
+        #[allow(clippy::cast_sign_loss)]
+        let filled = (fraction(&counts) * BAR_CHARACTERS as f64) as usize;
+        let empty = BAR_CHARACTERS.saturating_sub(filled);
+        parts.push(format!("{}{}", "█".repeat(filled), "░".repeat(empty)));
+    }
+    parts.push(share(&counts));
+    if !job.status.is_ended()
+        && let Some(left) = time_left(&counts, &average_rates(job))
+    {
+        parts.push(format!("{} left", HumanDuration(left)));
+    }
+    parts.join("  ")
+}
+
+fn rows(job: &Job) -> String {
+    let counts = &job.counts;
+    format!(
+        "{} read = {} written + {} superseded + {} rejected",
+        HumanCount(counts.rows_read),
+        HumanCount(counts.rows_written),
+        HumanCount(counts.rows_superseded),
+        HumanCount(counts.rows_rejected)
+    )
+}
+
+fn rate(job: &Job) -> String {
+    let rates = average_rates(job);
+    format!("{} rows/s  {} WCU/s", whole(rates.rows), whole(rates.wcu))
+}
+
+fn capacity(job: &Job) -> String {
+    format!(
+        "{} WCU  {} throttles  {} retries",
+        whole(job.counts.consumed_wcu),
+        HumanCount(job.counts.throttles),
+        HumanCount(job.counts.retries)
+    )
+}
+
+/// Whether an invocation imports the job, as far as that can be told.
+pub fn is_at_work(job: &Job, now: SystemTime) -> bool {
+    job.status == Status::Running && lease_end(job).is_some_and(|end| end > now)
+}
+
+fn lease_end(job: &Job) -> Option<SystemTime> {
+    job.lease_until
+        .map(|until| SystemTime::UNIX_EPOCH + Duration::from_millis(until))
+}
+
+/// Who is at work on the job and for how long; nothing if it has ended.
+fn lease(job: &Job, now: SystemTime) -> Option<String> {
+    if job.status.is_ended() {
+        return None;
+    }
+    let Some(until) = lease_end(job) else {
+        return Some("none: it goes on when its next message comes".to_owned());
+    };
+    let holder = job.lease_holder.as_deref().unwrap_or("unknown");
+    Some(match until.duration_since(now) {
+        Ok(left) => format!("{} left, of invocation {holder}", HumanDuration(left)),
+        Err(gone) => format!(
+            "over for {}: invocation {holder} ended without a word; the job goes on when its message comes again, \
+             unless that is in the dead-letter queue",
+            HumanDuration(gone.duration())
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn job(changes: &Value) -> Job {
+        let mut job = json!({"owner": "-", "job": "20261123T100000000Z-01", "status": "RUNNING", "bucket": "b",
+            "key": "uploads/a.csv", "table": "T", "bytes_total": 4_000_000, "bytes_read": 1_048_576,
+            "rows_read": 12_345, "rows_written": 12_000, "rows_superseded": 300, "rows_rejected": 45,
+            "consumed_wcu": 12_000, "throttles": 7, "retries": 8, "duration_seconds": 10.04, "attempt": 2,
+            "stalled_attempts": 1, "lease_until": 1_060_000, "lease_holder": "r-1",
+            "created_at": "2026-11-23T10:00:01Z", "updated_at": "2026-11-23T10:00:11Z"});
+        for (name, value) in changes.as_object().unwrap() {
+            job[name] = value.clone();
+        }
+        serde_json::from_value(job).unwrap()
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_running_job_is_described() {
+        assert_eq!(
+            describe(&job(&json!({})), at(1000)),
+            "s3://b/uploads/a.csv\n\n\
+             Status      RUNNING\n\
+             Progress    ██████░░░░░░░░░░░░░░░░░░  1.00 MiB of 3.81 MiB (26%)  28 seconds left\n\
+             Table       T\n\
+             Rows        12,345 read = 12,000 written + 300 superseded + 45 rejected\n\
+             Rate        1,225 rows/s  1,195 WCU/s\n\
+             Capacity    12,000 WCU  7 throttles  8 retries\n\
+             Duration    10.0 s\n\
+             Attempt     2\n\
+             Lease       60 seconds left, of invocation r-1\n\
+             Begun       2026-11-23T10:00:01Z\n\
+             Saved       2026-11-23T10:00:11Z\n\
+             Job         20261123T100000000Z-01\n"
+        );
+    }
+
+    #[test]
+    fn lines_are_there_when_they_say_something() {
+        let queued = json!({"status": "QUEUED", "lease_until": null, "bytes_total": null, "reason": "no answer"});
+        let ended = json!({"status": "FAILED", "ended_at": "2026-11-23T10:00:12Z", "reason": "broken", "fix": "repair it",
+            "rejects": "s3://b/r.jsonl", "summary": "s3://b/s.json", "owner": "r:1", "cancel_requested": true});
+        let asked = json!({"cancel_requested": true});
+        let cases: [(&Value, &[&str], &[&str]); 4] = [
+            (
+                &queued,
+                &[
+                    "Lease       none: ",
+                    "Reason      no answer\n",
+                    "Progress    1.00 MiB\n",
+                ],
+                &["Fix ", " left"],
+            ),
+            (
+                &ended,
+                &[
+                    "Reason      broken\n",
+                    "Fix         repair it\n",
+                    "Ended       2026-11-23T10:00:12Z\n",
+                    "Rejects     s3://b/r.jsonl\n",
+                    "Summary     s3://b/s.json\n",
+                    "Owner       r:1\n",
+                ],
+                &["Lease ", "Saved ", " left", "Cancelled "],
+            ),
+            (&asked, &["Cancelled   at its next checkpoint\n"], &[]),
+            (
+                &json!({}),
+                &["Lease       over for 2 minutes: invocation r-1 ended"],
+                &[],
+            ),
+        ];
+        for (changes, present, absent) in cases {
+            let text = describe(&job(changes), at(1180));
+            for part in present {
+                assert!(text.contains(part), "no {part:?} in:\n{text}");
+            }
+            for part in absent {
+                assert!(!text.contains(part), "{part:?} in:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_names_owners_if_somebody_signed_in() {
+        let found = |changes: Value| Found {
+            job: job(&changes),
+            attributes: Value::Null,
+        };
+        let nobodys = found(json!({}));
+        let mine = found(
+            json!({"owner": "r:1", "job": "20261123T1", "status": "QUEUED", "bytes_total": null}),
+        );
+        assert_eq!(
+            list(std::slice::from_ref(&nobodys)),
+            "JOB                     STATUS   READ  ROWS   REJECTED  FILE\n\
+             20261123T100000000Z-01  RUNNING  26%   12345  45        s3://b/uploads/a.csv\n"
+        );
+        assert_eq!(
+            list(&[nobodys, mine]),
+            "JOB                     OWNER  STATUS   READ  ROWS   REJECTED  FILE\n\
+             20261123T100000000Z-01  -      RUNNING  26%   12345  45        s3://b/uploads/a.csv\n\
+             20261123T1              r:1    QUEUED         12345  45        s3://b/uploads/a.csv\n"
+        );
+    }
+}

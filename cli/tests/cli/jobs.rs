@@ -1,0 +1,375 @@
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use importer::event::ObjectCreated;
+use importer::jobs::store::{Changes, JobStore, Lease};
+use importer::jobs::{Job, Status};
+use intake::aws::Clients;
+use intake::generate::{Format, Generator, Shape};
+use local::{Endpoints, Stack};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::support::{Bench, LIMIT, sample, scan, stack, stack_with_importer, until, wait};
+
+const IDENTITY: &str = "eu-west-1:12345678-1234-1234-1234-123456789012";
+
+/// Keeps the import of [`catalog`] busy for minutes, with few rows under way.
+const SLOW: [(&str, &str); 3] = [
+    ("INTAKE_MAX_WCU", "100"),
+    ("INTAKE_LANES", "2"),
+    ("INTAKE_CHECKPOINT_SECONDS", "0.1"),
+];
+
+fn catalog() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let generator = Generator::new(20_000, Shape::Small, Format::Jsonl);
+    generator.write_to(&mut bytes).unwrap();
+    bytes
+}
+
+fn store(endpoints: &Endpoints) -> JobStore {
+    let dynamodb = Clients::for_local(endpoints).dynamodb;
+    JobStore::new(dynamodb, endpoints.jobs_table.clone())
+}
+
+/// Begins the job of an object as an importer does.
+async fn begin(store: &JobStore, key: &str, time: &str) -> Job {
+    let created = ObjectCreated {
+        bucket: "bucket".to_owned(),
+        key: key.to_owned(),
+        version_id: None,
+        etag: Some("etag".to_owned()),
+        sequencer: None,
+        time: Some(time.to_owned()),
+    };
+    let lease = Lease {
+        holder: "invocation".to_owned(),
+        message: None,
+        until: SystemTime::now() + Duration::from_mins(15),
+    };
+    match store
+        .claim(&created, "InventoryTable", &lease)
+        .await
+        .unwrap()
+    {
+        importer::jobs::store::Claim::Mine(job) => *job,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Standard output by lines, each with single spaces.
+fn lines(stdout: &str) -> Vec<String> {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    stdout.lines().map(words).collect()
+}
+
+fn url(stack: &Stack, key: &str) -> String {
+    format!("s3://{}/{key}", stack.endpoints().bucket)
+}
+
+/// What the importer made of each file is told, by each name that a job has, with the exit code of an import.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_shown_as_they_ended() {
+    let bench = Bench::new();
+    let stack = stack_with_importer(&bench, &[]).await;
+    let identity = format!("uploads/{IDENTITY}/mine.csv");
+    let broken = b"[{\"productId\":\"B1\"},{\"productId\" \"B2\"}]".to_vec();
+    let files = [
+        (
+            "uploads/good.json",
+            std::fs::read(sample("inventory.json")).unwrap(),
+        ),
+        (
+            "uploads/bad rows.jsonl",
+            std::fs::read(sample("bad-rows.jsonl")).unwrap(),
+        ),
+        ("uploads/broken.json", broken),
+        (&identity, std::fs::read(sample("inventory.csv")).unwrap()),
+    ];
+    for (key, content) in files {
+        stack.put_object(key, content).await.unwrap();
+        stack.wait_idle(LIMIT).await.unwrap();
+    }
+
+    let listed = bench.run(["status", "--local"]).await.expect(0);
+    let listed = lines(&listed.stdout);
+    assert_eq!(listed[0], "JOB OWNER STATUS READ ROWS REJECTED FILE");
+    let ends = [
+        format!(" {IDENTITY} COMPLETED 100% 2 0 {}", url(&stack, &identity)),
+        format!(" - FAILED 100% 1 0 {}", url(&stack, "uploads/broken.json")),
+        format!(
+            " - COMPLETED_WITH_REJECTS 100% 16 11 {}",
+            url(&stack, "uploads/bad rows.jsonl")
+        ),
+        format!(" - COMPLETED 100% 2 0 {}", url(&stack, "uploads/good.json")),
+    ];
+    assert_eq!(listed.len(), ends.len() + 1, "{listed:?}");
+    let codes = [0, 1, 3, 0];
+    for ((line, end), code) in listed[1..].iter().zip(&ends).zip(codes) {
+        assert!(line.ends_with(end), "{line:?} does not end with {end:?}");
+        let job = line.split(' ').next().unwrap();
+        // The object's key may hold spaces.
+        let object = &line[line.find("s3://").unwrap()..];
+        for name in [job, object] {
+            let shown = bench.run(["status", name, "--local"]).await.expect(0);
+            let watched = bench.run(["status", name, "--local", "--watch"]).await;
+            let watched = watched.expect(code);
+            assert_eq!(watched.stdout, shown.stdout);
+            assert!(
+                shown.stdout.ends_with(&format!("{job}\n"))
+                    || shown.stdout.ends_with(&format!("{IDENTITY}\n")),
+                "{}",
+                shown.stdout
+            );
+        }
+    }
+
+    let broken = url(&stack, "uploads/broken.json");
+    let told = bench.run(["status", &broken, "--local"]).await.expect(0);
+    for part in [
+        "Reason      the file is broken at line 1",
+        "Fix         ",
+        "Summary     s3://",
+    ] {
+        assert!(told.stdout.contains(part), "{part:?}: {}", told.stdout);
+    }
+    let rejected = url(&stack, "uploads/bad rows.jsonl");
+    let args = ["status", &rejected, "--local", "--json", "--watch"];
+    let told = bench.run(args).await.expect(3);
+    let job: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(job["status"], "COMPLETED_WITH_REJECTS");
+    assert_eq!(job["rows_rejected"], 11);
+    assert!(job["rejects"].as_str().unwrap().starts_with("s3://"));
+    assert_eq!(job.get("checkpoint"), None, "{job}");
+
+    let error = bench
+        .run(["cancel", &broken, "--local"])
+        .await
+        .expect(1)
+        .stderr;
+    assert!(
+        error.contains("cannot be cancelled: it has ended as FAILED at ")
+            && error.contains("fix: "),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_jobs_are_listed_first() {
+    let bench = Bench::new();
+    let stack = stack(&bench).await;
+    let none = bench.run(["status", "--local"]).await.expect(0);
+    assert_eq!(none.stdout, "");
+    assert!(none.stderr.contains("there are no jobs"), "{}", none.stderr);
+    let json = bench.run(["status", "--local", "--json"]).await.expect(0);
+    assert_eq!(json.stdout, "");
+
+    let store = store(stack.endpoints());
+    for minute in 0..25 {
+        let owner = if minute % 5 == 0 { IDENTITY } else { "nobody" };
+        let key = format!("uploads/{owner}/{minute:02}.csv");
+        begin(&store, &key, &format!("2026-11-23T10:{minute:02}:00.000Z")).await;
+    }
+    let minutes = |stdout: &str| -> Vec<u32> {
+        let file = |line: &str| line.rsplit('/').next().unwrap()[..2].parse().unwrap();
+        stdout.lines().skip(1).map(file).collect()
+    };
+    for (args, expected) in [
+        (vec![], (5..25).rev().collect()),
+        (vec!["--limit", "3"], vec![24, 23, 22]),
+        (vec!["--limit", "100"], (0..25).rev().collect()),
+        (vec!["--owner", IDENTITY], vec![20, 15, 10, 5, 0]),
+        (vec!["--owner", "-", "--limit", "2"], vec![24, 23]),
+    ] {
+        let ended = bench
+            .run(["status", "--local"].iter().chain(&args))
+            .await
+            .expect(0);
+        assert_eq!(minutes(&ended.stdout), expected, "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_shown_is_explained() {
+    let bench = Bench::new();
+    let alone = bench.run(["status", "--local"]).await.expect(1);
+    assert!(
+        alone.stderr.contains("no local stack is running") && alone.stderr.contains("intake local"),
+        "{}",
+        alone.stderr
+    );
+    let stack = stack(&bench).await;
+    let job = begin(
+        &store(stack.endpoints()),
+        "uploads/a.csv",
+        "2026-11-23T10:00:00.000Z",
+    )
+    .await;
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["status", "nope"],
+            "there is no job nope in table ImportJobs",
+        ),
+        (
+            &["cancel", "nope"],
+            "there is no job nope in table ImportJobs",
+        ),
+        (
+            &["status", "s3://bucket/nope.csv"],
+            "there is no job for s3://bucket/nope.csv",
+        ),
+        (
+            &["status", "s3://inventory-upload-local/nope.csv", "--watch"],
+            "there is no job for s3://inventory-upload-local/nope.csv",
+        ),
+        (
+            &["status", &job.job, "--owner", IDENTITY],
+            "of owner eu-west-1:",
+        ),
+        (
+            &["status", "--jobs-table", "Nope"],
+            "the table of jobs Nope does not exist",
+        ),
+        (
+            &["status", "nope", "--jobs-table", "Nope"],
+            "the table of jobs Nope does not exist",
+        ),
+        (
+            &["cancel", "nope", "--jobs-table", "InventoryTable"],
+            "cannot read the table of jobs InventoryTable",
+        ),
+    ];
+    for (args, expected) in cases {
+        let ended = bench.run(args.iter().chain(&["--local"])).await.expect(1);
+        assert!(
+            ended.stderr.contains(expected) && ended.stderr.contains("fix: "),
+            "{args:?}: {}",
+            ended.stderr
+        );
+    }
+    // Without --local, the table is that of the function's variable.
+    let mut command = bench.command(["status", "--json"]);
+    let command = command
+        .envs(stack.endpoints().env())
+        .env("INTAKE_JOBS_TABLE", "Elsewhere");
+    let ended = wait(command.spawn().unwrap()).await.expect(1);
+    assert!(ended.stderr.contains("Elsewhere"), "{}", ended.stderr);
+}
+
+/// A running import stops at its next checkpoint, and what it has written by then is what it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_import_stops_and_says_what_it_has_written() {
+    let bench = Bench::new();
+    let stack = stack_with_importer(&bench, &SLOW).await;
+    stack
+        .put_object("uploads/slow.jsonl", catalog())
+        .await
+        .unwrap();
+    let object = url(&stack, "uploads/slow.jsonl");
+    let mut watching = bench
+        .command(["status", &object, "--watch", "--local"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It waits for the job to begin, and then tells of each checkpoint.
+    let mut stderr = BufReader::new(watching.stderr.take().unwrap()).lines();
+    let progress = async {
+        while let Some(line) = stderr.next_line().await.unwrap() {
+            if line.starts_with("RUNNING ") && line.contains(" rows written") {
+                return;
+            }
+        }
+        panic!("no progress was told");
+    };
+    tokio::time::timeout(LIMIT, progress).await.unwrap();
+
+    let cancelled = bench
+        .run(["cancel", &object, "--wait", "--local"])
+        .await
+        .expect(0);
+    let text = &cancelled.stdout;
+    assert!(text.contains("Status      CANCELLED\n"), "{text}");
+    // Nobody needs to read the rest of what it says.
+    drop(stderr);
+    let watched = wait(watching).await.expect(1);
+    assert!(
+        watched.stdout.contains("Status      CANCELLED\n"),
+        "{}",
+        watched.stdout
+    );
+    let job = bench
+        .run(["status", &object, "--json", "--local"])
+        .await
+        .expect(0);
+    let job: Value = serde_json::from_str(&job.stdout).unwrap();
+    let written = job["rows_written"].as_u64().unwrap();
+    assert!(written < 20_000, "{job}");
+    assert_eq!(scan(stack.endpoints()).await.len() as u64, written);
+}
+
+/// Whether or not somebody is at work on it, the request stands, and is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_nobody_works_on_is_cancelled_when_its_message_comes() {
+    let bench = Bench::new();
+    let stack = stack(&bench).await;
+    let store = store(stack.endpoints());
+    let running = begin(&store, "uploads/a.csv", "2026-11-23T10:00:00.000Z").await;
+    let queued = begin(&store, "uploads/b.csv", "2026-11-23T10:01:00.000Z").await;
+    let changes = Changes::none().status(Status::Queued).released();
+    store.change(&queued, changes).await.unwrap();
+    for (job, expected) in [
+        (&running, "stops at its next checkpoint"),
+        (&queued, "ends when its next message comes"),
+    ] {
+        // Asking twice is as good as once.
+        for _ in 0..2 {
+            let ended = bench.run(["cancel", &job.job, "--local"]).await.expect(0);
+            let next = format!("intake status {} --local --watch", job.job);
+            for expected in [expected, &next] {
+                assert!(ended.stdout.contains(expected), "{}", ended.stdout);
+            }
+        }
+        let now = store.get(&job.job_key()).await.unwrap().unwrap();
+        assert!(now.cancel_requested);
+        let shown = bench.run(["status", &job.job, "--local"]).await.expect(0);
+        assert!(
+            shown.stdout.contains("Cancelled   at its next checkpoint"),
+            "{}",
+            shown.stdout
+        );
+    }
+}
+
+/// Whoever uploads a corrected file and watches it does not see how the broken one ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_an_object_means_its_current_version() {
+    let bench = Bench::new();
+    let stack = stack_with_importer(&bench, &[]).await;
+    let object = url(&stack, "uploads/a.json");
+    let args = ["status", &object, "--watch", "--local"];
+    stack.put_object("uploads/a.json", "[{]").await.unwrap();
+    bench.run(args).await.expect(1);
+
+    stack.pause_imports();
+    let corrected = std::fs::read(sample("inventory.json")).unwrap();
+    stack.put_object("uploads/a.json", corrected).await.unwrap();
+    let mut watching = bench.command(args).spawn().unwrap();
+    let mut stderr = BufReader::new(watching.stderr.take().unwrap()).lines();
+    let waits = async {
+        while let Some(line) = stderr.next_line().await.unwrap() {
+            if line.contains("waiting for the event of s3://") {
+                return;
+            }
+        }
+        panic!("it did not wait");
+    };
+    tokio::time::timeout(LIMIT, waits).await.unwrap();
+    stack.resume_imports();
+    wait(watching).await.expect(0);
+    until("both versions have a job", || async {
+        let jobs = store(stack.endpoints()).newest("-", 10).await.unwrap();
+        jobs.len() == 2
+    })
+    .await;
+}
