@@ -100,7 +100,7 @@ impl State {
             return false;
         }
         if self.first.is_empty() {
-            self.first = sequence_number.to_owned();
+            sequence_number.clone_into(&mut self.first);
         }
         sequence_number.clone_into(&mut self.last);
         true

@@ -31,7 +31,7 @@ pub trait Keep: Sync {
 #[derive(Clone, Debug)]
 pub struct Bucket {
     client: Client,
-    bucket: String,
+    name: String,
     prefix: String,
     topic_arn: String,
 }
@@ -54,7 +54,7 @@ impl Bucket {
             );
         Some(Self {
             client: Client::from_conf(builder.build()),
-            bucket,
+            name: bucket,
             prefix: settings.failure_prefix.clone(),
             topic_arn: settings.topic_arn.clone(),
         })
@@ -65,10 +65,10 @@ impl Keep for Bucket {
     async fn keep(&self, message: &Message) -> Result<String, Error> {
         let key = format!("{}{}.json", self.prefix, message.id());
         let body = publication(&self.topic_arn, message).to_string();
-        let place = format!("s3://{}/{key}", self.bucket);
+        let place = format!("s3://{}/{key}", self.name);
         self.client
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(&self.name)
             .key(key)
             .content_type("application/json")
             .body(ByteStream::from(body.into_bytes()))

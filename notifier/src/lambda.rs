@@ -74,7 +74,7 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
     /// [`Error::Event`] when the event is none; in a window, why nothing could be published.
     pub async fn handle(&self, event: &Event, deadline: Instant) -> Result<Response, Error> {
         let windowed = event.window.is_some();
-        let mut state = self.state(event);
+        let mut state = state(event);
         self.count(event, &mut state)?;
         let counted = (state.digest.count(), state.digest.malformed());
         if !event.ends_state() {
@@ -92,7 +92,7 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
             info!(counted = 0, malformed = counted.1, "nothing to tell");
             return Ok(answer);
         }
-        let parcel = self.parcel(event, state);
+        let parcel = parcel(event, state);
         let id = parcel.id.clone();
         match self.deliver(parcel, deadline).await {
             Ok(()) => {
@@ -118,22 +118,6 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
                 })
             }
         }
-    }
-
-    /// The state that came with the event. One that cannot be read would come again and again, so it is only logged.
-    fn state(&self, event: &Event) -> State {
-        let Some(json) = event.state.as_ref().filter(|_| event.window.is_some()) else {
-            return State::default();
-        };
-        serde_json::from_str(json.get()).unwrap_or_else(|cause| {
-            error!(
-                line = cause.line(),
-                column = cause.column(),
-                bytes = json.get().len(),
-                "the window's state cannot be read; counting begins anew"
-            );
-            State::default()
-        })
     }
 
     fn count(&self, event: &Event, state: &mut State) -> Result<(), Error> {
@@ -202,26 +186,6 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
         Ok(())
     }
 
-    fn parcel(&self, event: &Event, state: State) -> Parcel {
-        let arn = event
-            .event_source_arn
-            .clone()
-            .or_else(|| record::event_source_arn(&event.records));
-        let arn = arn.unwrap_or_default();
-        let window = event.window.as_ref().map(|window| Window {
-            start: printable(&window.start, MOMENT_CHARS_MAX),
-            end: printable(&window.end, MOMENT_CHARS_MAX),
-        });
-        let source = format!("{arn}/{}", event.shard_id.as_deref().unwrap_or_default());
-        Parcel {
-            id: parcel::id(&source, window.as_ref(), &state.first, &state.last),
-            digests: 1,
-            table: parcel::table(&arn),
-            window,
-            digest: state.digest,
-        }
-    }
-
     async fn deliver(&self, parcel: Parcel, deadline: Instant) -> Result<(), Error> {
         match &self.budget {
             Some(budget) => {
@@ -272,6 +236,42 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
             }
         }
         Ok(messages.len() as u32)
+    }
+}
+
+/// The state that came with the event. One that cannot be read would come again and again, so it is only logged.
+fn state(event: &Event) -> State {
+    let Some(json) = event.state.as_ref().filter(|_| event.window.is_some()) else {
+        return State::default();
+    };
+    serde_json::from_str(json.get()).unwrap_or_else(|cause| {
+        error!(
+            line = cause.line(),
+            column = cause.column(),
+            bytes = json.get().len(),
+            "the window's state cannot be read; counting begins anew"
+        );
+        State::default()
+    })
+}
+
+fn parcel(event: &Event, state: State) -> Parcel {
+    let arn = event
+        .event_source_arn
+        .clone()
+        .or_else(|| record::event_source_arn(&event.records));
+    let arn = arn.unwrap_or_default();
+    let window = event.window.as_ref().map(|window| Window {
+        start: printable(&window.start, MOMENT_CHARS_MAX),
+        end: printable(&window.end, MOMENT_CHARS_MAX),
+    });
+    let source = format!("{arn}/{}", event.shard_id.as_deref().unwrap_or_default());
+    Parcel {
+        id: parcel::id(&source, window.as_ref(), &state.first, &state.last),
+        digests: 1,
+        table: parcel::table(&arn),
+        window,
+        digest: state.digest,
     }
 }
 

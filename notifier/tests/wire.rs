@@ -253,6 +253,30 @@ async fn no_answer_is_worth_another_try() {
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
 }
 
+/// The program with the environment that Lambda would give it.
+fn function(address: &str) -> tokio::process::Command {
+    let mut function = tokio::process::Command::new(env!("CARGO_BIN_EXE_notifier"));
+    function
+        .env_clear()
+        .envs([
+            ("AWS_LAMBDA_RUNTIME_API", address),
+            ("AWS_LAMBDA_FUNCTION_NAME", "NotifyInventoryUpdate"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("INTAKE_TOPIC_ARN", ARN),
+            ("INTAKE_FAILURE_BUCKET", "inventory-upload-x"),
+        ])
+        .env("AWS_ENDPOINT_URL_SNS", format!("http://{address}"))
+        .env("AWS_ENDPOINT_URL_S3", format!("http://{address}"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    function
+}
+
 /// The very program that is deployed, run as Lambda runs it.
 #[tokio::test]
 async fn the_function_turns_stream_events_into_messages() {
@@ -276,26 +300,7 @@ async fn the_function_turns_stream_events_into_messages() {
         (403, "AuthorizationError"),
     ];
     let mut fake = fake::start(&answers, &events).await;
-    let mut function = tokio::process::Command::new(env!("CARGO_BIN_EXE_notifier"))
-        .env_clear()
-        .envs([
-            ("AWS_LAMBDA_RUNTIME_API", fake.address.as_str()),
-            ("AWS_LAMBDA_FUNCTION_NAME", "NotifyInventoryUpdate"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("INTAKE_TOPIC_ARN", ARN),
-            ("INTAKE_FAILURE_BUCKET", "inventory-upload-x"),
-        ])
-        .env("AWS_ENDPOINT_URL_SNS", format!("http://{}", fake.address))
-        .env("AWS_ENDPOINT_URL_S3", format!("http://{}", fake.address))
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut function = function(&fake.address).spawn().unwrap();
 
     let mut responses = Vec::new();
     for _ in events {

@@ -24,6 +24,10 @@ pub use store::Table;
 /// How long after its deadline an invocation may still be at work, clocks that differ included.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
+/// Time that a publication needs until the ledger knows of it. Nothing is published later than that before the deadline: what
+/// the ledger does not know of is published again.
+const PUBLISHING_MARGIN: Duration = Duration::from_secs(5);
+
 /// A ledger that shards share.
 pub trait Store: Sync {
     /// The ledger's JSON and its version; `None` when there is none yet.
@@ -94,6 +98,8 @@ impl<S: Store> Budget<S> {
         deadline: Instant,
         send: impl Fn(Parcel) -> F,
     ) -> Result<(), Error> {
+        let time_left = deadline.saturating_duration_since(Instant::now());
+        let last_publication = deadline - PUBLISHING_MARGIN.min(time_left / 4);
         loop {
             let step = match self
                 .change(deadline, |ledger, now_ms| {
@@ -123,12 +129,17 @@ impl<S: Store> Budget<S> {
                 Step::Wait(at_ms) => {
                     let wait = Duration::from_millis(at_ms.saturating_sub(self.store.now_ms()));
                     let at = Instant::now() + wait;
-                    if at >= deadline {
+                    if at > last_publication {
                         return Err(Error::OverBudget {
                             per_minute: self.per_minute.get(),
                         });
                     }
                     sleep_until(at).await;
+                }
+                Step::Send(_) if Instant::now() > last_publication => {
+                    return Err(Error::OverBudget {
+                        per_minute: self.per_minute.get(),
+                    });
                 }
                 Step::Send(due) => {
                     let id = due.id.clone();

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
@@ -142,13 +143,18 @@ async fn sns(
                     Some(&"silent") => {}
                     Some(code) => {
                         let sender = *code != "InternalError";
-                        failed += &format!(
+                        write!(
+                            failed,
                             "<member><Id>{id}</Id><Code>{code}</Code><Message>told so</Message><SenderFault>{sender}</SenderFault></member>"
-                        );
+                        )
+                        .unwrap();
                     }
                     None => {
-                        successful +=
-                            &format!("<member><Id>{id}</Id><MessageId>m-{id}</MessageId></member>")
+                        write!(
+                            successful,
+                            "<member><Id>{id}</Id><MessageId>m-{id}</MessageId></member>"
+                        )
+                        .unwrap();
                     }
                 }
             }

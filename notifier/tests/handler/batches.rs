@@ -1,17 +1,15 @@
 //! Events without windows: one invocation against a topic that fails on command.
 
-mod scripted;
-
 use std::time::Duration;
 
+use crate::scripted::{ARN, Reply, TIME_LEFT, World, insert, record};
 use notifier::{event::Event, record::EventName, settings::Settings, watch::Watch};
-use scripted::{ARN, Reply, World, insert, record};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-const ONE: &str = include_str!("../../samples/events/dynamodb-insert.json");
-const MIXED: &str = include_str!("../../samples/events/dynamodb-mixed.json");
-const MALFORMED: &str = include_str!("../../samples/events/dynamodb-malformed.json");
+const ONE: &str = include_str!("../../../samples/events/dynamodb-insert.json");
+const MIXED: &str = include_str!("../../../samples/events/dynamodb-mixed.json");
+const MALFORMED: &str = include_str!("../../../samples/events/dynamodb-malformed.json");
 
 /// What came of one invocation.
 #[derive(Debug, PartialEq)]
@@ -74,8 +72,6 @@ async fn invoke(
 ) -> Outcome {
     invoke_with(event, settings(event_names), world, time_left).await
 }
-
-const TIME_LEFT: Duration = Duration::from_secs(29);
 
 fn once(subject: &str, text: &str) -> Outcome {
     Outcome {

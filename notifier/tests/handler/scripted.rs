@@ -1,10 +1,7 @@
 //! A topic, a bucket and a table that fail on command, and Lambda's side of a stream.
 
-#![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
-#![allow(dead_code, reason = "each test uses a part of it")]
-
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -18,6 +15,8 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) const ARN: &str = "arn:aws:sns:eu-central-1:123456789012:inventory-alerts";
 pub(crate) const STREAM: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/InventoryTable/stream/2026-11-23T08:58:02.345";
+/// What an invocation of 30 s has.
+pub(crate) const TIME_LEFT: Duration = Duration::from_secs(29);
 /// Unix time in milliseconds at the start of every test: 2026-11-23T09:00:00Z.
 pub(crate) const EPOCH_MS: u64 = 1_795_424_400_000;
 
@@ -232,6 +231,10 @@ impl Memory {
         }
     }
 
+    pub(crate) fn put(&self, json: &str) {
+        *self.item.lock().unwrap() = Some((json.to_owned(), 1));
+    }
+
     async fn trouble(&self) -> Result<bool, Error> {
         sleep(Duration::from_millis(fastrand::u64(2..20))).await;
         let action = "using the ledger".to_owned();
@@ -304,6 +307,11 @@ impl World {
             shelf: Shelf::default(),
             table: Memory::new(),
         }
+    }
+
+    /// When the test began.
+    pub(crate) fn start(&self) -> Instant {
+        self.table.start
     }
 
     pub(crate) fn notifier(&self, settings: Settings) -> Notifier<&Scripted, &Shelf, &Memory> {
@@ -417,4 +425,28 @@ impl Call {
             sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+/// Lets so many shards do `work` at the same time.
+pub(crate) async fn shards<F: Future<Output = ()>>(count: u64, work: impl Fn(u64) -> F) {
+    futures::future::join_all((0..count).map(work)).await;
+}
+
+/// How many products all messages together have told of, each message counted once, and the names, of which none may
+/// come twice.
+pub(crate) fn told(world: &World) -> (u64, BTreeSet<String>) {
+    let mut count = 0;
+    let mut names = BTreeSet::new();
+    for accepted in world.topic.distinct() {
+        let machine = accepted.machine();
+        if machine["kind"] == json!(["watch"]) {
+            continue;
+        }
+        count += machine["inserted"]["count"].as_u64().unwrap();
+        for item in machine["inserted"]["items"].as_array().unwrap() {
+            let name = item["name"].as_str().unwrap().to_owned();
+            assert!(names.insert(name.clone()), "{name} is named twice");
+        }
+    }
+    (count, names)
 }
