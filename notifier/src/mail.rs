@@ -1,7 +1,7 @@
 //! What people read.
 
 use crate::{
-    digest::{Alert, Digest, Item, Tally},
+    digest::{Alert, Digest, Item, NAMES_MAX, Tally},
     parcel::{Parcel, Window},
     record::EventName,
     text::{ascii, counted, grouped, printable},
@@ -159,8 +159,8 @@ pub(crate) fn alert_email(parcel: &Parcel, shown: usize) -> String {
     blocks.join("\n\n")
 }
 
-/// The longest of `texts` that a single SMS holds, else `otherwise`, which has to.
-pub(crate) fn sms(texts: impl Iterator<Item = String>, otherwise: String) -> String {
+/// The text that names most items and that a single SMS holds, else `otherwise`, which has to.
+pub(crate) fn sms(text: impl Fn(usize) -> String, otherwise: String) -> String {
     let fits = |text: &String| {
         if text.is_ascii() {
             text.len() <= SMS_ASCII_CHARS
@@ -169,8 +169,9 @@ pub(crate) fn sms(texts: impl Iterator<Item = String>, otherwise: String) -> Str
         }
     };
     // The arrow alone would halve what an SMS holds.
-    texts
-        .map(|text| text.replace('→', "->"))
+    (0..=NAMES_MAX)
+        .rev()
+        .map(|shown| text(shown).replace('→', "->"))
         .find(fits)
         .unwrap_or(otherwise)
 }

@@ -72,11 +72,21 @@ impl Message {
     }
 
     fn within(parcel: &Parcel, bytes_max: usize) -> Vec<Self> {
-        let digest = (parcel.digest.count() > 0)
-            .then(|| fitting(bytes_max, |shown| Self::digest(parcel, shown)));
-        let alert = (!parcel.digest.alerts().is_empty())
-            .then(|| fitting(bytes_max, |shown| Self::alert(parcel, shown)));
-        digest.into_iter().chain(alert).collect()
+        let Parcel { digest, .. } = parcel;
+        let mut messages = Vec::new();
+        if digest.count() > 0 {
+            let sms = mail::sms(|shown| mail::plain(digest, shown), mail::subject(digest));
+            messages.push(fitting(bytes_max, |shown| {
+                Self::digest(parcel, shown, &sms)
+            }));
+        }
+        let alerts = digest.alerts();
+        if !alerts.is_empty() {
+            let subject = mail::alert_subject(alerts);
+            let sms = mail::sms(|shown| mail::alert_plain(alerts, shown), subject);
+            messages.push(fitting(bytes_max, |shown| Self::alert(parcel, shown, &sms)));
+        }
+        messages
     }
 
     /// The same for the same changes, however often they are published.
@@ -108,7 +118,7 @@ impl Message {
         self.subject.len() + self.body.len() + attributes.sum::<usize>()
     }
 
-    fn digest(parcel: &Parcel, shown: usize) -> Self {
+    fn digest(parcel: &Parcel, shown: usize, sms: &str) -> Self {
         let digest = &parcel.digest;
         let kinds: Vec<String> = digest
             .reported()
@@ -123,11 +133,6 @@ impl Message {
             malformed: digest.malformed(),
             key_only: digest.key_only(),
         });
-        let subject = mail::subject(digest);
-        let sms = mail::sms(
-            (0..=shown).rev().map(|shown| mail::plain(digest, shown)),
-            subject.clone(),
-        );
         Self {
             body: body(
                 mail::plain(digest, shown),
@@ -137,11 +142,11 @@ impl Message {
             ),
             attributes: attributes(parcel, &kinds, digest.count(), &parcel.id),
             id: parcel.id.clone(),
-            subject,
+            subject: mail::subject(digest),
         }
     }
 
-    fn alert(parcel: &Parcel, shown: usize) -> Self {
+    fn alert(parcel: &Parcel, shown: usize, sms: &str) -> Self {
         let alerts = parcel.digest.alerts();
         let count = alerts
             .iter()
@@ -156,13 +161,6 @@ impl Message {
             head: Head::new(parcel, &kinds, count, &id),
             rules: rules.collect(),
         });
-        let subject = mail::alert_subject(alerts);
-        let sms = mail::sms(
-            (0..=shown)
-                .rev()
-                .map(|shown| mail::alert_plain(alerts, shown)),
-            subject.clone(),
-        );
         Self {
             body: body(
                 mail::alert_plain(alerts, shown),
@@ -172,7 +170,7 @@ impl Message {
             ),
             attributes: attributes(parcel, &kinds, count, &id),
             id,
-            subject,
+            subject: mail::alert_subject(alerts),
         }
     }
 }
@@ -186,11 +184,11 @@ fn fitting(bytes_max: usize, render: impl Fn(usize) -> Message) -> Message {
         .unwrap_or_else(|| render(0))
 }
 
-fn body(plain: String, email: String, sms: String, machine: &str) -> String {
+fn body(plain: String, email: String, sms: &str, machine: &str) -> String {
     let mut body = Map::new();
     body.insert("default".into(), Value::String(plain));
     body.insert("email".into(), Value::String(email));
-    body.insert("sms".into(), Value::String(sms));
+    body.insert("sms".into(), Value::from(sms));
     for protocol in JSON_PROTOCOLS {
         body.insert(protocol.into(), Value::from(machine));
     }
@@ -296,5 +294,124 @@ impl<'a> Shown<'a> {
             count: tally.count(),
             items,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        digest::Digest,
+        record::{Change, EventName},
+        settings::Settings,
+        watch::Watch,
+    };
+
+    /// A digest of many products that are called `name`, of which each triggers the rule.
+    fn parcel(name: &str, count: u64) -> Parcel {
+        let settings = Settings {
+            names: NAMES_MAX,
+            watch: Watch::parse("quantity < 10").unwrap(),
+            ..Settings::new("arn:aws:sns:eu-central-1:123456789012:t")
+        };
+        let mut digest = Digest::default();
+        let mut change = Change::new(EventName::Insert, name);
+        change.new = Some(crate::image::Image {
+            name: None,
+            watched: vec![Some(crate::image::Value::N("9".into()))],
+        });
+        for _ in 0..count {
+            digest.add(&change, &settings);
+        }
+        Parcel {
+            id: "0".repeat(32),
+            digests: 1,
+            digest,
+            ..Parcel::default()
+        }
+    }
+
+    fn named(message: &Message) -> usize {
+        let body: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+        let machine: serde_json::Value =
+            serde_json::from_str(body["sqs"].as_str().unwrap()).unwrap();
+        let tally = if machine["rules"].is_array() {
+            &machine["rules"][0]
+        } else {
+            &machine["inserted"]
+        };
+        assert_eq!(tally["count"], 100, "counts are never left out");
+        tally["items"].as_array().unwrap().len()
+    }
+
+    #[test]
+    fn limits_are_met_exactly() {
+        let parcel = parcel(&"👕\"".repeat(50), 100);
+        for (which, most) in [(0, NAMES_MAX), (1, crate::digest::HITS_MAX)] {
+            let mut bytes_max = MESSAGE_BYTES_MAX;
+            let mut shown = Vec::new();
+            loop {
+                let message = Message::within(&parcel, bytes_max).remove(which);
+                let size_bytes = message.size_bytes();
+                assert_eq!(
+                    Message::within(&parcel, size_bytes)[which],
+                    message,
+                    "at its exact size it stays whole"
+                );
+                shown.push(named(&message));
+                if shown.last() == Some(&0) {
+                    break;
+                }
+                bytes_max = size_bytes - 1;
+            }
+            assert_eq!(shown, (0..=most).rev().collect::<Vec<_>>(), "name by name");
+        }
+    }
+
+    #[test]
+    fn subjects_are_cut_at_their_limit_and_not_before() {
+        let frame = "Inventory Alert: : quantity < 10".len();
+        for (letter, ascii) in [("x", "x"), ("ü", "u"), ("灯", "Deng")] {
+            let fitting = (SUBJECT_CHARS_MAX - frame) / ascii.len();
+            for (letters, cut) in [(fitting, false), (fitting + 1, true)] {
+                let message = Message::all(&parcel(&letter.repeat(letters), 1)).remove(1);
+                let subject = message.subject();
+                let whole = format!("Inventory Alert: {}: quantity < 10", ascii.repeat(letters));
+                if cut {
+                    assert_eq!(subject.len(), SUBJECT_CHARS_MAX, "{subject}");
+                    assert_eq!(subject, whole[..SUBJECT_CHARS_MAX - 3].to_owned() + "...");
+                } else {
+                    assert_eq!(subject, whole);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_sms_holds_what_fits_one() {
+        let sms = |name: &str, count| {
+            let body: serde_json::Value =
+                serde_json::from_str(&Message::all(&parcel(name, count))[0].body).unwrap();
+            body["sms"].as_str().unwrap().to_owned()
+        };
+        let ascii = "New product added: ".len();
+        let fits = "x".repeat(SMS_ASCII_CHARS - ascii - 40);
+        assert_eq!(sms(&fits, 1), format!("New product added: {fits}"));
+        assert_eq!(
+            sms(&"ü".repeat(SMS_UCS2_CHARS - ascii), 1)
+                .encode_utf16()
+                .count(),
+            SMS_UCS2_CHARS
+        );
+        // One letter more, and the name is left out: a single SMS is all it may be.
+        assert_eq!(
+            sms(&"ü".repeat(SMS_UCS2_CHARS - ascii + 1), 1),
+            "1 product added"
+        );
+        assert_eq!(
+            sms("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 9),
+            "9 products added: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, \
+             xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx and 6 more"
+        );
     }
 }

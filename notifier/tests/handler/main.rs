@@ -4,5 +4,7 @@
 
 mod batches;
 mod budget;
+mod records;
+mod replays;
 mod scripted;
 mod windows;
