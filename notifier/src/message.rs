@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    digest::{ALERTS_MAX, Item, NAMES_MAX, RANGES_MAX, Range, Tally},
+    digest::{ALERTS_MAX, Item, RANGES_MAX, Range, Tally},
     mail,
     number::TEXT_BYTES_MAX,
     parcel::{Parcel, Window},
@@ -76,7 +76,8 @@ impl Message {
         let mut messages = Vec::new();
         if digest.count() > 0 {
             let sms = mail::sms(|shown| mail::plain(digest, shown), mail::subject(digest));
-            messages.push(fitting(bytes_max, |shown| {
+            let most = most(digest.reported().map(|(_, tally)| tally));
+            messages.push(fitting(bytes_max, most, |shown| {
                 Self::digest(parcel, shown, &sms)
             }));
         }
@@ -84,7 +85,10 @@ impl Message {
         if !alerts.is_empty() {
             let subject = mail::alert_subject(alerts);
             let sms = mail::sms(|shown| mail::alert_plain(alerts, shown), subject);
-            messages.push(fitting(bytes_max, |shown| Self::alert(parcel, shown, &sms)));
+            let most = most(alerts.iter().map(|alert| &alert.tally));
+            messages.push(fitting(bytes_max, most, |shown| {
+                Self::alert(parcel, shown, &sms)
+            }));
         }
         messages
     }
@@ -175,9 +179,15 @@ impl Message {
     }
 }
 
-/// The message that names most items and has at most `bytes_max` bytes, or the one that names none.
-fn fitting(bytes_max: usize, render: impl Fn(usize) -> Message) -> Message {
-    (1..=NAMES_MAX)
+/// The most items that one of the tallies names.
+fn most<'t>(tallies: impl Iterator<Item = &'t Tally>) -> usize {
+    tallies.map(|tally| tally.items().len()).max().unwrap_or(0)
+}
+
+/// The message that names most items, up to `most` of a tally, and has at most `bytes_max` bytes, or the one that names
+/// none.
+fn fitting(bytes_max: usize, most: usize, render: impl Fn(usize) -> Message) -> Message {
+    (1..=most)
         .rev()
         .map(&render)
         .find(|message| message.size_bytes() <= bytes_max)
@@ -307,10 +317,13 @@ mod tests {
         watch::Watch,
     };
 
+    /// Names that a digest keeps.
+    const NAMES: usize = 6;
+
     /// A digest of many products that are called `name`, of which each triggers the rule.
     fn parcel(name: &str, count: u64) -> Parcel {
         let settings = Settings {
-            names: NAMES_MAX,
+            names: NAMES,
             watch: Watch::parse("quantity < 10").unwrap(),
             ..Settings::new("arn:aws:sns:eu-central-1:123456789012:t")
         };
@@ -347,7 +360,7 @@ mod tests {
     #[test]
     fn limits_are_met_exactly() {
         let parcel = parcel(&"👕\"".repeat(50), 100);
-        for (which, most) in [(0, NAMES_MAX), (1, crate::digest::HITS_MAX)] {
+        for (which, most) in [(0, NAMES), (1, crate::digest::HITS_MAX)] {
             let mut bytes_max = MESSAGE_BYTES_MAX;
             let mut shown = Vec::new();
             loop {
