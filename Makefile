@@ -18,7 +18,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full race memory flame
+.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos race memory flame
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -70,6 +70,9 @@ capacity: ## measure how much of a table's capacity imports use (7 minutes of re
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
+
+chaos: ## kill 200 imports at random, and fail every call in every way; writes docs/RELIABILITY.md (15 minutes)
+	INTAKE_CHAOS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
 
 race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the lab's Lambda (15 minutes, release build)
 	cmp -s benches/peers/requirements.txt $(RACE_VENV)/requirements.txt || { \

@@ -47,6 +47,7 @@ const THROTTLES: &[&str] = &[
     "RequestLimitExceeded",
     "LimitExceededException",
     "SlowDown",
+    "RequestThrottled",
 ];
 
 /// Codes of errors that may be gone at the next try.
@@ -60,6 +61,8 @@ const PASSING: &[&str] = &[
     "TransactionInProgressException",
     "ReplicatedWriteConflictException",
     "RequestTimeTooSkewed",
+    // Damaged on the way there.
+    "BadDigest",
 ];
 
 /// Codes of errors that one row of a request causes for all of them.
@@ -138,7 +141,9 @@ pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal)
         (true, None) => "no answer".to_owned(),
     };
     let is_object = ["HeadObject", "GetObject"].contains(&operation);
-    if is_object && (status == Some(412) || status == Some(404) && code != "NoSuchBucket") {
+    // Only what was there is asked for: it is there no more if its range is not.
+    let is_changed = matches!(status, Some(412 | 416));
+    if is_object && (is_changed || status == Some(404) && code != "NoSuchBucket") {
         return Error::Object {
             operation,
             problem,
@@ -213,7 +218,7 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
                 permission(operation)
             )
         }
-        ("PreconditionFailed", _) | (_, Some(412)) => format!(
+        ("PreconditionFailed" | "InvalidRange", _) | (_, Some(412 | 416)) => format!(
             "{resource} was replaced during the import: import the new version, rows of the old one may be written"
         ),
         ("", None) => "check the network, AWS_REGION and any AWS_ENDPOINT_URL".to_owned(),

@@ -229,7 +229,7 @@ impl Importer {
                     deadlines,
                     began: Instant::now(),
                 };
-                self.attempt(attempt).await
+                Box::pin(self.attempt(attempt)).await
             }
             Claim::Busy(job) => {
                 tracing::info!(job = job.job, object = url, "another invocation imports it");
@@ -291,11 +291,12 @@ impl Importer {
         );
         let failure = told(&url, error);
         let changes = Changes::none().status(Status::Queued).released();
-        let changes = match is_out_of_time {
-            true => changes.text_or_none("reason", None::<String>),
-            false => changes
+        let changes = if is_out_of_time {
+            changes
+        } else {
+            changes
                 .text("reason", error.chain())
-                .text_or_none("fix", error.fix()),
+                .text_or_none("fix", error.fix())
         };
         let released = self.jobs.change(&attempt.job, changes).await;
         released.map_err(|e| format!("{failure}; {}", told(&url, &e)))?;
@@ -433,11 +434,11 @@ impl Importer {
         } = match self.config.writer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(&self.sdk, schema).await?;
-                import.run(writer, journal).await
+                Box::pin(import.run(writer, journal)).await
             }
             WriterKind::Sdk => {
                 let writer = SdkWriter::new(&self.sdk, schema);
-                import.run(writer, journal).await
+                Box::pin(import.run(writer, journal)).await
             }
         };
         Ok(Outcome {

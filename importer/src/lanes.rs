@@ -28,7 +28,7 @@ const SWEEP_BYTES: u64 = 1024 * 1024;
 /// The open batch of every lane.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     lane_bytes_max: usize,
     /// Where in the file to look next for batches that have waited for long.
     sweep_at_byte: u64,
@@ -63,7 +63,7 @@ impl Lanes {
             settled_before: 0,
         };
         Self {
-            lanes: std::iter::repeat_with(lane).take(count.get()).collect(),
+            all: std::iter::repeat_with(lane).take(count.get()).collect(),
             lane_bytes_max: (OPEN_BYTES_MAX / count).max(LANE_BYTES_MIN),
             sweep_at_byte: 0,
         }
@@ -72,7 +72,7 @@ impl Lanes {
     /// Leaves out the rows that were settled before: of lane `i`, those before the row `settled_before[i]`, counted from 1.
     #[must_use]
     pub fn after(mut self, settled_before: &[u64]) -> Self {
-        for (lane, &before) in self.lanes.iter_mut().zip(settled_before) {
+        for (lane, &before) in self.all.iter_mut().zip(settled_before) {
             lane.settled_before = before;
         }
         self
@@ -85,11 +85,11 @@ impl Lanes {
             self.sweep(row.position, &mut pushed);
         }
         let hash = foldhash::fast::FixedState::default().hash_one(&*row.key);
-        let index = (hash % self.lanes.len() as u64) as usize;
+        let index = (hash % self.all.len() as u64) as usize;
         // Its other half: rows of one lane have something of the first in common.
         let key_hash = (hash >> u32::BITS) as u32;
 
-        let lane = &mut self.lanes[index];
+        let lane = &mut self.all[index];
         if row.position.record < lane.settled_before {
             pushed.skipped = true;
             return pushed;
@@ -110,7 +110,7 @@ impl Lanes {
     /// Whether a batch closes must depend on the rows alone, and not on where an import began.
     fn sweep(&mut self, here: Position, pushed: &mut Pushed) {
         self.sweep_at_byte = (here.byte / SWEEP_BYTES + 1) * SWEEP_BYTES;
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
+        for (index, lane) in self.all.iter_mut().enumerate() {
             match lane.open.begin() {
                 Some(begin) if here.byte - begin.byte >= OPEN_WINDOW_BYTES => {
                     pushed.closed.push((index, lane.close()));
@@ -123,7 +123,7 @@ impl Lanes {
 
     /// The batches that are still open and not empty, each with its lane.
     pub fn finish(mut self) -> Vec<(usize, Batch)> {
-        let lanes = self.lanes.iter_mut().enumerate();
+        let lanes = self.all.iter_mut().enumerate();
         let filled = lanes.filter(|(_, lane)| !lane.open.is_empty());
         filled.map(|(index, lane)| (index, lane.close())).collect()
     }
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn open_bytes(lanes: &Lanes) -> usize {
-        lanes.lanes.iter().map(|lane| lane.open.bytes()).sum()
+        lanes.all.iter().map(|lane| lane.open.bytes()).sum()
     }
 
     #[test]

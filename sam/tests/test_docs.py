@@ -146,3 +146,10 @@ def test_links_lead_somewhere(name):
 def test_the_readme_and_operations_agree_on_costs():
     for amount in ("$0.50", "$4.76", "$0.63"):
         assert amount in DOCUMENTS["README.md"] and amount.strip("$") in OPERATIONS
+
+
+def test_examples_are_json():
+    examples = sorted((ROOT / "samples" / "events").glob("*.json"))
+    assert len(examples) >= 10
+    for example in examples:
+        json.loads(example.read_text())

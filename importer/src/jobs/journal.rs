@@ -123,7 +123,7 @@ impl JobJournal {
             .saved(&saved)
             .number("duration_seconds", self.duration_seconds());
         if !is_stalled {
-            changes = changes.number("stalled_attempts", 0);
+            changes = changes.number("stalled_attempts", 0_u64);
         }
         let updated = self.store.change(&self.job, changes).await?;
         self.is_stalled = is_stalled;

@@ -50,6 +50,22 @@ pub enum Claim {
     Ended(Box<Job>),
 }
 
+/// A number as DynamoDB has it.
+#[derive(Debug)]
+pub struct Number(String);
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Self {
+        Self(number.to_string())
+    }
+}
+
 /// Changes of a job's attributes.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -76,19 +92,18 @@ impl Changes {
     /// Sets a text if there is one, and removes it if not.
     #[must_use]
     pub fn text_or_none(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
-        match value {
-            Some(value) => self.text(name, value),
-            None => {
-                self.remove.push(name);
-                self
-            }
+        if let Some(value) = value {
+            return self.text(name, value);
         }
+        self.remove.push(name);
+        self
     }
 
     /// Sets a number.
     #[must_use]
-    pub fn number(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.set.push((name, AttributeValue::N(value.to_string())));
+    pub fn number(mut self, name: &'static str, value: impl Into<Number>) -> Self {
+        let Number(digits) = value.into();
+        self.set.push((name, AttributeValue::N(digits)));
         self
     }
 

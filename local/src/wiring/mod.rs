@@ -22,8 +22,9 @@ pub(crate) use self::{
     uploads::Announcements,
 };
 
-/// How often a message of the imports queue is received before it goes to the dead-letter queue.
-pub const MAX_RECEIVE_COUNT: u32 = 3;
+/// How often a message of the imports queue is received before it goes to the dead-letter queue: more often than a job may
+/// end without progress, so that it is the job that fails, with its reason.
+pub const MAX_RECEIVE_COUNT: u32 = 10;
 /// How many messages an invocation of the importer gets: one file at a time, as the SAM template has it.
 pub const IMPORT_BATCH_SIZE: usize = 1;
 /// How much longer than the importer's timeout a message that it was given stays hidden, as in the SAM template.

@@ -1,0 +1,133 @@
+//! How a file is imported, and how to end that early.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::time::Instant;
+
+use super::sleep_until;
+use crate::decode::DecodeOptions;
+use crate::error::StopReason;
+use crate::progress::Counts;
+use crate::retry::RetryPolicy;
+
+/// Lanes, and so requests at once, if nothing else is asked for.
+const LANES_DEFAULT: usize = 16;
+
+/// How a file is imported.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// How the file is read.
+    pub decode: DecodeOptions,
+    /// Requests at once.
+    pub lanes: NonZeroUsize,
+    /// Cap on the write rate in WCU a second.
+    pub max_wcu: Option<NonZeroU32>,
+    /// How failed writes are tried again.
+    pub retry: RetryPolicy,
+    /// Seed of the waits' jitter, for tests.
+    pub seed: Option<u64>,
+    /// How many rows may be rejected before the file is taken for a wrong one.
+    pub max_rejects: Option<MaxRejects>,
+    /// When reading stops, so that what is under way can be finished.
+    pub stop_reading_at: Option<Instant>,
+    /// When the import is given up whatever is under way.
+    pub give_up_at: Option<Instant>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            decode: DecodeOptions::default(),
+            // Cannot be none: 16 is not 0.
+            lanes: NonZeroUsize::new(LANES_DEFAULT).unwrap_or(NonZeroUsize::MIN),
+            max_wcu: None,
+            retry: RetryPolicy::default(),
+            seed: None,
+            max_rejects: None,
+            stop_reading_at: None,
+            give_up_at: None,
+        }
+    }
+}
+
+/// How many rows of a file may be rejected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxRejects {
+    /// So many.
+    Rows(u64),
+    /// So many of a hundred rows that were read, once there are [`MaxRejects::ROWS_JUDGED`] or the file has ended.
+    Percent(f64),
+}
+
+impl MaxRejects {
+    /// Rows from which on a percentage is judged before the end of the file.
+    pub const ROWS_JUDGED: u64 = 1000;
+
+    pub(super) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
+        match self {
+            Self::Rows(rows) => counts.rows_rejected > rows,
+            Self::Percent(percent) => {
+                (is_end || counts.rows_read >= Self::ROWS_JUDGED)
+                    && counts.rows_rejected as f64 * 100.0 > counts.rows_read as f64 * percent
+            }
+        }
+    }
+}
+
+impl FromStr for MaxRejects {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent
+                .parse()
+                .ok()
+                .filter(|percent| (0.0..=100.0).contains(percent))
+                .map(Self::Percent),
+            None => text.parse().ok().map(Self::Rows),
+        };
+        parsed.ok_or_else(|| {
+            format!("\"{text}\" is neither a number of rows nor a percentage such as 5%")
+        })
+    }
+}
+
+/// Asks a running import to read no further row. What is read is written, then the import ends.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicU8>);
+
+impl Stop {
+    /// Asks. The first reason counts.
+    pub fn request(&self, reason: StopReason) {
+        let code = match reason {
+            StopReason::Deadline => 1,
+            StopReason::Interrupted => 2,
+            StopReason::Cancelled => 3,
+            StopReason::TooManyRejects => 4,
+        };
+        // Failing means that somebody has asked before.
+        self.0
+            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed)
+            .ok();
+    }
+
+    /// Asks when the time for reading is over, if there is an end to it.
+    pub(super) async fn request_at(self, deadline: Option<Instant>) {
+        sleep_until(deadline).await;
+        self.request(StopReason::Deadline);
+    }
+
+    /// Whether somebody has asked, and why.
+    pub fn requested(&self) -> Option<StopReason> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(StopReason::Deadline),
+            2 => Some(StopReason::Interrupted),
+            3 => Some(StopReason::Cancelled),
+            _ => Some(StopReason::TooManyRejects),
+        }
+    }
+}

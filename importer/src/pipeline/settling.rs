@@ -1,0 +1,127 @@
+//! The asynchronous side: each lane settles its batches one after the other.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Books, Stop, join, sleep_until};
+use crate::batch::Batch;
+use crate::checkpoint::Rejects;
+use crate::error::{Error, StopReason};
+use crate::position::Position;
+use crate::writer::{BatchWrite, LaneWrite, Settler};
+
+/// Starts a lane's task for each of `count` lanes, and gives the ways to them.
+pub(super) fn spawn_lanes<W: BatchWrite>(
+    writer: &W,
+    count: usize,
+    settler: &Arc<Settler>,
+    books: &Arc<Books>,
+) -> (Vec<mpsc::Sender<ToLane>>, JoinSet<Result<(), Error>>) {
+    let mut lanes = JoinSet::new();
+    let senders = (0..count).map(|index| {
+        let (sender, receiver) = mpsc::channel(1);
+        let (settler, books) = (Arc::clone(settler), Arc::clone(books));
+        lanes.spawn(lane(index, writer.lane(index), receiver, settler, books));
+        sender
+    });
+    (senders.collect(), lanes)
+}
+
+/// What a lane gets.
+pub(super) enum ToLane {
+    Batch(UnderWay),
+    /// No row before the one here waits for the lane.
+    Idle(Position),
+}
+
+/// A batch on its way, with its share of the memory for batches under way.
+pub(super) struct UnderWay {
+    pub(super) batch: Batch,
+    pub(super) _memory: OwnedSemaphorePermit,
+}
+
+/// Settles a lane's batches in their order.
+async fn lane<L: LaneWrite>(
+    index: usize,
+    mut writer: L,
+    mut batches: mpsc::Receiver<ToLane>,
+    settler: Arc<Settler>,
+    books: Arc<Books>,
+) -> Result<(), Error> {
+    let mut next = first_batch(&mut writer, &mut batches).await;
+    while let Some(to_lane) = next {
+        match to_lane {
+            ToLane::Idle(row) => books.ledger.idle(index, row),
+            ToLane::Batch(under_way) => {
+                let rows = settler.settle(&mut writer, &under_way.batch).await?;
+                let mut rejects = None;
+                if !rows.is_empty() {
+                    let Some(memory) = books.memory(rows.len()).await else {
+                        // The import has ended early, and knows why.
+                        return Ok(());
+                    };
+                    rejects = Some(Rejects { rows, memory });
+                }
+                books.ledger.settled(index, &under_way.batch, rejects);
+            }
+        }
+        next = batches.recv().await;
+    }
+    Ok(())
+}
+
+/// Waits for a lane's first batch, and warms the writer up meanwhile. A lane that gets no batch waits for nothing.
+async fn first_batch<L: LaneWrite>(
+    writer: &mut L,
+    batches: &mut mpsc::Receiver<ToLane>,
+) -> Option<ToLane> {
+    let mut warm_up = std::pin::pin!(writer.warm_up());
+    tokio::select! {
+        biased;
+        batch = batches.recv() => {
+            // Half a warm-up would be to no avail.
+            if batch.is_some() {
+                warm_up.await;
+            }
+            batch
+        }
+        () = &mut warm_up => batches.recv().await,
+    }
+}
+
+/// Why the lanes ended early.
+pub(super) enum LaneError {
+    Failed(Error),
+    GaveUp,
+    /// The journal's error says why.
+    JournalFailed,
+}
+
+/// Waits for all lanes. The first failure ends them all: what it means for one lane, it means for the others.
+pub(super) async fn settle_lanes(
+    mut lanes: JoinSet<Result<(), Error>>,
+    give_up_at: Option<Instant>,
+    stop: &Stop,
+    journal_failed: &mut oneshot::Receiver<()>,
+) -> Result<(), LaneError> {
+    let all = async {
+        while let Some(lane) = lanes.join_next().await {
+            join(lane).map_err(LaneError::Failed)?;
+        }
+        Ok(())
+    };
+    let result = tokio::select! {
+        biased;
+        Ok(()) = journal_failed => Err(LaneError::JournalFailed),
+        result = all => result,
+        () = sleep_until(give_up_at) => Err(LaneError::GaveUp),
+    };
+    if result.is_err() {
+        // Ends a decoder that would otherwise go on until its next batch.
+        stop.request(StopReason::Interrupted);
+    }
+    result
+}
