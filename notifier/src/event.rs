@@ -92,10 +92,6 @@ impl State {
     /// Notes a record's sequence number. `false` when the record was looked at before: numbers grow within a shard, and
     /// Lambda calls with records in order, but for those that it repeats.
     pub fn advance(&mut self, sequence_number: &str) -> bool {
-        let order = |number: &str| {
-            let digits = number.trim_start_matches('0').to_owned();
-            (digits.len(), digits)
-        };
         if !self.last.is_empty() && order(sequence_number) <= order(&self.last) {
             return false;
         }
@@ -105,6 +101,12 @@ impl State {
         sequence_number.clone_into(&mut self.last);
         true
     }
+}
+
+/// What orders sequence numbers as the numbers they are, however long.
+fn order(number: &str) -> (usize, &str) {
+    let digits = number.trim_start_matches('0');
+    (digits.len(), digits)
 }
 
 #[cfg(test)]

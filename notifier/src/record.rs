@@ -164,8 +164,7 @@ pub fn read<'a>(
 
 /// The sequence number of the first record, if that much of it can be read.
 pub fn first_sequence_number(records: &RawValue) -> Option<String> {
-    let records: Vec<&RawValue> = serde_json::from_str(records.get()).ok()?;
-    sequence_number(records.first()?)
+    sequence_number(first(records)?)
 }
 
 /// The ARN of the stream that the first record came from, if that much of it can be read.
@@ -175,9 +174,15 @@ pub fn event_source_arn(records: &RawValue) -> Option<String> {
         #[serde(rename = "eventSourceARN")]
         event_source_arn: String,
     }
-    let records: Vec<&RawValue> = serde_json::from_str(records.get()).ok()?;
-    let sourced: Sourced = serde_json::from_str(records.first()?.get()).ok()?;
+    let sourced: Sourced = serde_json::from_str(first(records)?.get()).ok()?;
     Some(sourced.event_source_arn)
+}
+
+/// The first record, without a look at the megabytes behind it.
+fn first(records: &RawValue) -> Option<&RawValue> {
+    let rest = records.get().strip_prefix('[')?;
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+    values.next()?.ok()
 }
 
 fn sequence_number(raw: &RawValue) -> Option<String> {
