@@ -4,7 +4,7 @@
 //! the digest of both. It travels as JSON: in a tumbling window's state from invocation to invocation, and in the ledger
 //! from shard to shard.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -223,19 +223,21 @@ impl Digest {
 
     /// Widens the range of an attribute's values.
     fn measure(&mut self, attribute: &str, text: &str) {
-        let Some(value) = number::value(text) else {
-            return;
-        };
         if let Some(range) = self.ranges.get_mut(attribute) {
-            if value < *range.min.value() {
-                range.min = Number::new(text, value);
-            } else if value > *range.max.value() {
-                range.max = Number::new(text, value);
+            let end = if range.min.compared(text) == Some(Ordering::Less) {
+                &mut range.min
+            } else if range.max.compared(text) == Some(Ordering::Greater) {
+                &mut range.max
+            } else {
+                return;
+            };
+            // It was compared, so it is a number.
+            if let Some(number) = Number::parse(text) {
+                *end = number;
             }
-            return;
-        }
-        if self.ranges.len() < RANGES_MAX {
-            let number = Number::new(text, value);
+        } else if self.ranges.len() < RANGES_MAX
+            && let Some(number) = Number::parse(text)
+        {
             let range = Range {
                 min: number.clone(),
                 max: number,

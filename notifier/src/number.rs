@@ -1,6 +1,6 @@
 //! DynamoDB's numbers, exactly: up to 38 digits, never through a float.
 
-use std::{fmt, str::FromStr as _};
+use std::{cmp::Ordering, fmt, str::FromStr as _};
 
 use bigdecimal::BigDecimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -14,11 +14,19 @@ pub(crate) const TEXT_BYTES_MAX: usize = 200;
 /// 9.99E+125; without a bound `1E999999999` would make arithmetic allocate gigabytes.
 const PLACES_MAX: u64 = 200;
 
+/// Places behind the point that a number compared as a plain integer may have.
+const SMALL_PLACES: usize = 6;
+
+/// Digits before the point of such a number.
+const SMALL_DIGITS: usize = 12;
+
 /// A number, together with the text it came as.
 #[derive(Clone, Debug)]
 pub struct Number {
     text: String,
     value: BigDecimal,
+    /// In millionths, if it is [`small`].
+    small: Option<i64>,
 }
 
 impl Number {
@@ -33,10 +41,10 @@ impl Number {
     /// assert_eq!(Number::parse("0x1"), None);
     /// ```
     pub fn parse(text: &str) -> Option<Self> {
-        let value = value(text)?;
         Some(Self {
             text: text.to_owned(),
-            value,
+            value: value(text)?,
+            small: small(text),
         })
     }
 
@@ -50,13 +58,40 @@ impl Number {
         &self.value
     }
 
-    /// A number that was read already.
-    pub(crate) fn new(text: &str, value: BigDecimal) -> Self {
-        Self {
-            text: text.to_owned(),
-            value,
+    /// In millionths, if that is exact and quickly had.
+    pub(crate) fn small(&self) -> Option<i64> {
+        self.small
+    }
+
+    /// How the number that `text` is compares with this one. `None` when it is none.
+    pub(crate) fn compared(&self, text: &str) -> Option<Ordering> {
+        match (small(text), self.small) {
+            (Some(one), Some(other)) => Some(one.cmp(&other)),
+            _ => Some(value(text)?.cmp(&self.value)),
         }
     }
+}
+
+/// A price or a quantity in millionths: the numbers that nearly all are, without an allocation. `None` for any other, and
+/// for what is no number.
+pub(crate) fn small(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let plain = |part: &str, digits_max: usize| {
+        (1..=digits_max).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if !plain(whole, SMALL_DIGITS) || !plain(fraction, SMALL_PLACES) {
+        return None;
+    }
+    let millionths = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .chain(std::iter::repeat_n(b'0', SMALL_PLACES - fraction.len()))
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    Some(if negative { -millionths } else { millionths })
 }
 
 /// The value of a number's text, as for [`Number::parse`].
@@ -87,13 +122,13 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 impl PartialOrd for Number {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Number {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.value.cmp(&other.value)
     }
 }
@@ -114,6 +149,7 @@ impl<'de> Deserialize<'de> for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn numbers_are_compared_digit_for_digit() {
@@ -159,6 +195,21 @@ mod tests {
             &long,
         ] {
             assert_eq!(Number::parse(text), None, "{text}");
+        }
+    }
+    proptest! {
+        #[test]
+        fn small_numbers_compare_as_any(one in "-?[0-9]{1,13}(\\.[0-9]{1,7})?", other in "-?[0-9]{1,2}(\\.[0-9]{1,2})?") {
+            for (one, other) in [(&one, &other), (&other, &one), (&one, &one), (&other, &other)] {
+                let expected = value(one).unwrap().cmp(&value(other).unwrap());
+                prop_assert_eq!(Number::parse(other).unwrap().compared(one), Some(expected));
+            }
+            prop_assert_eq!(small(&other).map(BigDecimal::from), value(&other).map(|value| value * 1_000_000));
+        }
+
+        #[test]
+        fn what_is_small_is_a_number(text in "[-+0-9.eE _]{0,8}") {
+            prop_assert!(small(&text).is_none() || value(&text).is_some(), "{}", text);
         }
     }
 }

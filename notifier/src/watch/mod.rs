@@ -18,7 +18,7 @@ use bigdecimal::BigDecimal;
 
 use crate::{
     image::{Image, Value},
-    number,
+    number::{self, Number},
 };
 pub use parse::ParseError;
 
@@ -180,7 +180,7 @@ struct Comparison {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Literal {
-    Number(BigDecimal),
+    Number(Number),
     Text(String),
     Bool(bool),
 }
@@ -189,9 +189,7 @@ impl Comparison {
     /// Whether `value` compares so. A value that is absent, or of another type, does not compare at all.
     fn holds(&self, value: Option<&Value<'_>>) -> bool {
         let ordering = match (value, &self.literal) {
-            (Some(Value::N(text)), Literal::Number(literal)) => {
-                number::value(text).map(|value| value.cmp(literal))
-            }
+            (Some(Value::N(text)), Literal::Number(literal)) => literal.compared(text),
             (Some(Value::S(text)), Literal::Text(literal)) => Some((**text).cmp(literal.as_str())),
             (Some(Value::Bool(value)), Literal::Bool(literal)) => Some(value.cmp(literal)),
             _ => None,
@@ -218,43 +216,68 @@ struct Change {
 struct Amount {
     /// Whether exactly this much is too little.
     exceeded: bool,
-    value: BigDecimal,
+    value: Number,
     /// Of the old value, instead of absolutely.
     percent: bool,
 }
 
 impl Change {
     fn happened(&self, old: Option<&Value<'_>>, new: Option<&Value<'_>>) -> bool {
-        let number = |value: Option<&Value<'_>>| match value {
-            Some(Value::N(text)) => number::value(text),
-            _ => None,
+        let (Some(Value::N(before)), Some(Value::N(after))) = (old, new) else {
+            return self.happened_to_text(old, new);
         };
-        let (Some(before), Some(after)) = (number(old), number(new)) else {
-            // Texts, and attributes that come and go, change, but by no amount and in no direction.
-            return self.by.is_none() && self.direction == Direction::Either && old != new;
-        };
-        let moved = match after.cmp(&before) {
-            Ordering::Equal => return false,
-            Ordering::Greater => Direction::Up,
-            Ordering::Less => Direction::Down,
-        };
-        if self.direction != Direction::Either && self.direction != moved {
-            return false;
+        // In millionths, 128 bits hold the products.
+        let small = |text: &str| number::small(text).map(i128::from);
+        if let (Some(before), Some(after)) = (small(before), small(after)) {
+            let Some(amount) = &self.by else {
+                return self.moved(&before, &after);
+            };
+            if let Some(value) = amount.value.small().map(i128::from) {
+                let difference = (after - before).abs();
+                return self.moved(&before, &after)
+                    && if amount.percent {
+                        amount.is_met(&(difference * 100 * 1_000_000), &(value * before.abs()))
+                    } else {
+                        amount.is_met(&difference, &value)
+                    };
+            }
         }
-        let Some(amount) = &self.by else {
-            return true;
+        let (Some(before), Some(after)) = (number::value(before), number::value(after)) else {
+            return self.happened_to_text(old, new);
         };
-        let difference = (after - &before).abs();
-        // Multiplied instead of divided: exact, and a change from 0 is more than any percentage.
-        let (moved, needed) = if amount.percent {
-            (
-                difference * BigDecimal::from(100),
-                &amount.value * before.abs(),
-            )
-        } else {
-            (difference, amount.value.clone())
-        };
-        moved > needed || !amount.exceeded && moved == needed
+        self.moved(&before, &after)
+            && self.by.as_ref().is_none_or(|amount| {
+                let difference = (after - &before).abs();
+                // Multiplied instead of divided: exact, and a change from 0 is more than any percentage.
+                if amount.percent {
+                    amount.is_met(
+                        &(difference * BigDecimal::from(100)),
+                        &(amount.value.value() * before.abs()),
+                    )
+                } else {
+                    amount.is_met(&difference, amount.value.value())
+                }
+            })
+    }
+
+    /// Texts, and attributes that come and go, change, but by no amount and in no direction.
+    fn happened_to_text(&self, old: Option<&Value<'_>>, new: Option<&Value<'_>>) -> bool {
+        self.by.is_none() && self.direction == Direction::Either && old != new
+    }
+
+    /// Whether a number moved, and where it should.
+    fn moved<N: Ord>(&self, before: &N, after: &N) -> bool {
+        match after.cmp(before) {
+            Ordering::Equal => false,
+            Ordering::Greater => self.direction != Direction::Down,
+            Ordering::Less => self.direction != Direction::Up,
+        }
+    }
+}
+
+impl Amount {
+    fn is_met<N: Ord>(&self, moved: &N, needed: &N) -> bool {
+        moved > needed || !self.exceeded && moved == needed
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Amount, CONDITIONS_MAX, Change, Comparison, Condition, Direction, Literal, Operator,
     RULE_CHARS_MAX, RULES_MAX, Rule, Test, Watch,
 };
-use crate::number;
+use crate::number::Number;
 
 /// A rule that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -253,7 +253,7 @@ impl Parser<'_> {
             Kind::Quoted(text) => Literal::Text(text.clone()),
             Kind::Word(word) if word.eq_ignore_ascii_case("true") => Literal::Bool(true),
             Kind::Word(word) if word.eq_ignore_ascii_case("false") => Literal::Bool(false),
-            Kind::Word(word) => match number::value(word) {
+            Kind::Word(word) => match Number::parse(word) {
                 Some(number) => Literal::Number(number),
                 None => return self.error("a number, a text in quotes, true or false"),
             },
@@ -296,7 +296,9 @@ impl Parser<'_> {
             _ => false,
         };
         let value = match &self.peek().kind {
-            Kind::Word(word) => number::value(word).filter(|value| value.sign() != Sign::Minus),
+            Kind::Word(word) => {
+                Number::parse(word).filter(|number| number.value().sign() != Sign::Minus)
+            }
             _ => None,
         };
         let Some(value) = value else {
