@@ -20,6 +20,7 @@ use crate::{
     event::{BatchItemFailure, Event, Response, State},
     failures::{Bucket, Keep},
     message::Message,
+    metrics::{self, Metrics},
     parcel::{self, Parcel, Window},
     publish::{self, Outcome, Publish},
     record::{self, Read},
@@ -177,6 +178,7 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
                 "watched values that a rule compares with a number are none"
             );
         }
+        metrics::add("records", records);
         info!(
             records,
             malformed,
@@ -201,6 +203,11 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
     async fn send(&self, parcel: Parcel, deadline: Instant) -> Result<u32, Error> {
         let messages = Message::all(&parcel);
         let outcomes = publish::until(&self.publisher, &messages, deadline).await?;
+        let published = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Published(_)));
+        metrics::add("digests", published.count() as u64);
+        metrics::add("suppressed", parcel.digests.saturating_sub(1));
         for (message, outcome) in messages.iter().zip(outcomes) {
             match outcome {
                 Outcome::Published(message_id) => {
@@ -300,11 +307,13 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         Table::new(&config, &settings),
     );
     let notifier = &Notifier::new(settings, topic, bucket, table);
+    let metrics = Metrics::init()?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let deadline = answer_deadline(event.context.deadline());
         // Boxed: with three AWS clients in it, the future nests deeper than the compiler likes.
-        let handled = Box::pin(notifier.handle(&event.payload, deadline));
-        handled.await.map_err(lambda_runtime::Error::from)
+        let handled = Box::pin(notifier.handle(&event.payload, deadline)).await;
+        metrics.write();
+        handled.map_err(lambda_runtime::Error::from)
     }))
     .await
 }

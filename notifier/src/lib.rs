@@ -37,6 +37,7 @@ pub mod image;
 pub mod lambda;
 mod mail;
 pub mod message;
+mod metrics;
 pub mod number;
 pub mod parcel;
 pub mod publish;

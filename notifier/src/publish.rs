@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     Class, Error,
     message::{MESSAGE_BYTES_MAX, Message},
-    retry,
+    metrics, retry,
 };
 
 /// Messages of one call.
@@ -55,10 +55,11 @@ pub async fn until(
         let open: Vec<usize> = (0..messages.len())
             .filter(|index| outcomes.borrow()[*index].is_none())
             .collect();
-        let mut failure = None;
+        let (mut failure, mut failures) = (None, 0);
         for batch in batches(&open, messages) {
             let chosen: Vec<&Message> = batch.iter().map(|index| &messages[*index]).collect();
             for (index, result) in batch.iter().zip(publisher.publish(&chosen).await) {
+                failures += u64::from(result.is_err());
                 let outcome = match result {
                     Ok(message_id) => Outcome::Published(message_id),
                     Err(error) if error.class() == Class::Fatal => Outcome::Refused(error),
@@ -69,6 +70,9 @@ pub async fn until(
                 };
                 outcomes.borrow_mut()[*index] = Some(outcome);
             }
+        }
+        if failures > 0 {
+            metrics::add("publish_failures", failures);
         }
         failure.map_or(Ok(()), Err)
     })

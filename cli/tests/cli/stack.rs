@@ -185,16 +185,17 @@ async fn the_built_functions_import_the_samples_and_tell_of_them() {
 
     // What CloudWatch is told, as the functions' logs have it.
     let log = std::fs::read_to_string(log).unwrap();
-    for (service, metrics) in [(
-        "importer",
-        &[
-            "rows_written",
-            "batch_latency_p99_ms",
-            "cold_start",
-            "remaining_time_ms",
-            "jobs_completed",
-        ][..],
-    )] {
+    let importers = [
+        "rows_written",
+        "batch_latency_p99_ms",
+        "cold_start",
+        "remaining_time_ms",
+        "jobs_completed",
+    ];
+    for (service, metrics) in [
+        ("importer", &importers[..]),
+        ("notifier", &["records", "digests"]),
+    ] {
         for metric in metrics {
             let told = log.lines().any(|line| {
                 line.contains("CloudWatchMetrics")
