@@ -316,8 +316,8 @@ pub struct CancelArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = LOCAL_HELP)]
 pub struct LocalArgs {
-    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS) and N+3 (SNS) [default: free ports]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65532))]
+    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Lambda) and N+5 (IAM) [default: free ports]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65530))]
     pub port: Option<u16>,
 }
 

@@ -42,6 +42,8 @@ mod endpoints;
 mod error;
 pub mod events;
 pub mod faults;
+mod iam;
+mod lambda;
 mod lock;
 pub mod runtime;
 mod s3;
@@ -80,5 +82,7 @@ pub const JOBS_TABLE: &str = "ImportJobs";
 pub const TOPIC: &str = "inventory-alerts";
 /// The queue between S3 and the importer.
 pub const IMPORTS_QUEUE: &str = "intake-imports";
+/// The address that is subscribed to [`TOPIC`], and has confirmed. Nothing is sent to it.
+pub const SUBSCRIBER: &str = "you@example.com";
 /// Where a message of [`IMPORTS_QUEUE`] goes after [`wiring::MAX_RECEIVE_COUNT`] receives.
 pub const IMPORTS_DLQ: &str = "intake-imports-dlq";

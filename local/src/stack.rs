@@ -13,17 +13,22 @@ use tower::service_fn;
 
 use crate::{
     BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE,
-    LambdaProgram, LocalError, Message, Ports, TOPIC,
+    JOBS_TABLE, LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TABLE, TOPIC, UPLOAD_PREFIX,
     dynamodb::{DynamoDb, Front},
     endpoints::Listeners,
     events::{self, ObjectCreated},
     faults::{Service, guard},
+    iam::Roles,
+    lambda::Functions,
     runtime::{Function, InvokeError},
-    s3::ObjectStore,
+    s3::{Notifications, ObjectStore},
     server::{Bound, Server},
     sns::Topics,
-    sqs::{Delivery, Queue, QueueSettings, Queues, Redrive},
-    wiring::{self, Announcements, ImportsMapping, StreamMapping},
+    sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
+    wiring::{
+        self, Announcements, IMPORT_BATCH_SIZE, ImportsMapping, Resources, STREAM_BATCH_SIZE,
+        StreamMapping,
+    },
 };
 
 /// What to start.
@@ -62,7 +67,7 @@ pub struct Stack {
     announcements: Arc<Announcements>,
     importer: Option<Arc<Function>>,
     /// Whether the importer gets messages of `imports`.
-    imports_enabled: watch::Sender<bool>,
+    imports_enabled: Arc<watch::Sender<bool>>,
     stream: Option<StreamMapping>,
     faults: Faults,
     capacity: Option<Capacity>,
@@ -70,7 +75,7 @@ pub struct Stack {
     pollers: JoinSet<()>,
     notifier: Option<Arc<Function>>,
     s3: ObjectStore,
-    servers: [[Server; 2]; 2],
+    servers: [[Server; 2]; 4],
     front: Server,
     dynamodb: DynamoDb,
 }
@@ -104,6 +109,7 @@ impl Stack {
 
         let topics = Arc::new(Topics::default());
         let topic_arn = topics.create(TOPIC);
+        topics.subscribe(&topic_arn, "email", SUBSCRIBER);
         let queues = Arc::new(Queues::new(open.queues.url.clone()));
         let dead_letters = queues.create(IMPORTS_DLQ, QueueSettings::default());
         let imports = queues.create(
@@ -114,12 +120,13 @@ impl Stack {
         let endpoints = open.endpoints(names.clone());
         let undisturbed = behind.endpoints(names);
 
-        let announcements = Announcements::new(Arc::clone(&imports));
+        let announcements = Announcements::new(Arc::clone(&queues), Arc::clone(&imports));
         let s3 = ObjectStore::start(
             open.s3.listener,
             behind.s3.listener,
             faults.clone(),
             BUCKET,
+            Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn()),
             announcements.on_created(),
         )?;
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
@@ -128,16 +135,38 @@ impl Stack {
         let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
         let published = Arc::clone(&topics);
         let on_topics = service_fn(move |request| Arc::clone(&published).handle(request));
+        let functions = Arc::new(Functions::default());
+        let configured_functions = Arc::clone(&functions);
+        let on_functions =
+            service_fn(move |request| Arc::clone(&configured_functions).handle(request));
+        let roles = Arc::new(Roles::default());
+        let asked_roles = Arc::clone(&roles);
+        let on_roles = service_fn(move |request| Arc::clone(&asked_roles).handle(request));
         let guarded = |service| (faults.clone(), service);
         let servers = [
             serve(open.queues, behind.queues, guarded(Service::Sqs), on_queues),
             serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
+            serve(
+                open.lambda,
+                behind.lambda,
+                guarded(Service::Lambda),
+                on_functions,
+            ),
+            serve(open.iam, behind.iam, guarded(Service::Iam), on_roles),
         ];
         let front = guard(faults.clone(), Service::DynamoDb, front);
         let front = Server::start(open.dynamodb.listener, front);
 
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
+        let imports_enabled = Arc::new(imports_enabled);
+        let resources = Resources {
+            table_arn: dynamodb.tables().table_arn(TABLE),
+            jobs_table_arn: dynamodb.tables().table_arn(JOBS_TABLE),
+            stream_arn: dynamodb.tables().stream_arn().to_owned(),
+            queue_arn: imports.arn(),
+            topic_arn: endpoints.topic_arn.clone(),
+        };
         let importer = importer.map(|importer| {
             let own = [
                 ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
@@ -146,6 +175,11 @@ impl Stack {
             Arc::new(Function::new(configured(importer, &endpoints, &own)))
         });
         if let Some(function) = &importer {
+            let program = function.program();
+            let policy = resources.importer_policy(&program.function_name);
+            functions.add(program, &roles.create(IMPORTER_ROLE, policy));
+            let switch = Some(Arc::clone(&imports_enabled));
+            functions.map(program, &resources.queue_arn, IMPORT_BATCH_SIZE, switch);
             let mapping = ImportsMapping {
                 queue: Arc::clone(&imports),
                 function: Arc::clone(function),
@@ -160,6 +194,10 @@ impl Stack {
         let notifier =
             notifier.map(|notifier| Arc::new(Function::new(configured(notifier, &endpoints, &[]))));
         let stream = notifier.as_ref().map(|function| {
+            let program = function.program();
+            let policy = resources.notifier_policy(&program.function_name);
+            functions.add(program, &roles.create(NOTIFIER_ROLE, policy));
+            functions.map(program, &resources.stream_arn, STREAM_BATCH_SIZE, None);
             let (mapping, poll) =
                 StreamMapping::new(dynamodb.tables().clone(), Arc::clone(function));
             pollers.spawn(poll);
@@ -328,6 +366,10 @@ impl Stack {
     }
 }
 
+/// The roles that the functions run as.
+const IMPORTER_ROLE: &str = "intake-importer";
+const NOTIFIER_ROLE: &str = "intake-notifier";
+
 fn imports_settings(
     visibility_timeout: Duration,
     dead_letters: &Arc<Queue>,
@@ -339,6 +381,7 @@ fn imports_settings(
             dead_letter_queue: Arc::clone(dead_letters),
             max_receive_count: max_receive_count.unwrap_or(wiring::MAX_RECEIVE_COUNT),
         }),
+        policy: Some(wiring::queue_policy(&sqs::arn(IMPORTS_QUEUE)).to_string()),
         ..QueueSettings::default()
     }
 }

@@ -71,7 +71,7 @@ Exit codes:
 
 pub(super) const LOCAL_HELP: &str = "Examples:
   intake local
-  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, SNS 4513
+  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, …
   intake import inventory.csv --table InventoryTable --local       # in another terminal
   aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
 

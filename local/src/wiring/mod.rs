@@ -10,6 +10,7 @@
 //! [16 times](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) is not modelled.
 
 mod imports;
+mod permissions;
 mod response;
 mod stream;
 mod uploads;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub(crate) use self::{
     imports::{ImportsMapping, poll_imports},
+    permissions::{Resources, queue_policy},
     stream::StreamMapping,
     uploads::Announcements,
 };
