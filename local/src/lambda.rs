@@ -193,12 +193,12 @@ impl State {
     ) -> Answer {
         // A function can be named by its ARN.
         let name = name.rsplit(":function:").next().unwrap_or(name);
-        let qualified = query.get("Qualifier").map(String::as_str);
+        let version = query.get("Qualifier").map(String::as_str);
         // There are no versions and aliases.
-        let is_latest = qualified.is_none_or(|qualifier| qualifier == "$LATEST");
+        let is_latest = version.is_none_or(|version| version == "$LATEST");
         let found = self.functions.get_mut(name).filter(|_| is_latest);
         let function = found.ok_or_else(|| {
-            let qualifier = qualified.map_or_else(String::new, |q| format!(":{q}"));
+            let qualifier = version.map_or_else(String::new, |q| format!(":{q}"));
             not_found(&format!(
                 "Function not found: arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}{qualifier}"
             ))

@@ -1,35 +1,40 @@
 use std::{
-    convert::Infallible,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tower::service_fn;
 
 use crate::{
     BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE,
-    JOBS_TABLE, LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TABLE, TOPIC, UPLOAD_PREFIX,
+    LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TOPIC, UPLOAD_PREFIX,
     dynamodb::{DynamoDb, Front},
     endpoints::Listeners,
     events::{self, ObjectCreated},
     faults::{Service, guard},
-    iam::Roles,
-    lambda::Functions,
     runtime::{Function, InvokeError},
     s3::{Notifications, ObjectStore},
-    server::{Bound, Server},
+    server::Server,
     sns::Topics,
     sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
-    wiring::{
-        self, Announcements, IMPORT_BATCH_SIZE, ImportsMapping, Resources, STREAM_BATCH_SIZE,
-        StreamMapping,
-    },
+    wiring::{self, Announcements, ImportsMapping, Setup, StreamMapping},
 };
+
+/// Serves what answers requests behind a guard at the first place, and as it is at the second.
+macro_rules! serve {
+    ($open:expr, $behind:expr, $faults:expr, $service:ident, $handler:expr) => {{
+        let handler = Arc::clone(&$handler);
+        let inner = service_fn(move |request| Arc::clone(&handler).handle(request));
+        let guarded = guard($faults.clone(), Service::$service, inner.clone());
+        [
+            Server::start($open.listener, guarded),
+            Server::start($behind.listener, inner),
+        ]
+    }};
+}
 
 /// What to start.
 #[derive(Debug, Clone, Default)]
@@ -132,27 +137,13 @@ impl Stack {
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
         let front = Front::new(behind.dynamodb.url, capacity.clone());
         let front = service_fn(move |request| front.clone().answer(request));
-        let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
-        let published = Arc::clone(&topics);
-        let on_topics = service_fn(move |request| Arc::clone(&published).handle(request));
-        let functions = Arc::new(Functions::default());
-        let configured_functions = Arc::clone(&functions);
-        let on_functions =
-            service_fn(move |request| Arc::clone(&configured_functions).handle(request));
-        let roles = Arc::new(Roles::default());
-        let asked_roles = Arc::clone(&roles);
-        let on_roles = service_fn(move |request| Arc::clone(&asked_roles).handle(request));
-        let guarded = |service| (faults.clone(), service);
+        let topic_arn = endpoints.topic_arn.clone();
+        let setup = Setup::new(dynamodb.tables(), imports.arn(), topic_arn);
         let servers = [
-            serve(open.queues, behind.queues, guarded(Service::Sqs), on_queues),
-            serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
-            serve(
-                open.lambda,
-                behind.lambda,
-                guarded(Service::Lambda),
-                on_functions,
-            ),
-            serve(open.iam, behind.iam, guarded(Service::Iam), on_roles),
+            serve!(open.queues, behind.queues, faults, Sqs, queues),
+            serve!(open.topics, behind.topics, faults, Sns, topics),
+            serve!(open.lambda, behind.lambda, faults, Lambda, setup.functions),
+            serve!(open.iam, behind.iam, faults, Iam, setup.roles),
         ];
         let front = guard(faults.clone(), Service::DynamoDb, front);
         let front = Server::start(open.dynamodb.listener, front);
@@ -160,26 +151,13 @@ impl Stack {
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
         let imports_enabled = Arc::new(imports_enabled);
-        let resources = Resources {
-            table_arn: dynamodb.tables().table_arn(TABLE),
-            jobs_table_arn: dynamodb.tables().table_arn(JOBS_TABLE),
-            stream_arn: dynamodb.tables().stream_arn().to_owned(),
-            queue_arn: imports.arn(),
-            topic_arn: endpoints.topic_arn.clone(),
-        };
-        let importer = importer.map(|importer| {
-            let own = [
-                ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
-                ("INTAKE_QUEUE_URL", &endpoints.queue_url),
-            ];
-            Arc::new(Function::new(configured(importer, &endpoints, &own)))
-        });
+        let own = [
+            ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
+            ("INTAKE_QUEUE_URL", &endpoints.queue_url),
+        ];
+        let importer = importer.map(|program| configured(program, &endpoints, &own));
         if let Some(function) = &importer {
-            let program = function.program();
-            let policy = resources.importer_policy(&program.function_name);
-            functions.add(program, &roles.create(IMPORTER_ROLE, policy));
-            let switch = Some(Arc::clone(&imports_enabled));
-            functions.map(program, &resources.queue_arn, IMPORT_BATCH_SIZE, switch);
+            setup.add_importer(function.program(), Arc::clone(&imports_enabled));
             let mapping = ImportsMapping {
                 queue: Arc::clone(&imports),
                 function: Arc::clone(function),
@@ -191,13 +169,9 @@ impl Stack {
             importer.as_ref().map_or_else(Weak::new, Arc::downgrade),
             s3.objects().clone(),
         );
-        let notifier =
-            notifier.map(|notifier| Arc::new(Function::new(configured(notifier, &endpoints, &[]))));
+        let notifier = notifier.map(|program| configured(program, &endpoints, &[]));
         let stream = notifier.as_ref().map(|function| {
-            let program = function.program();
-            let policy = resources.notifier_policy(&program.function_name);
-            functions.add(program, &roles.create(NOTIFIER_ROLE, policy));
-            functions.map(program, &resources.stream_arn, STREAM_BATCH_SIZE, None);
+            setup.add_notifier(function.program());
             let (mapping, poll) =
                 StreamMapping::new(dynamodb.tables().clone(), Arc::clone(function));
             pollers.spawn(poll);
@@ -366,10 +340,6 @@ impl Stack {
     }
 }
 
-/// The roles that the functions run as.
-const IMPORTER_ROLE: &str = "intake-importer";
-const NOTIFIER_ROLE: &str = "intake-notifier";
-
 fn imports_settings(
     visibility_timeout: Duration,
     dead_letters: &Arc<Queue>,
@@ -396,30 +366,12 @@ impl StackOptions {
     }
 }
 
-/// Serves `inner` behind a guard at `open`, and as it is at `behind`.
-fn serve<S>(
-    open: Bound,
-    behind: Bound,
-    (faults, service): (Faults, Service),
-    inner: S,
-) -> [Server; 2]
-where
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-{
-    [
-        Server::start(open.listener, guard(faults, service, inner.clone())),
-        Server::start(behind.listener, inner),
-    ]
-}
-
 /// The function with the variables that point it at this stack, and those that it has alone; what the program sets wins.
 fn configured(
     mut program: LambdaProgram,
     endpoints: &Endpoints,
     own: &[(&str, &String)],
-) -> LambdaProgram {
+) -> Arc<Function> {
     let both = [
         ("INTAKE_TABLE", &endpoints.table),
         ("INTAKE_TOPIC_ARN", &endpoints.topic_arn),
@@ -430,5 +382,5 @@ fn configured(
     env.extend(set);
     env.append(&mut program.env);
     program.env = env;
-    program
+    Arc::new(Function::new(program))
 }

@@ -24,7 +24,8 @@ use crate::outcome::{Failure, Outcome};
 ///
 /// There are no credentials, no Region or no local stack, or the credentials are refused.
 pub async fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
-    let facts = gather::facts(args).await?;
+    // Boxed: a dozen clients' calls are one large future.
+    let facts = Box::pin(gather::facts(args)).await?;
     let findings = checks::all(&facts);
     let mut out = io::stdout().lock();
     if args.json {

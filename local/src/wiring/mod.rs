@@ -10,8 +10,8 @@
 //! [16 times](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) is not modelled.
 
 mod imports;
-mod permissions;
 mod response;
+mod setup;
 mod stream;
 mod uploads;
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub(crate) use self::{
     imports::{ImportsMapping, poll_imports},
-    permissions::{Resources, queue_policy},
+    setup::{Setup, queue_policy},
     stream::StreamMapping,
     uploads::Announcements,
 };

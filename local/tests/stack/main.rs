@@ -16,6 +16,7 @@ mod jobs;
 mod plans;
 mod runtime;
 mod s3;
+mod setup;
 mod sns;
 mod sqs;
 mod wiring;

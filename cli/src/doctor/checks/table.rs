@@ -188,7 +188,13 @@ fn check_file(facts: &Facts, file: &Named<File>, findings: &mut Vec<Finding>) {
                 .lab(LabBug::InvalidJson)
                 .fix(fix.clone()),
         ),
-        Fact::Missing => {}
+        Fact::Missing => findings.push(
+            Finding::unchecked(
+                "file-unchecked",
+                format!("{name} was not compared with table {table}, whose key is not known"),
+            )
+            .fix("first put right what is said of the table"),
+        ),
         Fact::Unknown(refusal) => findings.push(Finding::refused(name, refusal)),
     }
 }

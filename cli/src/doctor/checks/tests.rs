@@ -191,6 +191,7 @@ fn facts_make_findings() {
         (|f| known(&mut f.table.fact).status = "DELETING".to_owned(), "table-status", "table InventoryTable is DELETING"),
         (|f| known(&mut f.jobs_table.fact).expires_by = Fact::Known(Some("other".to_owned())), "jobs-table-ttl", "expires_at is off"),
         (|f| { known(&mut f.table.fact).stream_view = None; f.notifier = None; }, "", ""),
+        (|f| { f.table.fact = Fact::Missing; f.file = Some(Named { name: "f.csv".to_owned(), fact: Fact::Missing }); }, "table-missing file-unchecked", "f.csv was not compared with table InventoryTable"),
         (|f| f.topic.as_mut().unwrap().fact = denied(), "not-checked", "allow sns:ListSubscriptionsByTopic to"),
         (|f| f.permissions = vec![Permissions { who: Who::Importer, role_arn: "arn:aws:iam::1:role/r".to_owned(), lacking: Fact::Missing }], "importer-permission", "the role r of the importer does not exist"),
     ];

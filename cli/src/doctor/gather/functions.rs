@@ -176,16 +176,13 @@ async fn configuration(
     name: &str,
     qualifier: Option<&str>,
 ) -> Fact<Configuration> {
-    let mut path = format!(
-        "/2015-03-31/functions/{}/configuration",
+    let query = qualifier.map_or_else(String::new, |qualifier| {
+        format!("?Qualifier={}", utf8_percent_encode(qualifier, PLAIN))
+    });
+    let path = format!(
+        "/2015-03-31/functions/{}/configuration{query}",
         utf8_percent_encode(name, PLAIN)
     );
-    if let Some(qualifier) = qualifier {
-        path.push_str(&format!(
-            "?Qualifier={}",
-            utf8_percent_encode(qualifier, PLAIN)
-        ));
-    }
     let answer = signed
         .lambda("lambda:GetFunctionConfiguration", &path)
         .await;

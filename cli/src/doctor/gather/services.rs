@@ -56,7 +56,9 @@ impl Services {
         if let Fact::Unknown(refusal) = &mut exists
             && refusal.code == "301"
         {
-            refusal.message = "the bucket is in another Region than AWS_REGION".to_owned();
+            refusal
+                .message
+                .push_str("the bucket is in another Region than AWS_REGION");
         }
         if let Fact::Missing = exists {
             return Named {
