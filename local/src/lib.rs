@@ -13,7 +13,8 @@
 //!
 //! Everything can be made to fail: [`faults`] at any call of any operation, [killed](runtime::Function::kill)
 //! environments, events that come [twice](Stack::announce) or [out of order](Stack::invoke_importer), and a table that
-//! takes [only so much](capacity).
+//! takes [only so much](capacity). How the stack is set up can be read and changed by the APIs that people use on AWS:
+//! bucket notifications, attributes of queues and topics, functions and their event source mappings, roles.
 //!
 //! ```
 //! use local::{Fault, FaultPlan, Stack, StackOptions};

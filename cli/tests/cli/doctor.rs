@@ -501,6 +501,15 @@ async fn what_may_not_be_looked_at_is_not_healthy() {
     world.stack.shutdown().await;
 }
 
+/// Every finding that can be planted is in the documentation.
+#[test]
+fn findings_are_documented() {
+    let operations = include_str!("../../../docs/OPERATIONS.md");
+    for id in CASES.iter().flat_map(|(_, _, ids, _)| ids.split(' ')) {
+        assert!(operations.contains(&format!("`{id}`")), "{id}");
+    }
+}
+
 #[tokio::test]
 async fn without_a_local_stack_the_fix_is_named() {
     let ended = Bench::new().run(["doctor", "--local"]).await.expect(1);
