@@ -23,8 +23,10 @@ use self::help::{
     STATUS_HELP, VALIDATE_HELP,
 };
 use crate::generate;
+use crate::inbox::Protocol;
 use crate::input::Input;
 use crate::jobs::Wanted;
+use crate::stack::LOCAL_WINDOW;
 
 /// Import product catalogs into DynamoDB tables.
 ///
@@ -370,6 +372,18 @@ pub struct LocalArgs {
     /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Lambda) and N+5 (IAM) [default: free ports]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65530))]
     pub port: Option<u16>,
+
+    /// Show messages as they come, as subscribers with these protocols get them [default: email]
+    #[arg(long, value_name = "PROTOCOL", value_enum, value_delimiter = ',', num_args = 0.., default_missing_value = "email")]
+    pub inbox: Option<Vec<Protocol>>,
+
+    /// Tell changes of this many seconds in one message, 0 to 900; 0 for each batch at once. On AWS it is a minute.
+    #[arg(long, value_name = "SECONDS", default_value_t = LOCAL_WINDOW.as_secs(), value_parser = clap::value_parser!(u64).range(..=900))]
+    pub window: u64,
+
+    /// Run the functions as they are deployed: the folder that `make build` or `sam build` has left them in
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
 }
 
 /// What follows `intake generate`.

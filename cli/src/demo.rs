@@ -46,7 +46,7 @@ const IMPORT_LIMIT: Duration = Duration::from_mins(2);
 pub async fn run() -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut signals = signal::Stop::listen()?;
-    let stack = stack::start(stack::with_functions()?).await?;
+    let stack = stack::start(stack::with_functions(stack::DEMO_WINDOW, None)?).await?;
     let shown = tokio::select! {
         shown = show(&stack, started) => shown,
         () = signals.wait() => Err(Failure::new("interrupted")),

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 pub mod generate;
 pub mod import;
+pub mod inbox;
 pub mod input;
 pub mod job;
 pub mod jobs;

@@ -19,6 +19,14 @@ use uuid::Uuid;
 
 use crate::{ACCOUNT_ID, REGION, lock::lock, runtime::LambdaProgram, server::read_body};
 
+/// What of a mapping can be set, as [Lambda names it](https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html).
+const MAPPING_SETTINGS: [&str; 4] = [
+    "BatchSize",
+    "FilterCriteria",
+    "FunctionResponseTypes",
+    "TumblingWindowInSeconds",
+];
+
 /// Functions and the mappings that feed them.
 #[derive(Debug, Default)]
 pub(crate) struct Functions(Mutex<State>);
@@ -88,26 +96,25 @@ impl Functions {
         lock(&self.0).functions.insert(name.clone(), function);
     }
 
-    /// Adds a mapping that gives what comes from `source_arn` to `program`.
+    /// Adds a mapping, set up so, that gives what comes from `source_arn` to `program`.
     pub(crate) fn map(
         &self,
         program: &LambdaProgram,
         source_arn: &str,
-        batch_size: usize,
+        settings: &Value,
         enabled: Option<Arc<watch::Sender<bool>>>,
     ) {
         let uuid = Uuid::new_v4().to_string();
-        let description = json!({
+        let mut description = json!({
             "UUID": uuid,
             "EventSourceMappingArn":
                 format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:event-source-mapping:{uuid}"),
             "EventSourceArn": source_arn,
             "FunctionArn": program.arn(),
-            "BatchSize": batch_size,
             "State": "Enabled",
             "StateTransitionReason": "USER_INITIATED",
-            "FunctionResponseTypes": ["ReportBatchItemFailures"],
         });
+        merge(&mut description, settings, &MAPPING_SETTINGS);
         let mapping = Mapping {
             description,
             enabled,
@@ -277,13 +284,7 @@ impl State {
         match method {
             "GET" => {}
             "PUT" => {
-                let settable = [
-                    "BatchSize",
-                    "FilterCriteria",
-                    "FunctionResponseTypes",
-                    "TumblingWindowInSeconds",
-                ];
-                merge(&mut mapping.description, input, &settable);
+                merge(&mut mapping.description, input, &MAPPING_SETTINGS);
                 if let Some(enabled) = input["Enabled"].as_bool() {
                     mapping.enable(enabled);
                 }

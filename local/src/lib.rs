@@ -61,6 +61,7 @@ pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
 pub use runtime::LambdaProgram;
 pub use sns::Message;
 pub use stack::{Stack, StackOptions};
+pub use wiring::StreamMappingOptions;
 
 /// The region in every ARN and event.
 pub const REGION: &str = "us-east-1";

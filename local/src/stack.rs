@@ -20,7 +20,10 @@ use crate::{
     server::Server,
     sns::Topics,
     sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
-    wiring::{self, Announcements, ImportsMapping, Setup, StreamMapping},
+    wiring::{
+        self, Announcements, ImportsMapping, NotifierTarget, Setup, StreamMapping,
+        StreamMappingOptions, TableStream,
+    },
 };
 
 /// Serves what answers requests behind a guard at the first place, and as it is at the second.
@@ -57,6 +60,8 @@ pub struct StackOptions {
     /// How often a message of the imports queue is received before it goes to the dead-letter queue; by default
     /// [`wiring::MAX_RECEIVE_COUNT`].
     pub max_receive_count: Option<u32>,
+    /// How the table's stream is given to the notifier; by default as in the SAM template.
+    pub stream: StreamMappingOptions,
     /// Where to listen; free ports by default.
     pub ports: Ports,
 }
@@ -94,7 +99,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// A port that is taken, no temporary folder, or a failing embedded service.
+    /// A port that is taken, no temporary folder, a mapping of the stream that is not possible, or a failing embedded
+    /// service.
     pub async fn start(options: StackOptions) -> Result<Self, LocalError> {
         let visibility_timeout = options.visibility_timeout();
         let max_receive_count = options.max_receive_count;
@@ -104,6 +110,7 @@ impl Stack {
             faults,
             capacity,
             retry_delay,
+            stream,
             ports,
             ..
         } = options;
@@ -169,14 +176,12 @@ impl Stack {
             importer.as_ref().map_or_else(Weak::new, Arc::downgrade),
             s3.objects().clone(),
         );
-        let notifier = notifier.map(|program| configured(program, &endpoints, &[]));
-        let stream = notifier.as_ref().map(|function| {
-            setup.add_notifier(function.program());
-            let (mapping, poll) =
-                StreamMapping::new(dynamodb.tables().clone(), Arc::clone(function));
-            pollers.spawn(poll);
-            mapping
-        });
+        let notifier =
+            notifier.map(|program| notifier_function(program, &endpoints, stream.lanes()));
+        if let Some(function) = &notifier {
+            setup.add_notifier(function.program(), &stream);
+        }
+        let stream = map_stream(notifier.as_ref(), stream, &dynamodb, &s3, &mut pollers)?;
         Ok(Self {
             endpoints,
             undisturbed,
@@ -212,6 +217,11 @@ impl Stack {
     /// The messages published to SNS so far, oldest first.
     pub fn inbox(&self) -> Vec<Message> {
         self.topics.inbox()
+    }
+
+    /// The messages published to SNS after the first `seen`, as soon as there are some.
+    pub async fn published_after(&self, seen: usize) -> Vec<Message> {
+        self.topics.published_after(seen).await
     }
 
     /// The table's capacity, if it has one.
@@ -290,7 +300,8 @@ impl Stack {
     }
 
     /// Waits until every event of what was written so far has been handled: no message in the imports queue
-    /// (those that failed too often are in its dead-letter queue) and every stream record given to the notifier.
+    /// (those that failed too often are in its dead-letter queue), every stream record given to the notifier, and its
+    /// tumbling window over.
     ///
     /// Without an importer the queue does not count, and without a notifier the stream does not.
     ///
@@ -364,6 +375,37 @@ impl StackOptions {
         });
         self.visibility_timeout.unwrap_or(by_function)
     }
+}
+
+/// The notifier, in as many environments as Lambda would start for its mapping.
+fn notifier_function(
+    mut program: LambdaProgram,
+    endpoints: &Endpoints,
+    lanes: usize,
+) -> Arc<Function> {
+    program.concurrency = program.concurrency.max(lanes);
+    configured(program, endpoints, &[])
+}
+
+/// Gives the table's stream to the notifier, if there is one.
+fn map_stream(
+    notifier: Option<&Arc<Function>>,
+    options: StreamMappingOptions,
+    dynamodb: &DynamoDb,
+    s3: &ObjectStore,
+    pollers: &mut JoinSet<()>,
+) -> Result<Option<StreamMapping>, LocalError> {
+    let Some(function) = notifier else {
+        return Ok(None);
+    };
+    let source = TableStream::new(dynamodb.tables().clone());
+    let target = NotifierTarget {
+        function: Arc::clone(function),
+        bucket: s3.objects().clone(),
+    };
+    let (mapping, work) = StreamMapping::new(source, target, options)?;
+    pollers.spawn(work);
+    Ok(Some(mapping))
 }
 
 /// The function with the variables that point it at this stack, and those that it has alone; what the program sets wins.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{IMPORT_BATCH_SIZE, STREAM_BATCH_SIZE};
+use super::{IMPORT_BATCH_SIZE, StreamMappingOptions};
 use crate::{
     ACCOUNT_ID, BUCKET, JOBS_TABLE, REGION, TABLE, UPLOAD_PREFIX, dynamodb::Tables, iam::Roles,
     lambda::Functions, runtime::LambdaProgram,
@@ -14,6 +14,8 @@ use crate::{
 /// The roles that the functions run as.
 const IMPORTER_ROLE: &str = "intake-importer";
 const NOTIFIER_ROLE: &str = "intake-notifier";
+/// By which the function may fail single records of a batch.
+const REPORT_FAILURES: &str = "ReportBatchItemFailures";
 /// Where the importer writes its reports.
 const REPORT_PREFIX: &str = "reports/";
 
@@ -48,17 +50,32 @@ impl Setup {
         let policy = self.importer_policy(&program.function_name);
         let role = self.roles.create(IMPORTER_ROLE, policy);
         self.functions.add(program, &role);
+        let settings = json!({
+            "BatchSize": IMPORT_BATCH_SIZE,
+            "FunctionResponseTypes": [REPORT_FAILURES],
+        });
         self.functions
-            .map(program, &self.queue, IMPORT_BATCH_SIZE, Some(switch));
+            .map(program, &self.queue, &settings, Some(switch));
     }
 
-    /// The notifier.
-    pub(crate) fn add_notifier(&self, program: &LambdaProgram) {
+    /// The notifier, and how the stream is given to it.
+    pub(crate) fn add_notifier(&self, program: &LambdaProgram, options: &StreamMappingOptions) {
         let policy = self.notifier_policy(&program.function_name);
         let role = self.roles.create(NOTIFIER_ROLE, policy);
         self.functions.add(program, &role);
-        self.functions
-            .map(program, &self.stream, STREAM_BATCH_SIZE, None);
+        let failures = options
+            .report_batch_item_failures
+            .then_some(REPORT_FAILURES);
+        let mut settings = json!({
+            "BatchSize": options.batch_size,
+            "FunctionResponseTypes": Vec::from_iter(failures),
+            "TumblingWindowInSeconds": options.tumbling_window.as_secs(),
+        });
+        if !options.event_names.is_empty() {
+            let pattern = json!({ "eventName": options.event_names }).to_string();
+            settings["FilterCriteria"] = json!({ "Filters": [{ "Pattern": pattern }] });
+        }
+        self.functions.map(program, &self.stream, &settings, None);
     }
 
     fn importer_policy(&self, function_name: &str) -> Value {

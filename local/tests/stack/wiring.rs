@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use local::{BUCKET, LocalError, Stack, StackOptions, TABLE};
+use local::{BUCKET, LocalError, Stack, StackOptions, StreamMappingOptions, TABLE};
 use serde_json::json;
 
 use crate::{
@@ -15,6 +15,10 @@ async fn start() -> Stack {
         notifier: Some(program("notifier")),
         visibility_timeout: Some(SOON),
         retry_delay: Some(Duration::ZERO),
+        stream: StreamMappingOptions {
+            maximum_retry_attempts: Some(4),
+            ..StreamMappingOptions::without_window()
+        },
         ..StackOptions::default()
     };
     Stack::start(options).await.unwrap()
