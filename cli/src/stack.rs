@@ -14,7 +14,7 @@ use crate::signal;
 use crate::state::{self, State};
 
 /// Offsets from `--port`, also told in its help.
-const PORT_OFFSETS: [u16; 4] = [0, 1, 2, 3];
+const PORT_OFFSETS: [u16; 6] = [0, 1, 2, 3, 4, 5];
 
 /// How soon a file that failed is tried again. On AWS it takes the queue's visibility timeout, a quarter of an hour;
 /// whoever waits for it here is at the keyboard.
@@ -155,12 +155,14 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
     let window = Duration::from_secs(args.window);
     let mut options = with_functions(window, args.functions.as_deref())?;
     if let Some(port) = args.port {
-        let [s3, dynamodb, sqs, sns] = PORT_OFFSETS.map(|offset| port + offset);
+        let [s3, dynamodb, sqs, sns, lambda, iam] = PORT_OFFSETS.map(|offset| port + offset);
         options.ports = Ports {
             s3,
             dynamodb,
             sqs,
             sns,
+            lambda,
+            iam,
         };
     }
     let mut signals = signal::Stop::listen()?;
@@ -207,6 +209,8 @@ fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Res
         dynamodb,
         sqs,
         sns,
+        lambda,
+        iam,
         bucket,
         table,
         jobs_table,
@@ -222,6 +226,8 @@ fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Res
   DynamoDB  {dynamodb}  tables {table}, {jobs_table}
   SQS       {sqs}  queue {queue_url}
   SNS       {sns}  topic {topic_arn}
+  Lambda    {lambda}  configuration only
+  IAM       {iam}  the functions' roles only
 
 {}
 
@@ -244,6 +250,7 @@ Then, for example:
 
   aws s3 cp catalog.csv s3://{bucket}/uploads/
   intake status --local                                  # the jobs of what was uploaded
+  intake doctor --local                                  # whether everything is wired
   intake import catalog.csv --table {table} --local      # needs no export lines
 "
     )?;

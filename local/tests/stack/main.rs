@@ -19,6 +19,7 @@ mod mapping;
 mod plans;
 mod runtime;
 mod s3;
+mod setup;
 mod sns;
 mod sqs;
 mod wiring;
