@@ -19,8 +19,8 @@ use importer::schema::{KeyAttribute, KeyType, Types};
 use importer::writer::WriterKind;
 
 use self::help::{
-    CANCEL_HELP, CLI_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP, STATUS_HELP,
-    VALIDATE_HELP,
+    CANCEL_HELP, CLI_HELP, DOCTOR_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP,
+    STATUS_HELP, VALIDATE_HELP,
 };
 use crate::generate;
 use crate::inbox::Protocol;
@@ -65,6 +65,12 @@ pub enum Command {
     /// The import stops at its next checkpoint and ends as CANCELLED. Rows written until then stay written, and its reports
     /// say how many those are.
     Cancel(CancelArgs),
+    /// Check a deployment: what is wrong, and how to repair it
+    ///
+    /// Looks at the bucket and its trigger, the queues, both functions with what starts them and their roles, the tables,
+    /// the stream, and the topic with its subscriptions; reads only, with your credentials. What they do not let it look at
+    /// is told as not checked. Names that are not given are found out from the functions' own settings.
+    Doctor(DoctorArgs),
     /// Keep a local stack running: S3, DynamoDB, SQS, SNS and both functions
     ///
     /// Prints the environment variables that make the AWS CLI, every AWS SDK and intake itself use it. A file put under
@@ -314,12 +320,58 @@ pub struct CancelArgs {
     pub wait: bool,
 }
 
+/// What follows `intake doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_HELP)]
+pub struct DoctorArgs {
+    /// The bucket of uploads [default: the one that the queue's policy names]
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+
+    /// Where in the bucket files are uploaded to be imported
+    #[arg(long, value_name = "PREFIX", default_value = "uploads/")]
+    pub prefix: String,
+
+    /// The function that imports: its name or ARN, with an alias or without
+    #[arg(long, value_name = "FUNCTION", default_value = "ProcessInventoryFile")]
+    pub importer: String,
+
+    /// The function that tells of changes
+    #[arg(long, value_name = "FUNCTION", default_value = "NotifyInventoryUpdate")]
+    pub notifier: String,
+
+    /// Nobody is to be told of changes: do not look at the notifier and the stream
+    #[arg(long, conflicts_with = "notifier")]
+    pub no_notifier: bool,
+
+    /// The table that the importer is to write to [default: the one that it does write to]
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+
+    /// The table of jobs [default: the importer's, or else $INTAKE_JOBS_TABLE, or else ImportJobs]
+    #[arg(long, value_name = "NAME")]
+    pub jobs_table: Option<String>,
+
+    /// Also look whether the first rows of a local file fit the table
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+
+    /// Check the local stack that `intake local` keeps up
+    #[arg(long)]
+    pub local: bool,
+
+    /// Print what was found as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What follows `intake local`.
 #[derive(Debug, Args)]
 #[command(after_long_help = LOCAL_HELP)]
 pub struct LocalArgs {
-    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Cognito) and N+5 (the dashboard) [default: free ports]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65530))]
+    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Lambda), N+5 (IAM), N+6 (Cognito) and N+7 (the
+    /// dashboard) [default: free ports]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65528))]
     pub port: Option<u16>,
 
     /// Serve the dashboard that was built into this folder [default: dashboard/dist]

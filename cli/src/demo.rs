@@ -218,11 +218,11 @@ fn check_digests(messages: &[Message]) -> Result<(), String> {
             .map_err(|_| "a message is not the JSON that machines are promised".to_owned())?;
         count += digest["inserted"]["count"].as_u64().unwrap_or(0);
         names.extend(
-            digest["inserted"]["names"]
+            digest["inserted"]["items"]
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(|name| name.as_str().map(str::to_owned)),
+                .filter_map(|item| item["name"].as_str().map(str::to_owned)),
         );
     }
     let expected: BTreeSet<String> = EXPECTED_ROWS.iter().map(|row| row[1].to_owned()).collect();

@@ -14,7 +14,7 @@ use crate::signal;
 use crate::state::{self, State};
 
 /// Offsets from `--port`, also told in its help.
-const PORT_OFFSETS: [u16; 6] = [0, 1, 2, 3, 4, 5];
+const PORT_OFFSETS: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 /// Who can sign in to the dashboard of `intake local` at once. Nothing is sent to this address.
 const DEMO_USER: &str = "demo@example.com";
@@ -158,12 +158,15 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
     let window = Duration::from_secs(args.window);
     let mut options = with_functions(window, args.functions.as_deref())?;
     if let Some(port) = args.port {
-        let [s3, dynamodb, sqs, sns, cognito, dashboard] = PORT_OFFSETS.map(|offset| port + offset);
+        let [s3, dynamodb, sqs, sns, lambda, iam, cognito, dashboard] =
+            PORT_OFFSETS.map(|offset| port + offset);
         options.ports = Ports {
             s3,
             dynamodb,
             sqs,
             sns,
+            lambda,
+            iam,
             cognito,
             dashboard,
         };
@@ -265,6 +268,8 @@ fn describe(endpoints: &Endpoints, told: &Told, out: &mut impl Write) -> io::Res
         dynamodb,
         sqs,
         sns,
+        lambda,
+        iam,
         cognito,
         bucket,
         table,
@@ -281,6 +286,8 @@ fn describe(endpoints: &Endpoints, told: &Told, out: &mut impl Write) -> io::Res
   DynamoDB  {dynamodb}  tables {table}, {jobs_table}
   SQS       {sqs}  queue {queue_url}
   SNS       {sns}  topic {topic_arn}
+  Lambda    {lambda}  configuration only
+  IAM       {iam}  the functions' roles only
   Cognito   {cognito}  pool {}, inbox {cognito}/inbox
   Dashboard {}
 
@@ -310,6 +317,7 @@ Then, for example:
 
   aws s3 cp catalog.csv s3://{bucket}/uploads/
   intake status --local                                  # the jobs of what was uploaded
+  intake doctor --local                                  # whether everything is wired
   intake import catalog.csv --table {table} --local      # needs no export lines
 "
     )?;

@@ -138,6 +138,8 @@ mod tests {
                 dynamodb: url.clone(),
                 sqs: url.clone(),
                 sns: url.clone(),
+                lambda: url.clone(),
+                iam: url.clone(),
                 cognito: url.clone(),
                 dashboard: url,
                 region: "us-east-1".to_owned(),

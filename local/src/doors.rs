@@ -33,25 +33,25 @@ impl Doors {
 pub(crate) struct SignIn {
     pub(crate) cognito: CognitoOptions,
     pub(crate) dashboard: Option<PathBuf>,
-    pub(crate) clock: Clock,
-    pub(crate) access: Access,
 }
 
 impl SignIn {
-    /// Serves Cognito and the dashboard.
+    /// Serves Cognito and the dashboard; what credentials are good for is asked of the [`Access`].
     pub(crate) fn open(
         self,
         doors: Doors,
         endpoints: &Endpoints,
         topics: &Arc<Topics>,
-    ) -> Result<(Arc<Cognito>, [Server; 2]), LocalError> {
+    ) -> Result<(Access, Arc<Cognito>, [Server; 2]), LocalError> {
+        let clock = Clock::default();
+        let access = Access::new(clock.clone());
         let Endpoints { s3, dynamodb, .. } = endpoints;
         let Bound { listener, url } = doors.cognito;
         let cognito = Arc::new(Cognito::new(
             url.clone(),
             &endpoints.dashboard,
             self.cognito,
-            (self.clock, self.access),
+            (clock, access.clone()),
             Arc::clone(topics),
         )?);
         let config = cognito.page_config([s3, dynamodb]);
@@ -67,6 +67,6 @@ impl SignIn {
             Server::start(listener, on_cognito),
             Server::start(doors.dashboard.listener, on_page),
         ];
-        Ok((cognito, servers))
+        Ok((access, cognito, servers))
     }
 }

@@ -161,6 +161,12 @@ impl Tables {
         &self.stream_arn
     }
 
+    /// ARN of a table, as `dynoxide` names it.
+    pub(crate) fn table_arn(&self, name: &str) -> String {
+        let (own, _stream) = self.stream_arn.split_once(TABLE).unwrap_or_default();
+        format!("{own}{name}")
+    }
+
     /// Up to `limit` records after the one with the given sequence number; from the oldest without one.
     pub(crate) async fn records_after(
         &self,

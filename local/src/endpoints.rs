@@ -17,6 +17,10 @@ pub struct Ports {
     pub sqs: u16,
     /// For SNS.
     pub sns: u16,
+    /// For Lambda's configuration.
+    pub lambda: u16,
+    /// For IAM.
+    pub iam: u16,
     /// For Cognito.
     pub cognito: u16,
     /// For the dashboard.
@@ -36,6 +40,10 @@ pub struct Endpoints {
     pub sqs: String,
     /// URL of SNS.
     pub sns: String,
+    /// URL of Lambda.
+    pub lambda: String,
+    /// URL of IAM.
+    pub iam: String,
     /// URL of Cognito: of the user pool, its hosted pages and the identity pool.
     pub cognito: String,
     /// URL of the dashboard, without a slash at its end.
@@ -72,6 +80,8 @@ impl Endpoints {
             ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", &self.dynamodb),
             ("AWS_ENDPOINT_URL_SQS", &self.sqs),
             ("AWS_ENDPOINT_URL_SNS", &self.sns),
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda),
+            ("AWS_ENDPOINT_URL_IAM", &self.iam),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", &self.cognito),
             ("AWS_REGION", &self.region),
             // The CLI and boto3 read only this one.
@@ -90,6 +100,8 @@ pub(crate) struct Listeners {
     pub(crate) dynamodb: Bound,
     pub(crate) queues: Bound,
     pub(crate) topics: Bound,
+    pub(crate) lambda: Bound,
+    pub(crate) iam: Bound,
 }
 
 impl Listeners {
@@ -99,6 +111,8 @@ impl Listeners {
             dynamodb: bind("DynamoDB", ports.dynamodb).await?,
             queues: bind("SQS", ports.sqs).await?,
             topics: bind("SNS", ports.sns).await?,
+            lambda: bind("Lambda", ports.lambda).await?,
+            iam: bind("IAM", ports.iam).await?,
         })
     }
 
@@ -113,6 +127,8 @@ impl Listeners {
             dynamodb: self.dynamodb.url.clone(),
             sqs: self.queues.url.clone(),
             sns: self.topics.url.clone(),
+            lambda: self.lambda.url.clone(),
+            iam: self.iam.url.clone(),
             cognito: doors.cognito.url.clone(),
             dashboard: doors.dashboard.url.clone(),
             region: REGION.to_owned(),

@@ -1,22 +1,19 @@
 use std::{
-    convert::Infallible,
     path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tower::{ServiceBuilder, service_fn};
 
 use crate::{
     BUCKET, Capacity, CapacityPlan, Cognito, CognitoOptions, Endpoints, FaultPlan, Faults,
-    IMPORTS_DLQ, IMPORTS_QUEUE, LambdaProgram, LocalError, Message, Ports, TOPIC,
-    access::{Access, refuse_people},
-    clock::Clock,
+    IMPORTS_DLQ, IMPORTS_QUEUE, LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TOPIC,
+    UPLOAD_PREFIX,
+    access::refuse_people,
     cors::cors,
     doors::{Doors, SignIn},
     dynamodb::{DynamoDb, Front},
@@ -24,15 +21,30 @@ use crate::{
     events::{self, ObjectCreated},
     faults::{Service, guard},
     runtime::{Function, InvokeError},
-    s3::ObjectStore,
+    s3::{Notifications, ObjectStore},
     server::{Bound, Server},
     sns::Topics,
-    sqs::{Delivery, Queue, QueueSettings, Queues, Redrive},
+    sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
     wiring::{
-        self, Announcements, ImportsMapping, NotifierTarget, StreamMapping, StreamMappingOptions,
-        TableStream,
+        self, Announcements, ImportsMapping, NotifierTarget, Setup, StreamMapping,
+        StreamMappingOptions, TableStream,
     },
 };
+
+/// Serves what answers requests behind a guard at the first place, and as it is at the second; people have nothing to do
+/// there.
+macro_rules! serve {
+    ($open:expr, $behind:expr, $faults:expr, $service:ident, $handler:expr) => {{
+        let handler = Arc::clone(&$handler);
+        let inner = service_fn(move |request| Arc::clone(&handler).handle(request));
+        let inner = refuse_people(Service::$service, inner);
+        let guarded = guard($faults.clone(), Service::$service, inner.clone());
+        [
+            Server::start($open.listener, guarded),
+            Server::start($behind.listener, inner),
+        ]
+    }};
+}
 
 /// What to start.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +90,7 @@ pub struct Stack {
     announcements: Arc<Announcements>,
     importer: Option<Arc<Function>>,
     /// Whether the importer gets messages of `imports`.
-    imports_enabled: watch::Sender<bool>,
+    imports_enabled: Arc<watch::Sender<bool>>,
     stream: Option<StreamMapping>,
     faults: Faults,
     capacity: Option<Capacity>,
@@ -86,7 +98,7 @@ pub struct Stack {
     pollers: JoinSet<()>,
     notifier: Option<Arc<Function>>,
     s3: ObjectStore,
-    servers: [[Server; 2]; 2],
+    servers: [[Server; 2]; 4],
     front: Server,
     doors: [Server; 2],
     dynamodb: DynamoDb,
@@ -126,6 +138,7 @@ impl Stack {
 
         let topics = Arc::new(Topics::default());
         let topic_arn = topics.create(TOPIC);
+        topics.subscribe(&topic_arn, "email", SUBSCRIBER);
         let queues = Arc::new(Queues::new(open.queues.url.clone()));
         let dead_letters = queues.create(IMPORTS_DLQ, QueueSettings::default());
         let imports = queues.create(
@@ -135,41 +148,37 @@ impl Stack {
         let names = [topic_arn, queues.url(&imports), queues.url(&dead_letters)];
         let endpoints = open.endpoints(&doors, names.clone());
         let undisturbed = behind.endpoints(&doors, names);
-        let clock = Clock::default();
-        let access = Access::new(clock.clone());
-        let sign_in = SignIn {
-            cognito,
-            dashboard,
-            clock,
-            access: access.clone(),
-        };
-        let (cognito, doors) = sign_in.open(doors, &endpoints, &topics)?;
+        let sign_in = SignIn { cognito, dashboard };
+        let (access, cognito, doors) = sign_in.open(doors, &endpoints, &topics)?;
 
-        let announcements = Announcements::new(Arc::clone(&imports));
+        let announcements = Announcements::new(Arc::clone(&queues), Arc::clone(&imports));
+        let notifications = Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn());
         let s3 = ObjectStore::start(
             open.s3.listener,
             behind.s3.listener,
             faults.clone(),
             BUCKET,
-            access.clone(),
+            (access.clone(), notifications),
             announcements.on_created(),
         )?;
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
         let front = Front::new(behind.dynamodb.url, capacity.clone(), access);
         let front = serve_tables(open.dynamodb, faults.clone(), front);
-        let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
-        let published = Arc::clone(&topics);
-        let on_topics = service_fn(move |request| Arc::clone(&published).handle(request));
-        let guarded = |service| (faults.clone(), service);
+        let topic_arn = endpoints.topic_arn.clone();
+        let setup = Setup::new(dynamodb.tables(), imports.arn(), topic_arn);
         let servers = [
-            serve(open.queues, behind.queues, guarded(Service::Sqs), on_queues),
-            serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
+            serve!(open.queues, behind.queues, faults, Sqs, queues),
+            serve!(open.topics, behind.topics, faults, Sns, topics),
+            serve!(open.lambda, behind.lambda, faults, Lambda, setup.functions),
+            serve!(open.iam, behind.iam, faults, Iam, setup.roles),
         ];
 
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
+        let imports_enabled = Arc::new(imports_enabled);
         let importer = importer.map(|program| importer_function(program, &endpoints));
         if let Some(function) = &importer {
+            setup.add_importer(function.program(), Arc::clone(&imports_enabled));
             let mapping = ImportsMapping {
                 queue: Arc::clone(&imports),
                 function: Arc::clone(function),
@@ -183,6 +192,9 @@ impl Stack {
         );
         let notifier =
             notifier.map(|program| notifier_function(program, &endpoints, stream.lanes()));
+        if let Some(function) = &notifier {
+            setup.add_notifier(function.program(), &stream);
+        }
         let stream = map_stream(notifier.as_ref(), stream, &dynamodb, &s3, &mut pollers)?;
         Ok(Self {
             endpoints,
@@ -371,6 +383,7 @@ fn imports_settings(
             dead_letter_queue: Arc::clone(dead_letters),
             max_receive_count: max_receive_count.unwrap_or(wiring::MAX_RECEIVE_COUNT),
         }),
+        policy: Some(wiring::queue_policy(&sqs::arn(IMPORTS_QUEUE)).to_string()),
         ..QueueSettings::default()
     }
 }
@@ -390,7 +403,7 @@ fn importer_function(program: LambdaProgram, endpoints: &Endpoints) -> Arc<Funct
         ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
         ("INTAKE_QUEUE_URL", &endpoints.queue_url),
     ];
-    Arc::new(Function::new(configured(program, endpoints, &own)))
+    configured(program, endpoints, &own)
 }
 
 /// Serves DynamoDB behind a guard, to pages, too.
@@ -409,7 +422,7 @@ fn notifier_function(
     lanes: usize,
 ) -> Arc<Function> {
     program.concurrency = program.concurrency.max(lanes);
-    Arc::new(Function::new(configured(program, endpoints, &[])))
+    configured(program, endpoints, &[])
 }
 
 /// Gives the table's stream to the notifier, if there is one.
@@ -433,31 +446,12 @@ fn map_stream(
     Ok(Some(mapping))
 }
 
-/// Serves `inner` behind a guard at `open`, and as it is at `behind`; people have nothing to do there.
-fn serve<S>(
-    open: Bound,
-    behind: Bound,
-    (faults, service): (Faults, Service),
-    inner: S,
-) -> [Server; 2]
-where
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-{
-    let inner = refuse_people(service, inner);
-    [
-        Server::start(open.listener, guard(faults, service, inner.clone())),
-        Server::start(behind.listener, inner),
-    ]
-}
-
 /// The function with the variables that point it at this stack, and those that it has alone; what the program sets wins.
 fn configured(
     mut program: LambdaProgram,
     endpoints: &Endpoints,
     own: &[(&str, &String)],
-) -> LambdaProgram {
+) -> Arc<Function> {
     let both = [
         ("INTAKE_TABLE", &endpoints.table),
         ("INTAKE_TOPIC_ARN", &endpoints.topic_arn),
@@ -468,5 +462,5 @@ fn configured(
     env.extend(set);
     env.append(&mut program.env);
     program.env = env;
-    program
+    Arc::new(Function::new(program))
 }

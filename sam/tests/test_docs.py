@@ -47,7 +47,7 @@ def test_metrics_are_the_same_in_the_template_and_in_operations(plain):
     assert watched and watched <= documented
 
 
-@pytest.mark.parametrize("service", ["importer"])
+@pytest.mark.parametrize("service", ["importer", "notifier"])
 def test_metrics_are_the_same_in_the_code_and_in_operations(service):
     documented = {(cells[0].strip("`"), cells[2]) for cells in table(OPERATIONS, "Metrics") if cells[1] == service}
     code = (ROOT / service / "src" / "metrics.rs").read_text()

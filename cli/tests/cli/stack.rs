@@ -185,16 +185,17 @@ async fn the_built_functions_import_the_samples_and_tell_of_them() {
 
     // What CloudWatch is told, as the functions' logs have it.
     let log = std::fs::read_to_string(log).unwrap();
-    for (service, metrics) in [(
-        "importer",
-        &[
-            "rows_written",
-            "batch_latency_p99_ms",
-            "cold_start",
-            "remaining_time_ms",
-            "jobs_completed",
-        ][..],
-    )] {
+    let importers = [
+        "rows_written",
+        "batch_latency_p99_ms",
+        "cold_start",
+        "remaining_time_ms",
+        "jobs_completed",
+    ];
+    for (service, metrics) in [
+        ("importer", &importers[..]),
+        ("notifier", &["records", "digests"]),
+    ] {
         for metric in metrics {
             let told = log.lines().any(|line| {
                 line.contains("CloudWatchMetrics")
@@ -278,14 +279,14 @@ async fn the_dashboard_is_served_with_somebody_who_can_sign_in() {
 #[tokio::test]
 async fn ports_can_be_chosen() {
     let bench = Bench::new();
-    // Free a moment ago; another process may take one of the six in between, so a few are tried.
+    // Free a moment ago; another process may take one of the eight in between, so a few are tried.
     for _ in 0..10 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let free = (port..=port.saturating_add(5))
+        let free = (port..=port.saturating_add(7))
             .all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
-        if !free || port > 65_530 {
+        if !free || port > 65_528 {
             continue;
         }
         let (child, _stdout, _) = start(&bench, &["--port", &port.to_string()]).await;
@@ -307,5 +308,5 @@ async fn ports_can_be_chosen() {
         wait(child).await.expect(0);
         return;
     }
-    panic!("no six free ports in a row");
+    panic!("no eight free ports in a row");
 }

@@ -17,6 +17,7 @@ use std::{
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 pub(crate) use self::xml::error as error_body;
 pub use self::{delivery::PROTOCOLS, message::Message};
@@ -46,6 +47,19 @@ struct Subscription {
     arn: String,
     protocol: String,
     endpoint: String,
+    /// Whether its owner has consented. Those of people and of foreign servers wait for that, here for ever.
+    confirmed: bool,
+}
+
+impl Subscription {
+    fn new(topic_arn: &str, protocol: &str, endpoint: &str, confirmed: bool) -> Self {
+        Self {
+            arn: format!("{topic_arn}:{}", Uuid::new_v4()),
+            protocol: protocol.to_owned(),
+            endpoint: endpoint.to_owned(),
+            confirmed,
+        }
+    }
 }
 
 /// ARN of the topic with this name.
@@ -59,6 +73,13 @@ impl Topics {
         let arn = topic_arn(name);
         lock(&self.state).topics.entry(arn.clone()).or_default();
         arn
+    }
+
+    /// Subscribes an address that has confirmed already.
+    pub(crate) fn subscribe(&self, topic_arn: &str, protocol: &str, endpoint: &str) {
+        if let Some(subscriptions) = lock(&self.state).topics.get_mut(topic_arn) {
+            subscriptions.push(Subscription::new(topic_arn, protocol, endpoint, true));
+        }
     }
 
     /// What was published so far, oldest first.

@@ -11,6 +11,7 @@
 
 mod imports;
 mod response;
+mod setup;
 pub mod stream;
 mod uploads;
 
@@ -21,6 +22,7 @@ pub use self::stream::{
 };
 pub(crate) use self::{
     imports::{ImportsMapping, poll_imports},
+    setup::{Setup, queue_policy},
     stream::{NotifierTarget, TableStream},
     uploads::Announcements,
 };

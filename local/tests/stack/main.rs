@@ -25,6 +25,7 @@ mod person;
 mod plans;
 mod runtime;
 mod s3;
+mod setup;
 mod sns;
 mod sqs;
 mod wiring;

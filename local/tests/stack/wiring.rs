@@ -217,6 +217,8 @@ async fn restart() -> Result<(local::Endpoints, Stack), LocalError> {
         dynamodb: port(&endpoints.dynamodb),
         sqs: port(&endpoints.sqs),
         sns: port(&endpoints.sns),
+        lambda: port(&endpoints.lambda),
+        iam: port(&endpoints.iam),
         cognito: port(&endpoints.cognito),
         dashboard: port(&endpoints.dashboard),
     };
