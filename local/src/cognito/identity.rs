@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Mutex};
 
 use axum::body::Body;
-use http::{HeaderName, Response, StatusCode, request::Parts};
+use http::{HeaderName, Response, StatusCode, header, request::Parts};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -71,6 +71,8 @@ impl Cognito {
                 response
             }
         };
+        // Services of this protocol say nothing about caches: a POST is in none.
+        response.headers_mut().remove(header::CACHE_CONTROL);
         let id = Uuid::new_v4().to_string();
         insert(
             &mut response,
