@@ -115,6 +115,15 @@ fn of_notifier(facts: &Facts, notifier: &Configuration) -> Vec<Need> {
     for source in sources {
         needs.add(STREAM, source);
     }
+    // What it may do with its budget in the table of jobs hangs on the item's owner, which is not simulated.
+    if let Some(bucket) = notifier.variable("INTAKE_FAILURE_BUCKET") {
+        let prefix = notifier
+            .variable("INTAKE_FAILURE_PREFIX")
+            .unwrap_or("undelivered/");
+        let [_, put] = OBJECTS;
+        let objects = format!("arn:{}:s3:::{bucket}/{prefix}*", needs.partition);
+        needs.add(&[put], objects);
+    }
     needs.all
 }
 
