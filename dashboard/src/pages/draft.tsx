@@ -24,11 +24,8 @@ export function DraftView({ draft, first }: { draft: Draft; first: boolean }) {
       variant="container"
       defaultExpanded={first}
       headerText={file.name}
-      headerDescription={
-        <>
-          {bytes(file.size)} · <StatusIndicator type={verdict.type}>{verdict.text}</StatusIndicator>
-        </>
-      }
+      headerInfo={<StatusIndicator type={verdict.type}>{verdict.text}</StatusIndicator>}
+      headerDescription={bytes(file.size)}
       headerActions={
         <SpaceBetween direction="horizontal" size="xs">
           <Button onClick={() => uploads.drop(draft.id)} ariaLabel={`Remove ${file.name}`}>

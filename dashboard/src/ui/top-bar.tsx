@@ -12,7 +12,7 @@ export function TopBar({ user, onSignOut }: { user: string | undefined; onSignOu
     {
       type: "button",
       text: other === "dark" ? "Dark" : "Light",
-      ariaLabel: `Use ${other} colours`,
+      ariaLabel: other === "dark" ? "Dark colours" : "Light colours",
       disableTextCollapse: true,
       onClick: () => {
         chooseTheme(other);
@@ -25,7 +25,6 @@ export function TopBar({ user, onSignOut }: { user: string | undefined; onSignOu
       type: "menu-dropdown",
       text: user,
       iconName: "user-profile",
-      ariaLabel: "Account",
       items: [{ id: "sign-out", text: "Sign out" }],
       onItemClick: ({ detail }) => {
         if (detail.id === "sign-out") onSignOut();
