@@ -13,7 +13,7 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   use: {
-    // One channel of Debian's or of whoever runs this: none is downloaded.
+    // The system's Chromium: none is downloaded.
     launchOptions: {
       ...(chromium && { executablePath: chromium }),
       args: [
@@ -28,6 +28,7 @@ export default defineConfig({
     },
     viewport: { width: 1440, height: 900 },
     colorScheme: "light",
+    contextOptions: { reducedMotion: "reduce" },
     locale: "en-US",
     timezoneId: "UTC",
     trace: "off",

@@ -13,7 +13,7 @@ import { ReadOptionsForm } from "./options";
 import { PreviewView } from "./preview";
 
 /** A file that was chosen: what it is, what would become of it, and how to read it in another way. */
-export function DraftView({ draft, first }: { draft: Draft; first: boolean }) {
+export default function DraftView({ draft, first }: { draft: Draft; first: boolean }) {
   const { uploads } = useApp();
   const { file, preview, options, schemaProblem } = draft;
   const misfit = misfitOf(metadataOf(options));
@@ -35,7 +35,7 @@ export function DraftView({ draft, first }: { draft: Draft; first: boolean }) {
             variant={anyway ? "normal" : "primary"}
             disabled={preview === undefined || misfit !== undefined}
             onClick={() => uploads.send(draft.id)}
-            ariaLabel={`Import ${file.name}`}
+            ariaLabel={`${anyway ? "Import anyway" : "Import"}: ${file.name}`}
           >
             {anyway ? "Import anyway" : "Import"}
           </Button>

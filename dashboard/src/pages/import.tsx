@@ -81,7 +81,7 @@ function JobView({ job }: { job: Job }) {
         <Container header={<Header variant="h2">Progress</Header>}>
           <SpaceBetween size="l">
             <JobProgress job={job} rates={rates} />
-            <KeyValuePairs columns={3} items={facts} />
+            <KeyValuePairs columns={3} minColumnWidth={110} items={facts} />
           </SpaceBetween>
         </Container>
         <Container header={<Header variant="h2">Rows over time</Header>}>

@@ -1,8 +1,8 @@
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
+import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
 import Header from "@cloudscape-design/components/header";
 import Link from "@cloudscape-design/components/link";
-import Select, { type SelectProps } from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Table from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
@@ -16,14 +16,13 @@ import { CancelButton } from "./cancel";
 import { JobProgress } from "./job-progress";
 import { JobStatus } from "./job-status";
 
-const ALL: SelectProps.Option = { value: "", label: "Any status" };
-const STATUSES: SelectProps.Option[] = [
-  ALL,
-  { value: "QUEUED RUNNING", label: "Under way" },
-  { value: "COMPLETED", label: "Completed" },
-  { value: "COMPLETED_WITH_REJECTS", label: "Completed with rejects" },
-  { value: "FAILED", label: "Failed" },
-  { value: "CANCELLED", label: "Cancelled" },
+const STATUSES: { id: string; text: string; statuses?: Status[] }[] = [
+  { id: "all", text: "Any status" },
+  { id: "open", text: "Under way", statuses: ["QUEUED", "RUNNING"] },
+  { id: "completed", text: "Completed", statuses: ["COMPLETED"] },
+  { id: "rejects", text: "Completed with rejects", statuses: ["COMPLETED_WITH_REJECTS"] },
+  { id: "failed", text: "Failed", statuses: ["FAILED"] },
+  { id: "cancelled", text: "Cancelled", statuses: ["CANCELLED"] },
 ];
 
 /** This person's imports, newest first, as they go on. */
@@ -33,19 +32,18 @@ export default function ImportsPage() {
   const [path, navigate] = useLocation();
   const { session } = useApp();
   const [text, setText] = useState("");
-  const [status, setStatus] = useState(ALL);
-  const wanted = (status.value ?? "").split(" ").filter(Boolean) as Status[];
+  const [status, setStatus] = useState("all");
+  const wanted = STATUSES.find(({ id }) => id === status);
   const shown = (jobs ?? []).filter(
-    (job) =>
-      job.file.toLowerCase().includes(text.toLowerCase()) && (wanted.length === 0 || wanted.includes(job.status)),
+    (job) => job.file.toLowerCase().includes(text.toLowerCase()) && (wanted?.statuses?.includes(job.status) ?? true),
   );
-  const filtered = text !== "" || wanted.length > 0;
+  const filtered = text !== "" || status !== "all";
   const columns = [
     {
       id: "file",
       header: "File",
       isRowHeader: true,
-      minWidth: 180,
+      minWidth: 160,
       cell: (job: Job) => (
         <Link
           href={`/imports/${job.job}`}
@@ -62,19 +60,19 @@ export default function ImportsPage() {
     {
       id: "progress",
       header: "Progress",
-      minWidth: 260,
+      minWidth: 230,
       cell: (job: Job) => <JobProgress job={job} rates={watcher.history.rates(job)} />,
     },
     {
       id: "rejected",
       header: "Rejected",
-      minWidth: 100,
+      minWidth: 95,
       cell: (job: Job) => count(job.rowsRejected),
     },
     {
       id: "wcu",
       header: "WCU",
-      minWidth: 110,
+      minWidth: 80,
       cell: (job: Job) => {
         const rates = watcher.history.rates(job);
         return (
@@ -89,17 +87,17 @@ export default function ImportsPage() {
         );
       },
     },
-    { id: "began", header: "Began", minWidth: 170, cell: (job: Job) => time(job.createdAt) },
+    { id: "began", header: "Began", minWidth: 140, cell: (job: Job) => time(job.createdAt) },
     {
       id: "took",
       header: "Took",
-      minWidth: 90,
+      minWidth: 80,
       cell: (job: Job) => duration(((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000),
     },
     {
       id: "actions",
       header: "Actions",
-      minWidth: 110,
+      minWidth: 115,
       cell: (job: Job) => <CancelButton job={job} onCancelled={() => watcher.hurry()} />,
     },
   ];
@@ -147,12 +145,13 @@ export default function ImportsPage() {
               countText={text === "" ? "" : `${shown.length} ${shown.length === 1 ? "match" : "matches"}`}
               onChange={({ detail }) => setText(detail.filteringText)}
             />
-            <Select
-              ariaLabel="Status"
-              options={STATUSES}
-              selectedOption={status}
-              onChange={({ detail }) => setStatus(detail.selectedOption)}
-            />
+            <ButtonDropdown
+              ariaLabel={`${wanted?.text}, filter by status`}
+              items={STATUSES.map(({ id, text }) => ({ id, text, itemType: "checkbox", checked: id === status }))}
+              onItemClick={({ detail }) => setStatus(detail.id)}
+            >
+              {wanted?.text}
+            </ButtonDropdown>
           </SpaceBetween>
         }
         empty={
@@ -163,7 +162,7 @@ export default function ImportsPage() {
                 <Button
                   onClick={() => {
                     setText("");
-                    setStatus(ALL);
+                    setStatus("all");
                   }}
                 >
                   Show all

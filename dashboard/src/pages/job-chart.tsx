@@ -36,7 +36,8 @@ export default function JobChart({ samples }: { samples: Sample[] }) {
       }
       {...(first && last && samples.length > 1 ? { xDomain: [new Date(first.time), new Date(last.time)] } : {})}
       xTickFormatter={(date) => clock.format(date)}
-      yTickFormatter={count}
+      // There are no halves of rows.
+      yTickFormatter={(rows) => (Number.isInteger(rows) ? count(rows) : "")}
       xTitle="Time"
       yTitle="Rows"
       ariaLabel="Rows over time"

@@ -45,7 +45,7 @@ export function PreviewView({
   const mixed = preview.columns.filter((column) => isMixed(column) && !options.types?.has(column.name));
   return (
     <SpaceBetween size="m">
-      {preview.format && <KeyValuePairs columns={3} items={facts} />}
+      {preview.format && <KeyValuePairs columns={3} minColumnWidth={110} items={facts} />}
       {mixed.map((column) => (
         <SpaceBetween key={column.name} direction="horizontal" size="xs" alignItems="center">
           <Box>

@@ -37,7 +37,7 @@ export default function TablePage() {
           description={
             schema.data?.itemCount === undefined
               ? "The table that files are imported into."
-              : `${count(schema.data.itemCount)} items when DynamoDB counted last, which it does every six hours or so.`
+              : `${count(schema.data.itemCount)} ${schema.data.itemCount === 1 ? "item" : "items"} when DynamoDB counted last, which it does every six hours or so.`
           }
         >
           {config.table}

@@ -80,7 +80,7 @@ function UploadView({ upload, job }: { upload: Upload; job: Job | undefined }) {
           (problem?.kind === "session" ? (
             <Button onClick={() => void session.signIn(path)}>Sign in again</Button>
           ) : (
-            <Button onClick={() => uploads.goOn(id)} ariaLabel={`Try ${file.name} again`}>
+            <Button onClick={() => uploads.goOn(id)} ariaLabel={`Try again: ${file.name}`}>
               Try again
             </Button>
           ))}
@@ -94,7 +94,7 @@ function UploadView({ upload, job }: { upload: Upload; job: Job | undefined }) {
             <JobStatus job={job} />
             <Link
               href={`/imports/${job.job}`}
-              ariaLabel={`Import of ${file.name}`}
+              ariaLabel={`${isEnded(job) ? "See the result" : "Watch it land"}: import of ${file.name}`}
               onFollow={(event) => {
                 event.preventDefault();
                 navigate(`/imports/${job.job}`);

@@ -6,10 +6,13 @@ import FileDropzone from "@cloudscape-design/components/file-dropzone";
 import FileInput from "@cloudscape-design/components/file-input";
 import Header from "@cloudscape-design/components/header";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import { useSyncExternalStore } from "react";
+import { lazy, Suspense, useSyncExternalStore } from "react";
 import { useApp } from "../ui/context";
-import { DraftView } from "./draft";
+import { Loading } from "../ui/states";
 import { UploadList } from "./upload-list";
+
+// Previews are loaded with the first file.
+const DraftView = lazy(() => import("./draft"));
 
 /** Choose files, look at them, upload them. */
 export default function UploadPage() {
@@ -58,9 +61,11 @@ export default function UploadPage() {
             >
               Ready to import
             </Header>
-            {state.drafts.map((draft, index) => (
-              <DraftView key={draft.id} draft={draft} first={index === 0} />
-            ))}
+            <Suspense fallback={<Loading what="the preview" />}>
+              {state.drafts.map((draft, index) => (
+                <DraftView key={draft.id} draft={draft} first={index === 0} />
+              ))}
+            </Suspense>
           </SpaceBetween>
         )}
         <UploadList uploads={state.uploads} />

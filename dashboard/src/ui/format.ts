@@ -6,6 +6,11 @@ export function count(value: number): string {
   return integers.format(value);
 }
 
+/** 1 row, 2 rows. */
+export function rows(value: number): string {
+  return `${count(value)} ${value === 1 ? "row" : "rows"}`;
+}
+
 /** 12.3 MB, in powers of 1,000. */
 export function bytes(value: number): string {
   let unit = 0;

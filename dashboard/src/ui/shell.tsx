@@ -1,8 +1,5 @@
 import AppLayout from "@cloudscape-design/components/app-layout";
-import Box from "@cloudscape-design/components/box";
 import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
-import Button from "@cloudscape-design/components/button";
-import Modal from "@cloudscape-design/components/modal";
 import SideNavigation from "@cloudscape-design/components/side-navigation";
 import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from "react";
 import { Redirect, Route, Switch, useLocation } from "wouter";
@@ -10,6 +7,7 @@ import { NotFoundPage } from "../pages/not-found";
 import { useApp } from "./context";
 import { Loading } from "./states";
 
+const SessionEnded = lazy(() => import("./session-ended"));
 const UploadPage = lazy(() => import("../pages/upload"));
 const ImportsPage = lazy(() => import("../pages/imports"));
 const ImportPage = lazy(() => import("../pages/import"));
@@ -51,7 +49,6 @@ export default function Shell() {
         navigation={
           <SideNavigation
             activeHref={page?.href ?? ""}
-            header={{ href: "/", text: "Intake" }}
             items={PAGES.map(({ href, text }) => ({ type: "link", href, text }))}
             onFollow={(event) => {
               if (window.innerWidth <= 900) setOpen(false);
@@ -86,21 +83,11 @@ export default function Shell() {
           </Suspense>
         }
       />
-      <Modal
-        visible={ended}
-        header="Your session has ended"
-        closeAriaLabel="Close"
-        footer={
-          <Box float="right">
-            <Button variant="primary" onClick={() => void session.signIn(path)}>
-              Sign in
-            </Button>
-          </Box>
-        }
-      >
-        Sign in again to go on where you are. Uploads that were under way go on with what has arrived when you choose
-        the same file again.
-      </Modal>
+      {ended && (
+        <Suspense>
+          <SessionEnded path={path} />
+        </Suspense>
+      )}
     </>
   );
 }

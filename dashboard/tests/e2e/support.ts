@@ -128,37 +128,48 @@ export async function choose(page: Page, files: Parameters<ReturnType<Page["loca
 
 export const csv = (name: string, text: string) => ({ name, mimeType: "text/csv", buffer: Buffer.from(text) });
 
+/** The button that imports a chosen file. */
+export function importButton(page: Page, name: string) {
+  return page.getByRole("button", { name: `: ${name}` }).filter({ hasText: "Import" });
+}
+
+/** The link to what became of an uploaded file. */
+export function importLink(page: Page, name: string) {
+  return page.getByRole("link", { name: `import of ${name}` });
+}
+
 /** Chooses one file and imports it. */
 export async function importFile(page: Page, file: { name: string; mimeType: string; buffer: Buffer }): Promise<void> {
   await choose(page, file);
-  await page.getByRole("button", { name: `Import ${file.name}` }).click();
+  await importButton(page, file.name).click();
 }
 
 /** Goes to a page by the menu, as people do: the session and running uploads stay. */
 export async function visit(page: Page, name: "Upload" | "Imports" | "Table" | "Alerts"): Promise<void> {
-  const link = page.getByRole("link", { name, exact: true });
-  if (!(await link.isVisible()))
-    await page.getByRole("button", { name: /open navigation|open side navigation/i }).click();
+  const link = page.getByRole("navigation", { name: "Side navigation" }).getByRole("link", { name, exact: true });
+  const menu = page.getByRole("button", { name: "Open side navigation" });
+  await link.or(menu).first().waitFor();
+  if (!(await link.isVisible())) await menu.click();
   await link.click();
   await expect(page).toHaveURL(new RegExp(`/${name.toLowerCase()}$`));
 }
-
-let steps = 0;
 
 /** Leaves a picture of a step. */
 export async function picture(page: Page, name: string): Promise<void> {
   const folder = process.env.INTAKE_SCREENSHOTS ?? here("../../test-results/screenshots");
   mkdirSync(folder, { recursive: true });
-  await page.screenshot({
-    path: join(folder, `${String(++steps).padStart(2, "0")}-${name}.png`),
-    animations: "disabled",
-  });
+  await page.screenshot({ path: join(folder, `${name}.png`), animations: "disabled" });
 }
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** What axe finds that keeps people out. */
 export async function barriers(page: Page): Promise<string[]> {
+  // What fades in has too little contrast only until it is there.
+  await page.evaluate(() => {
+    const ending = document.getAnimations().filter((one) => one.effect?.getComputedTiming().iterations !== Infinity);
+    return Promise.allSettled(ending.map((one) => one.finished)).then(() => undefined);
+  });
   await page.evaluate(axeSource);
   const results = await page.evaluate(async () => {
     const axe = (window as unknown as { axe: { run: (options: object) => Promise<AxeResults> } }).axe;
