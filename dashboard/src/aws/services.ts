@@ -153,20 +153,23 @@ export class Services {
     );
   }
 
-  /** A piece of a report from `start` on, and the size of it all. */
-  report(key: string, start: number, bytes: number): Promise<{ body: Uint8Array; totalBytes: number }> {
+  /** A piece of a report from `start` on; less than `bytes` at its end. */
+  report(key: string, start: number, bytes: number): Promise<Uint8Array> {
     return this.s3(async (sdk, client) => {
-      const found = await client.send(
-        new sdk.GetObjectCommand({
-          Bucket: this.config.bucket,
-          Key: key,
-          Range: `bytes=${start}-${start + bytes - 1}`,
-        }),
-      );
-      const body = (await found.Body?.transformToByteArray()) ?? new Uint8Array();
-      // Content-Range is hidden from pages that the bucket's CORS rules do not show it to.
-      const total = /\/(\d+)$/.exec(found.ContentRange ?? "")?.[1];
-      return { body, totalBytes: total === undefined ? Number.NaN : Number(total) };
+      try {
+        const found = await client.send(
+          new sdk.GetObjectCommand({
+            Bucket: this.config.bucket,
+            Key: key,
+            Range: `bytes=${start}-${start + bytes - 1}`,
+          }),
+        );
+        return (await found.Body?.transformToByteArray()) ?? new Uint8Array();
+      } catch (error) {
+        // The piece before was the last, and full.
+        if ((error as Error).name === "InvalidRange") return new Uint8Array();
+        throw error;
+      }
     });
   }
 

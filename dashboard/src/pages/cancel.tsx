@@ -11,6 +11,7 @@ export function CancelButton({ job, onCancelled }: { job: Job; onCancelled: () =
   return (
     <>
       <Button
+        wrapText={false}
         disabled={job.cancelRequested}
         onClick={() => setAsking(true)}
         ariaLabel={`Cancel the import of ${job.file}`}

@@ -99,7 +99,9 @@ export function CorrectionModal({
           </Alert>
         )}
         <FormField label="Rows" stretch description="They replace items of the same key, like every import.">
-          <Textarea rows={14} spellcheck={false} value={text} onChange={({ detail }) => setText(detail.value)} />
+          <div className="editor">
+            <Textarea rows={14} spellcheck={false} value={text} onChange={({ detail }) => setText(detail.value)} />
+          </div>
         </FormField>
         <Verdict preview={preview} />
       </SpaceBetween>

@@ -84,13 +84,13 @@ function JobView({ job }: { job: Job }) {
             <KeyValuePairs columns={3} minColumnWidth={110} items={facts} />
           </SpaceBetween>
         </Container>
+        {job.rowsRejected > 0 && <RejectsView job={job} format={job.format ?? format} />}
         <Container header={<Header variant="h2">Rows over time</Header>}>
           <Suspense fallback={<Loading what="the chart" />}>
             <JobChart samples={watcher.history.of(job)} />
           </Suspense>
         </Container>
         {isEnded(job) && <Formatted job={job} onFormat={setFormat} />}
-        {job.rowsRejected > 0 && <RejectsView job={job} format={job.format ?? format} />}
       </SpaceBetween>
     </ContentLayout>
   );

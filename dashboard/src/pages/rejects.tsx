@@ -22,8 +22,6 @@ interface Read {
   rejects: Reject[];
   /** Where to go on. */
   next: number;
-  /** The beginning of a line whose end is not read yet. */
-  rest: string;
   whole: boolean;
 }
 
@@ -31,7 +29,7 @@ interface Read {
 export function RejectsView({ job, format }: { job: Job; format: string | undefined }) {
   const { services } = useApp();
   const key = job.rejectsKey;
-  const [read, setRead] = useState<Read>({ rejects: [], next: 0, rest: "", whole: false });
+  const [read, setRead] = useState<Read>({ rejects: [], next: 0, whole: false });
   const [problem, setProblem] = useState<Problem>();
   const [loading, setLoading] = useState(false);
   const [correcting, setCorrecting] = useState(false);
@@ -44,13 +42,13 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
       setLoading(true);
       setProblem(undefined);
       try {
-        const { body, totalBytes } = await services.report(key, from.next, PIECE_BYTES);
-        const next = from.next + body.length;
-        const whole = Number.isNaN(totalBytes) ? body.length < PIECE_BYTES : next >= totalBytes;
-        // Up to the last line break, so that no character is cut in two.
+        const body = await services.report(key, from.next, PIECE_BYTES);
+        // The bucket does not show pages a report's size.
+        const whole = body.length < PIECE_BYTES;
+        // Up to the last line break: a line that is cut off is read again with the next piece.
         const end = whole ? body.length : body.lastIndexOf(0x0a) + 1;
-        const { rejects } = parseRejects(new TextDecoder().decode(body.subarray(0, end)), true);
-        setRead({ rejects: [...from.rejects, ...rejects], next: from.next + end, rest: "", whole });
+        const rejects = parseRejects(new TextDecoder().decode(body.subarray(0, end)));
+        setRead({ rejects: [...from.rejects, ...rejects], next: from.next + end, whole });
       } catch (error) {
         setProblem(inWords(error));
       } finally {
@@ -61,7 +59,7 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
     [services, key],
   );
   useEffect(() => {
-    void readMore({ rejects: [], next: 0, rest: "", whole: false });
+    void readMore({ rejects: [], next: 0, whole: false });
   }, [readMore]);
 
   const save = async (kind: string) => {
@@ -70,8 +68,7 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
       const report = new Uint8Array(await services.wholeReport(key));
       const stem = `${job.file}-rejects`;
       if (kind === "jsonl") download(`${stem}.jsonl`, report, "application/x-ndjson");
-      else
-        download(`${stem}.csv`, rejectsCsv(parseRejects(new TextDecoder().decode(report), true).rejects), "text/csv");
+      else download(`${stem}.csv`, rejectsCsv(parseRejects(new TextDecoder().decode(report))), "text/csv");
     } catch (error) {
       setProblem(inWords(error));
     }

@@ -62,9 +62,11 @@ export default function UploadPage() {
               Ready to import
             </Header>
             <Suspense fallback={<Loading what="the preview" />}>
-              {state.drafts.map((draft, index) => (
-                <DraftView key={draft.id} draft={draft} first={index === 0} />
-              ))}
+              <SpaceBetween size="s">
+                {state.drafts.map((draft, index) => (
+                  <DraftView key={draft.id} draft={draft} first={index === 0} />
+                ))}
+              </SpaceBetween>
             </Suspense>
           </SpaceBetween>
         )}

@@ -15,11 +15,12 @@ export interface Reject {
   binary: boolean;
 }
 
-/** Reads lines of `rejects.jsonl`. A last line without a line break is left to the next part, as `rest`. */
-export function parseRejects(text: string, whole: boolean): { rejects: Reject[]; rest: string } {
-  const lines = text.split("\n");
-  const rest = whole ? "" : (lines.pop() ?? "");
-  return { rejects: lines.filter((line) => line.trim() !== "").map(parseLine), rest };
+/** Reads lines of `rejects.jsonl`. */
+export function parseRejects(text: string): Reject[] {
+  return text
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map(parseLine);
 }
 
 function parseLine(line: string): Reject {

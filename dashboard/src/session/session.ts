@@ -2,6 +2,7 @@ import { ErrorResponse, type User, UserManager, WebStorageStateStore } from "oid
 import { SessionEnded } from "../aws/problem";
 import { NetworkError } from "../aws/xhr";
 import { type Config, issuerOf } from "../config";
+import { RESUME_NAME } from "../upload/resume";
 import { Identity } from "./identity";
 import { safePath } from "./path";
 
@@ -93,6 +94,9 @@ export class Session {
     await this.manager.revokeTokens().catch(() => undefined);
     await this.manager.removeUser();
     this.identity.forget();
+    // Whoever comes next at this computer learns nothing of what was uploaded.
+    sessionStorage.clear();
+    localStorage.removeItem(RESUME_NAME);
     const query = new URLSearchParams({ client_id: this.config.userPoolClientId, logout_uri: this.home });
     window.location.assign(`${this.config.signInUrl}/logout?${query}`);
   }

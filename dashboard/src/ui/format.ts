@@ -37,9 +37,9 @@ export function rate(perSecond: number): string {
   return `${perSecond < 10 ? perSecond.toFixed(1) : count(perSecond)}/s`;
 }
 
-const times = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+const times = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
-/** Nov 23, 2026, 10:00:00 AM, in the reader's time zone. */
+/** Nov 23, 2026, 10:00:00, in the reader's time zone. */
 export function time(milliseconds: number): string {
   return times.format(milliseconds);
 }

@@ -8,7 +8,8 @@ export interface Begun {
 
 /** The bucket forgets parts after a week; a day less leaves time to finish. */
 const KEPT_MS = 6 * 24 * 3_600_000;
-const NAME = "intake.uploads";
+/** What the storage is asked by. */
+export const RESUME_NAME = "intake.uploads";
 
 /** Which uploads were begun, by file. Only names and ids: the file itself must be chosen again. */
 export class ResumeStore {
@@ -32,7 +33,7 @@ export class ResumeStore {
     if (begun) all[name] = { ...begun, at: this.now() };
     else delete all[name];
     try {
-      this.storage.setItem(NAME, JSON.stringify(all));
+      this.storage.setItem(RESUME_NAME, JSON.stringify(all));
     } catch {
       // Full, or not allowed: the upload goes on, it only cannot be resumed by another page.
     }
@@ -40,7 +41,7 @@ export class ResumeStore {
 
   private read(): Record<string, Begun> {
     try {
-      const all = Object.entries(JSON.parse(this.storage.getItem(NAME) ?? "{}") as Record<string, Begun>);
+      const all = Object.entries(JSON.parse(this.storage.getItem(RESUME_NAME) ?? "{}") as Record<string, Begun>);
       return Object.fromEntries(all.filter(([, begun]) => this.now() - begun.at < KEPT_MS));
     } catch {
       return {};

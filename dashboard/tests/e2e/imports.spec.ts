@@ -40,7 +40,7 @@ test("rejected rows are shown with line and reason, downloaded safely, and corre
   await expect(page.getByText("All rows fit")).toBeVisible();
   await picture(page, "correct");
   await page.getByRole("button", { name: "Import 3 rows" }).click();
-  await expect(page.getByText("mixed-corrected.csv")).toBeVisible();
+  await expect(page.getByText("mixed-corrected.csv").first()).toBeVisible();
   await expect(page.getByText("Completed", { exact: true })).toBeVisible();
   await visit(page, "Table");
   await page.getByLabel("productId").fill("R2");
