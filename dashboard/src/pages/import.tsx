@@ -42,7 +42,6 @@ function JobView({ job }: { job: Job }) {
   const rates = watcher.history.rates(job);
   const [format, setFormat] = useState<string>();
   const facts = [
-    { label: "Status", value: <JobStatus job={job} /> },
     { label: "Rows read", value: count(job.rowsRead) },
     { label: "Written", value: count(job.rowsWritten) },
     { label: "Superseded", value: count(job.rowsSuperseded) },
@@ -67,7 +66,11 @@ function JobView({ job }: { job: Job }) {
   return (
     <ContentLayout
       header={
-        <Header variant="h1" actions={<CancelButton job={job} onCancelled={() => watcher.hurry()} />}>
+        <Header
+          variant="h1"
+          description={<JobStatus job={job} />}
+          actions={<CancelButton job={job} onCancelled={() => watcher.hurry()} />}
+        >
           <span className="file-name">{job.file}</span>
         </Header>
       }

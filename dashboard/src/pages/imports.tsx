@@ -43,7 +43,7 @@ export default function ImportsPage() {
       id: "file",
       header: "File",
       isRowHeader: true,
-      minWidth: 160,
+      minWidth: 140,
       cell: (job: Job) => (
         <Link
           href={`/imports/${job.job}`}
@@ -56,11 +56,11 @@ export default function ImportsPage() {
         </Link>
       ),
     },
-    { id: "status", header: "Status", minWidth: 140, cell: (job: Job) => <JobStatus job={job} /> },
+    { id: "status", header: "Status", minWidth: 190, cell: (job: Job) => <JobStatus job={job} /> },
     {
       id: "progress",
       header: "Progress",
-      minWidth: 230,
+      minWidth: 220,
       cell: (job: Job) => <JobProgress job={job} rates={watcher.history.rates(job)} />,
     },
     {
@@ -87,7 +87,7 @@ export default function ImportsPage() {
         );
       },
     },
-    { id: "began", header: "Began", minWidth: 140, cell: (job: Job) => time(job.createdAt) },
+    { id: "began", header: "Began", minWidth: 135, cell: (job: Job) => time(job.createdAt) },
     {
       id: "took",
       header: "Took",

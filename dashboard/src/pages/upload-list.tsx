@@ -89,20 +89,18 @@ function UploadView({ upload, job }: { upload: Upload; job: Job | undefined }) {
             Cancel
           </Button>
         )}
+        {job && <JobStatus job={job} />}
         {job && (
-          <>
-            <JobStatus job={job} />
-            <Link
-              href={`/imports/${job.job}`}
-              ariaLabel={`${isEnded(job) ? "See the result" : "Watch it land"}: import of ${file.name}`}
-              onFollow={(event) => {
-                event.preventDefault();
-                navigate(`/imports/${job.job}`);
-              }}
-            >
-              {isEnded(job) ? "See the result" : "Watch it land"}
-            </Link>
-          </>
+          <Link
+            href={`/imports/${job.job}`}
+            ariaLabel={`${isEnded(job) ? "See the result" : "Watch it land"}: import of ${file.name}`}
+            onFollow={(event) => {
+              event.preventDefault();
+              navigate(`/imports/${job.job}`);
+            }}
+          >
+            {isEnded(job) ? "See the result" : "Watch it land"}
+          </Link>
         )}
         {state === "done" && !job && <Box color="text-body-secondary">Waiting for the importer to begin</Box>}
       </SpaceBetween>

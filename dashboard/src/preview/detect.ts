@@ -216,13 +216,15 @@ function typingOf(start: string, pointer: string[], schema: Schema | undefined):
     if (row.kind !== "object") continue;
     for (const [name, value] of row.members) {
       const key = isKey(name, schema);
-      let typed: boolean;
+      let typed: boolean | undefined;
       if (name === "Item" && !key && value.kind === "object") {
-        typed = value.members.length === 0 || value.members.some(([, attribute]) => isTyped(attribute));
+        typed = isTypedItem(value.members, value.closed);
         if (typed) certain ??= "dynamodb-item";
       } else {
         typed = isTyped(value);
       }
+      // Broken before it told.
+      if (typed === undefined) return certain ?? likely;
       const typing: Typing = typed ? "dynamodb" : "plain";
       if (key) certain ??= typing;
       if (likely !== "plain") likely = typing;
@@ -231,9 +233,20 @@ function typingOf(start: string, pointer: string[], schema: Schema | undefined):
   return certain ?? likely;
 }
 
-/** Whether a value is an object of one member that is named for a type of DynamoDB's. */
-function isTyped(value: Json): boolean {
-  if (value.kind !== "object" || value.members.length !== 1) return false;
-  const [type, content] = value.members[0] as [string, Json];
-  return kindOfType(type) === content.kind;
+/** Whether any attribute of an `Item` is DynamoDB JSON, or there is none; nothing if it is cut off before that. */
+function isTypedItem(members: [string, Json][], closed: boolean): boolean | undefined {
+  if (members.length === 0) return closed || undefined;
+  const typed = members.map(([, attribute]) => isTyped(attribute));
+  return typed.includes(true) || (typed.includes(false) ? false : undefined);
+}
+
+/**
+ * Whether a value is an object of one member that is named for a type of DynamoDB's; nothing if it is cut off before
+ * that.
+ */
+function isTyped(value: Json): boolean | undefined {
+  if (value.kind !== "object") return false;
+  const [first] = value.members;
+  if (!first) return value.closed ? false : undefined;
+  return value.members.length === 1 && kindOfType(first[0]) === first[1].kind;
 }

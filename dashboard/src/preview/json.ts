@@ -1,11 +1,14 @@
-/** A JSON value. Numbers keep their text, and objects every member, also those that come twice. */
+/**
+ * A JSON value. Numbers keep their text, and objects every member, also those that come twice. Only what is cut off, or
+ * broken, is not closed.
+ */
 export type Json =
   | { kind: "string"; value: string }
   | { kind: "number"; text: string }
   | { kind: "boolean"; value: boolean }
   | { kind: "null" }
-  | { kind: "object"; members: [string, Json][] }
-  | { kind: "array"; elements: Json[] };
+  | { kind: "object"; members: [string, Json][]; closed: boolean }
+  | { kind: "array"; elements: Json[]; closed: boolean };
 
 /** What is no JSON, and where. */
 export class JsonProblem extends Error {
@@ -24,13 +27,15 @@ export class JsonProblem extends Error {
 /** Deepest nesting that is followed: recursion must end before the stack does. */
 const NESTING_MAX = 1000;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+/** What may not come directly after a number or a word. */
+const FOLLOWED = /[^ \t\r\n,\]}:]/;
 const UNESCAPED = /[^"\\\u0000-\u001f]*/y;
 const ESCAPES: Record<string, string> = { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", '"': '"', "\\": "\\", "/": "/" };
 
 /** Reads JSON values one after the other from a text that may be cut off. */
 export class JsonParser {
   /**
-   * The value that was begun last. Containers are in their parents before they are filled, so that it holds what there
+   * The value that was begun last. Values are in their parents before they are read, so that it holds what there
    * is of a value that is cut off.
    */
   begun: Json | undefined;
@@ -73,18 +78,28 @@ export class JsonParser {
     if (depth > NESTING_MAX) this.fail(`values are nested deeper than ${NESTING_MAX} levels`);
     if (first === "{") return this.object(depth, begin);
     if (first === "[") return this.array(depth, begin);
-    const value = this.scalar(first);
-    begin(value);
-    return value;
+    if (first === '"') {
+      const string = { kind: "string" as const, value: "" };
+      begin(string);
+      string.value = this.string();
+      return string;
+    }
+    if (first === "-" || (first >= "0" && first <= "9")) {
+      const number = { kind: "number" as const, text: "" };
+      begin(number);
+      number.text = this.number();
+      return number;
+    }
+    const word = this.word(first);
+    begin(word);
+    return word;
   }
 
-  private scalar(first: string): Json {
-    if (first === '"') return { kind: "string", value: this.string() };
-    if (first === "-" || (first >= "0" && first <= "9")) return { kind: "number", text: this.number() };
+  private word(first: string): Json {
     for (const word of ["true", "false", "null"]) {
       if (this.text.startsWith(word, this.at)) {
         this.at += word.length;
-        if (/[\w$]/.test(this.text[this.at] ?? "")) this.fail("text directly after true, false or null");
+        if (FOLLOWED.test(this.text[this.at] ?? "")) this.fail("text directly after true, false or null");
         return word === "null" ? { kind: "null" } : { kind: "boolean", value: word === "true" };
       }
       if (first !== "" && word.startsWith(this.text.slice(this.at))) this.at = this.text.length;
@@ -98,10 +113,10 @@ export class JsonParser {
 
   private object(depth: number, begin: (value: Json) => void): Json {
     const members: [string, Json][] = [];
-    const object: Json = { kind: "object", members };
+    const object = { kind: "object" as const, members, closed: false };
     begin(object);
     this.at++;
-    if (this.take("}")) return object;
+    if (this.take("}")) return close(object);
     for (;;) {
       if (this.peek() !== '"') {
         this.fail(
@@ -113,21 +128,21 @@ export class JsonParser {
       const name = this.string();
       if (!this.take(":")) this.fail("a missing colon after a name");
       this.read(depth + 1, (value) => members.push([name, value]));
-      if (this.take("}")) return object;
+      if (this.take("}")) return close(object);
       if (!this.take(",")) this.fail("a missing comma");
     }
   }
 
   private array(depth: number, begin: (value: Json) => void): Json {
     const elements: Json[] = [];
-    const array: Json = { kind: "array", elements };
+    const array = { kind: "array" as const, elements, closed: false };
     begin(array);
     this.at++;
-    if (this.take("]")) return array;
+    if (this.take("]")) return close(array);
     for (;;) {
       if (this.peek() === "]") this.fail("a comma after the last element");
       this.read(depth + 1, (value) => elements.push(value));
-      if (this.take("]")) return array;
+      if (this.take("]")) return close(array);
       if (!this.take(",")) this.fail("a missing comma");
     }
   }
@@ -140,7 +155,7 @@ export class JsonParser {
       return this.fail("a malformed number");
     }
     this.at += text.length;
-    if (/[\w.+-]/.test(this.text[this.at] ?? "")) {
+    if (FOLLOWED.test(this.text[this.at] ?? "")) {
       // A text that is cut off inside a number may look malformed: 1e, 1., 1e-.
       const rest = this.text.slice(this.at, this.at + 2);
       if (this.at + rest.length >= this.text.length && /^(?:\.|[eE][+-]?)$/.test(rest)) this.at = this.text.length;
@@ -198,6 +213,11 @@ export class JsonParser {
     this.at += 6;
     return Number.parseInt(digits, 16);
   }
+}
+
+function close<T extends Json & { closed: boolean }>(container: T): T {
+  container.closed = true;
+  return container;
 }
 
 /** What a JSON value is called in messages. */

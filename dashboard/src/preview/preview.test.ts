@@ -234,6 +234,8 @@ describe("layouts", () => {
     ['[{"productId":"a"},', "The file ends inside a value on line 1."],
     ['[{"productId":"a"},\n{"productId":"b",}]', "Line 2 is not valid JSON: a comma after the last element."],
     ['{"productId":"a"}\n{"productId"', "The file ends inside a value on line 2."],
+    ['[{"productId":"a"}]\nx', "Line 2 is not valid JSON: a word that is neither true, false nor null."],
+    ['[{"productId":"a"}]\n[]\n', "Line 2 is not valid JSON: another JSON value after the array of rows."],
   ])("%j would fail: %s", (text, problem) => {
     expect(look(text).failure?.problem).toBe(problem);
   });
@@ -307,6 +309,16 @@ describe("encodings", () => {
     expect(preview.encoding).toBe(encoding);
     expect(outcomes(preview)).toEqual(['2 {"productId":{"S":"ä"}}']);
   });
+
+  it.each([["productId,n\xe4me\na,1\n", "The header has bytes that are not UTF-8."]])(
+    "a header that is no text ends %j",
+    async (text, problem) => {
+      const preview = await previewFile(new Blob([Buffer.from(text, "latin1")]), {}, inventory);
+      expect(preview.failure?.problem).toBe(problem);
+      const right = await previewFile(new Blob([Buffer.from(text, "latin1")]), { encoding: "windows-1252" }, inventory);
+      expect(right.failure).toBeUndefined();
+    },
+  );
 
   it("a byte order mark is no part of the first column's name", async () => {
     const preview = await previewFile(new Blob(["\uFEFFproductId\na\n"]), {}, inventory);

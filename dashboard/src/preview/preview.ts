@@ -49,6 +49,10 @@ export interface Preview {
   failure?: Unusable;
 }
 
+/** Characters by which the format is recognised. */
+const DETECT_CHARACTERS = 64 * 1024;
+/** What bytes that are no text become. */
+const NO_TEXT = "\uFFFD";
 /** Rows that are looked at: enough to see what a file is. */
 export const ROWS_MAX = 1000;
 
@@ -71,7 +75,9 @@ export function previewText(head: Head, options: ReadOptions, schema: Schema | u
     rejected: 0,
     whole: head.whole,
   };
-  const layout = detect(head.text.slice(0, 64 * 1024), head.whole, options, schema);
+  // Where bytes are no text, JSON is broken.
+  const start = head.text.slice(0, DETECT_CHARACTERS);
+  const layout = detect(head.valid ? start : start.replaceAll(NO_TEXT, "\0"), head.whole, options, schema);
   if ("problem" in layout) {
     preview.failure = layout;
     return preview;
@@ -83,8 +89,7 @@ export function previewText(head: Head, options: ReadOptions, schema: Schema | u
       preview.whole = false;
       break;
     }
-    // The only character that bytes which are no text become; a row may hold it rightly, but not in such a file.
-    if (!head.valid && row.text.includes("\uFFFD")) row.outcome = notText(head.encoding);
+    if (isNoText(row.text, head)) row.outcome = notText(head.encoding);
     preview.rows.push(row);
     if (isReason(row.outcome)) preview.rejected++;
   }
@@ -130,7 +135,9 @@ function* csvRows(delimiter: string, ...[head, types, schema, preview]: Context)
     if (!columns) {
       columns = found.cells;
       preview.header = found.text;
-      const failure = checkHeader(columns, found.textAfterQuote, delimiter, types, schema);
+      const failure = isNoText(found.text, head)
+        ? { problem: `The header has bytes that are not ${head.encoding.toUpperCase()}.`, fix: NO_TEXT_FIX }
+        : checkHeader(columns, found.textAfterQuote, delimiter, types, schema);
       if (failure) {
         preview.failure = failure;
         preview.columns = [];
@@ -233,6 +240,11 @@ function* lineRows(typing: Typing, ...[head, types, schema, preview]: Context): 
     record++;
     const parser = new JsonParser(text);
     let outcome: Item | Reason;
+    // A last character that is none may only be cut off, like the line.
+    if (isNoText(last ? text.slice(0, -1) : text, head)) {
+      yield { line: index + 1, record, text, outcome: notText(head.encoding) };
+      continue;
+    }
     try {
       const value = parser.value();
       outcome = parser.peek() === "" ? builder.ofJson(value, typing) : brokenLine("a second JSON value", parser.at);
@@ -272,7 +284,10 @@ function* jsonRows(
         preview.failure = found;
         return;
       }
-      if (parser.take("]")) return;
+      if (parser.take("]")) {
+        leave(parser, pointer);
+        return;
+      }
     }
     for (;;) {
       if (parser.peek() === "") {
@@ -285,7 +300,10 @@ function* jsonRows(
       const text = head.text.slice(begin, parser.at);
       yield { line: lineAt(begin), record, text, outcome: builder.ofJson(value, typing) };
       if (!pointer) continue;
-      if (parser.take("]")) return;
+      if (parser.take("]")) {
+        leave(parser, pointer);
+        return;
+      }
       if (!parser.take(",")) parser.fail("a missing comma");
       if (parser.peek() === "]") parser.fail("a comma after the last element");
     }
@@ -319,6 +337,21 @@ function enter(parser: JsonParser, pointer: string[]): Unusable | undefined {
   return parser.take("[") ? undefined : { problem: "The rows must be in a JSON array.", fix };
 }
 
+/** Goes out of the array again: what follows it must be JSON, and no second value. */
+function leave(parser: JsonParser, pointer: string[]): void {
+  for (const _ of pointer) {
+    while (!parser.take("}")) {
+      if (!parser.take(",")) parser.fail("a missing comma");
+      parser.value();
+      if (!parser.take(":")) parser.fail("a missing colon after a name");
+      parser.value();
+    }
+  }
+  if (parser.peek() === "") return;
+  parser.value();
+  parser.fail("another JSON value after the array of rows");
+}
+
 /** Counts lines up to places that come one after the other. */
 function lineCounter(text: string): (at: number) => number {
   let counted = 0;
@@ -330,6 +363,13 @@ function lineCounter(text: string): (at: number) => number {
     }
     return line;
   };
+}
+
+const NO_TEXT_FIX = "Set the file's encoding under Options, for example windows-1252.";
+
+/** Whether some bytes of a row were no text. It may have that character rightly, but hardly in a file that has such bytes. */
+function isNoText(text: string, head: Head): boolean {
+  return !head.valid && text.includes(NO_TEXT);
 }
 
 function notText(encoding: string): Reason {

@@ -121,10 +121,11 @@ export async function importObject(world: World, key: string, metadata: Record<s
     job.rejects = { S: `s3://${world.bucket}/${prefix}rejects.jsonl` };
   }
   if (names.length > 0) {
+    const more = counts.rows_written - names.length;
     const text =
       counts.rows_written === 1
         ? `New product added: ${names[0]}`
-        : `${counts.rows_written} new products added: ${names.join(", ")}`;
+        : `${counts.rows_written} products added: ${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
     world.tell("Inventory Update", text, { kind: "INSERT" });
   }
   if (preview.failure) {
