@@ -43,7 +43,7 @@ export default function ImportsPage() {
       id: "file",
       header: "File",
       isRowHeader: true,
-      minWidth: 140,
+      minWidth: 130,
       cell: (job: Job) => (
         <Link
           href={`/imports/${job.job}`}
@@ -56,7 +56,7 @@ export default function ImportsPage() {
         </Link>
       ),
     },
-    { id: "status", header: "Status", minWidth: 190, cell: (job: Job) => <JobStatus job={job} /> },
+    { id: "status", header: "Status", minWidth: 210, cell: (job: Job) => <JobStatus job={job} /> },
     {
       id: "progress",
       header: "Progress",
