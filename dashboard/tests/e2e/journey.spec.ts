@@ -1,4 +1,5 @@
-import { choose, csv, enter, expect, newEmail, picture, sample, signIn, signUp, test, visit } from "./support";
+import { readFile } from "node:fs/promises";
+import { choose, csv, drop, enter, expect, newEmail, picture, sample, signIn, signUp, test, visit } from "./support";
 
 /** A file of so many rows that its progress can be watched. */
 function generated(rows: number): string {
@@ -21,7 +22,7 @@ test("sign up, drop files, watch them land, sign out", async ({ page, stack }) =
   await picture(page, "02-signed-in");
 
   const big = csv("generated.csv", generated(50_000));
-  await choose(page, sample("inventory.csv"));
+  await drop(page, "inventory.csv", await readFile(sample("inventory.csv")));
   await choose(page, big);
   await expect(page.getByText("All 2 rows fit, key productId found")).toBeVisible();
   await expect(page.getByText("The first 1,000 rows fit, key productId found")).toBeVisible();

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import {
   barriers,
   choose,
@@ -124,6 +125,21 @@ for (const width of [360, 1440]) {
     }
   });
 }
+
+test("a first visit loads at most 400 kB of JavaScript", async ({ page, stack }) => {
+  const scripts = new Map<string, Promise<Buffer>>();
+  page.on("response", (response) => {
+    if (response.url().startsWith(stack.url) && response.url().endsWith(".js"))
+      scripts.set(response.url(), response.body());
+  });
+  await enter(page, stack, "/imports");
+  await expect(page.getByText("No imports yet")).toBeVisible();
+  const bodies = await Promise.all(scripts.values());
+  const bytes = bodies.reduce((sum, body) => sum + gzipSync(body, { level: 9 }).length, 0);
+  // What `npm run size` reckons from the build is what the browser asks for.
+  expect(bytes).toBeGreaterThan(300_000);
+  expect(bytes).toBeLessThanOrEqual(400_000);
+});
 
 test("the page works without a mouse", async ({ page, stack }) => {
   await enter(page, stack);

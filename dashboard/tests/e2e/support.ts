@@ -126,6 +126,20 @@ export async function choose(page: Page, files: Parameters<ReturnType<Page["loca
   await page.locator('input[type="file"]').setInputFiles(files);
 }
 
+/** Drops a file onto the page as somebody does with the mouse. */
+export async function drop(page: Page, name: string, content: Buffer): Promise<void> {
+  const files = await page.evaluateHandle(
+    ([fileName, text]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([text], fileName));
+      return transfer;
+    },
+    [name, content.toString()] as const,
+  );
+  const target = page.getByText("or drop them here");
+  for (const event of ["dragenter", "dragover", "drop"]) await target.dispatchEvent(event, { dataTransfer: files });
+}
+
 export const csv = (name: string, text: string) => ({ name, mimeType: "text/csv", buffer: Buffer.from(text) });
 
 /** The button that imports a chosen file. */
