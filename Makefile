@@ -3,12 +3,23 @@
 # Everything that is built or installed goes here; Cargo reads the same variable.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-# The tools that check the SAM template, in environments of their own for each version of Python. checkov pins other
-# versions of what the rest needs.
+# The tools that check the SAM template and build the functions, in environments of their own for each version of
+# Python. checkov pins other versions of what the rest needs.
 PYTHON ?= python3
 PYTHON_VERSION = $(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
 CHECKOV_VENV = $(TARGET_DIR)/sam-checkov-$(PYTHON_VERSION)
+LAMBDA_VENV = $(TARGET_DIR)/lambda-venv-$(PYTHON_VERSION)
+
+# Makes the environment $(2) of the packages that the file $(1) lists, unless it is made already. Compared by content: a
+# checkout changes every file's time, and an environment takes a minute to make.
+environment = cmp -s $(1) $(2)/installed.txt || { \
+	$(PYTHON) -m venv --clear $(2) && \
+	$(2)/bin/python -m pip install --quiet --disable-pip-version-check -r $(1) && \
+	cp $(1) $(2)/installed.txt; }
+
+# x86-64 always; arm64, which is the template's default, if rustup has it.
+ARCHITECTURES = x86-64 $(if $(findstring aarch64-unknown-linux-gnu,$(shell rustup target list --installed 2>/dev/null)),arm64)
 
 # The peers of the race and what they need.
 RACE = $(TARGET_DIR)/race
@@ -18,7 +29,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser bench capacity full chaos race memory flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser bench capacity full chaos digest race memory cold-start flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -26,13 +37,20 @@ FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
 SECONDS ?= 600
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start everything on this machine, import the samples, show what came of it
 	cargo run
 
-build: ## build the programs, optimised
-	cargo build --release --workspace
+build: ## build the functions as Lambda runs them, for every architecture whose target is installed, and say how large
+	$(call environment,sam/lambda.txt,$(LAMBDA_VENV))
+	for architecture in $(ARCHITECTURES); do \
+		PATH="$(abspath $(LAMBDA_VENV))/bin:$$PATH" cargo lambda build --release --bin importer --bin notifier \
+			--$$architecture --lambda-dir $(TARGET_DIR)/lambda/$$architecture || exit 1; \
+	done
+	@for bootstrap in $(foreach a,$(ARCHITECTURES),$(TARGET_DIR)/lambda/$(a)/*/bootstrap); do \
+		echo "$$bootstrap: $$(wc -c < $$bootstrap) bytes, $$(gzip -c $$bootstrap | wc -c) zipped"; \
+	done
 
 test: fmt clippy unit doc sam harness ## check and test everything, as CI does
 
@@ -51,16 +69,14 @@ doc: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
 
 sam: ## lint and test the SAM template
-	@# Compared by content: a checkout changes every file's time, and an environment takes a minute to make.
-	for tools in requirements:$(VENV) checkov:$(CHECKOV_VENV); do \
-		list=sam/$${tools%%:*}.txt venv=$${tools#*:}; \
-		cmp -s $$list $$venv/installed.txt || { \
-			$(PYTHON) -m venv --clear $$venv && \
-			$$venv/bin/python -m pip install --quiet --disable-pip-version-check -r $$list && \
-			cp $$list $$venv/installed.txt; } || exit 1; \
-	done
+	$(call environment,sam/requirements.txt,$(VENV))
+	$(call environment,sam/checkov.txt,$(CHECKOV_VENV))
+	$(call environment,sam/lambda.txt,$(LAMBDA_VENV))
 	$(SAM_ENV) $(VENV)/bin/python -m samcli validate --lint --template sam/template.yaml
 	$(SAM_ENV) $(VENV)/bin/cfn-lint sam/template.yaml
+	PATH="$(abspath $(LAMBDA_VENV))/bin:$$PATH" $(SAM_ENV) $(VENV)/bin/python -m samcli build --template sam/template.yaml \
+		--build-dir $(TARGET_DIR)/sam-build --parameter-overrides Architecture=x86_64
+	INTAKE_FUNCTIONS=$(abspath $(TARGET_DIR))/sam-build cargo test --workspace --test cli -- --ignored the_built_functions
 	$(SAM_ENV) CHECKOV=$(abspath $(CHECKOV_VENV))/bin/checkov \
 		$(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
 
@@ -88,11 +104,13 @@ full: ## compare whole tables of 200,000 rows with the generator, in every forma
 chaos: ## kill 200 imports at random, and fail every call in every way; writes docs/RELIABILITY.md (15 minutes)
 	INTAKE_CHAOS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
 
+digest: ## a million INSERTs through the local stream and the real notifier: one message a window and shard (minutes)
+	cargo build --workspace --bin intake
+	INTAKE_TEST_RECORDS=1000000 INTAKE_TEST_NOTIFIER=$(abspath $(TARGET_DIR))/debug/intake \
+		cargo test --workspace --test stack -- digest:: --nocapture --test-threads 1
+
 race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the lab's Lambda (15 minutes, release build)
-	cmp -s benches/peers/requirements.txt $(RACE_VENV)/requirements.txt || { \
-		$(PYTHON) -m venv --clear $(RACE_VENV) && \
-		$(RACE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt && \
-		cp benches/peers/requirements.txt $(RACE_VENV)/requirements.txt; }
+	$(call environment,benches/peers/requirements.txt,$(RACE_VENV))
 	mkdir -p $(RACE)/node
 	cp benches/peers/package.json benches/peers/package-lock.json benches/peers/document_client.mjs $(RACE)/node
 	! command -v npm >/dev/null || cmp -s benches/peers/package-lock.json $(RACE)/node/installed.json || { \
@@ -103,6 +121,9 @@ race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the 
 memory: ## peak memory of 1 GiB and 4 GiB imports, in every format (minutes, release build)
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/memory.py $(ARGS)
+
+cold-start: build ## measure what the built functions use until they first ask for an event
+	$(PYTHON) -B benches/cold_start.py $(TARGET_DIR)/lambda/x86-64
 
 flame: ## draw where the CPU time of an import goes (Linux with perf, release build)
 	cargo install --quiet --locked --root $(TARGET_DIR)/tools inferno --version 0.12.8

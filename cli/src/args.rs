@@ -19,12 +19,14 @@ use importer::schema::{KeyAttribute, KeyType, Types};
 use importer::writer::WriterKind;
 
 use self::help::{
-    CANCEL_HELP, CLI_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP, STATUS_HELP,
-    VALIDATE_HELP,
+    CANCEL_HELP, CLI_HELP, DOCTOR_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP,
+    STATUS_HELP, VALIDATE_HELP,
 };
 use crate::generate;
+use crate::inbox::Protocol;
 use crate::input::Input;
 use crate::jobs::Wanted;
+use crate::stack::LOCAL_WINDOW;
 
 /// Import product catalogs into DynamoDB tables.
 ///
@@ -63,6 +65,12 @@ pub enum Command {
     /// The import stops at its next checkpoint and ends as CANCELLED. Rows written until then stay written, and its reports
     /// say how many those are.
     Cancel(CancelArgs),
+    /// Check a deployment: what is wrong, and how to repair it
+    ///
+    /// Looks at the bucket and its trigger, the queues, both functions with what starts them and their roles, the tables,
+    /// the stream, and the topic with its subscriptions; reads only, with your credentials. What they do not let it look at
+    /// is told as not checked. Names that are not given are found out from the functions' own settings.
+    Doctor(DoctorArgs),
     /// Keep a local stack running: S3, DynamoDB, SQS, SNS and both functions
     ///
     /// Prints the environment variables that make the AWS CLI, every AWS SDK and intake itself use it. A file put under
@@ -312,13 +320,70 @@ pub struct CancelArgs {
     pub wait: bool,
 }
 
+/// What follows `intake doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_HELP)]
+pub struct DoctorArgs {
+    /// The bucket of uploads [default: the one that the queue's policy names]
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+
+    /// Where in the bucket files are uploaded to be imported
+    #[arg(long, value_name = "PREFIX", default_value = "uploads/")]
+    pub prefix: String,
+
+    /// The function that imports: its name or ARN, with an alias or without
+    #[arg(long, value_name = "FUNCTION", default_value = "ProcessInventoryFile")]
+    pub importer: String,
+
+    /// The function that tells of changes
+    #[arg(long, value_name = "FUNCTION", default_value = "NotifyInventoryUpdate")]
+    pub notifier: String,
+
+    /// Nobody is to be told of changes: do not look at the notifier and the stream
+    #[arg(long, conflicts_with = "notifier")]
+    pub no_notifier: bool,
+
+    /// The table that the importer is to write to [default: the one that it does write to]
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+
+    /// The table of jobs [default: the importer's, or else $INTAKE_JOBS_TABLE, or else ImportJobs]
+    #[arg(long, value_name = "NAME")]
+    pub jobs_table: Option<String>,
+
+    /// Also look whether the first rows of a local file fit the table
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+
+    /// Check the local stack that `intake local` keeps up
+    #[arg(long)]
+    pub local: bool,
+
+    /// Print what was found as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What follows `intake local`.
 #[derive(Debug, Args)]
 #[command(after_long_help = LOCAL_HELP)]
 pub struct LocalArgs {
-    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS) and N+3 (SNS) [default: free ports]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65532))]
+    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Lambda) and N+5 (IAM) [default: free ports]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65530))]
     pub port: Option<u16>,
+
+    /// Show messages as they come, as subscribers with these protocols get them [default: email]
+    #[arg(long, value_name = "PROTOCOL", value_enum, value_delimiter = ',', num_args = 0.., default_missing_value = "email")]
+    pub inbox: Option<Vec<Protocol>>,
+
+    /// Tell changes of this many seconds in one message, 0 to 900; 0 for each batch at once. On AWS it is a minute.
+    #[arg(long, value_name = "SECONDS", default_value_t = LOCAL_WINDOW.as_secs(), value_parser = clap::value_parser!(u64).range(..=900))]
+    pub window: u64,
+
+    /// Run the functions as they are deployed: the folder that `make build` or `sam build` has left them in
+    #[arg(long, value_name = "DIR")]
+    pub functions: Option<PathBuf>,
 }
 
 /// What follows `intake generate`.

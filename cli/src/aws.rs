@@ -24,12 +24,7 @@ impl Clients {
     ///
     /// A [`Failure`] that names the fix when there is no region or there are no credentials.
     pub async fn from_environment() -> Result<Self, Failure> {
-        let config = importer::aws::sdk_config().await;
-        if config.region().is_none() {
-            return Err(Failure::new("no AWS region is set")
-                .fix("export AWS_REGION=eu-central-1 (your table's region), or add --local for the local stack"));
-        }
-        check_credentials(&config).await?;
+        let config = config_from_environment().await?;
         Ok(Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             s3: aws_sdk_s3::Client::new(&config),
@@ -39,18 +34,7 @@ impl Clients {
 
     /// Clients for a local stack, whatever the environment says.
     pub fn for_local(endpoints: &Endpoints) -> Self {
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .region(Region::new(endpoints.region.clone()))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                &endpoints.access_key_id,
-                &endpoints.secret_access_key,
-                None,
-                None,
-                "intake local",
-            )))
-            .build();
+        let config = config_for_local(endpoints);
         let s3 = aws_sdk_s3::config::Builder::from(&config)
             .endpoint_url(&endpoints.s3)
             .force_path_style(true)
@@ -65,6 +49,38 @@ impl Clients {
             dynamodb_config,
         }
     }
+}
+
+/// What clients are made of: region and credentials from the environment, the shared configuration files or the machine's
+/// role.
+///
+/// # Errors
+///
+/// A [`Failure`] that names the fix when there is no region or there are no credentials.
+pub async fn config_from_environment() -> Result<SdkConfig, Failure> {
+    let config = importer::aws::sdk_config().await;
+    if config.region().is_none() {
+        return Err(Failure::new("no AWS region is set")
+            .fix("export AWS_REGION=eu-central-1 (your table's region), or add --local for the local stack"));
+    }
+    check_credentials(&config).await?;
+    Ok(config)
+}
+
+/// What clients of a local stack are made of, but for the endpoint: each service has its own.
+pub fn config_for_local(endpoints: &Endpoints) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(Region::new(endpoints.region.clone()))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            &endpoints.access_key_id,
+            &endpoints.secret_access_key,
+            None,
+            None,
+            "intake local",
+        )))
+        .build()
 }
 
 /// Asked once at the start, because the same question inside the first request is answered with less help.

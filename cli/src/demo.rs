@@ -46,7 +46,7 @@ const IMPORT_LIMIT: Duration = Duration::from_mins(2);
 pub async fn run() -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut signals = signal::Stop::listen()?;
-    let stack = stack::start(stack::with_functions()?).await?;
+    let stack = stack::start(stack::with_functions(stack::DEMO_WINDOW, None)?).await?;
     let shown = tokio::select! {
         shown = show(&stack, started) => shown,
         () = signals.wait() => Err(Failure::new("interrupted")),
@@ -218,11 +218,11 @@ fn check_digests(messages: &[Message]) -> Result<(), String> {
             .map_err(|_| "a message is not the JSON that machines are promised".to_owned())?;
         count += digest["inserted"]["count"].as_u64().unwrap_or(0);
         names.extend(
-            digest["inserted"]["names"]
+            digest["inserted"]["items"]
                 .as_array()
                 .into_iter()
                 .flatten()
-                .filter_map(|name| name.as_str().map(str::to_owned)),
+                .filter_map(|item| item["name"].as_str().map(str::to_owned)),
         );
     }
     let expected: BTreeSet<String> = EXPECTED_ROWS.iter().map(|row| row[1].to_owned()).collect();

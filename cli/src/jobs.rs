@@ -33,6 +33,9 @@ const TABLE: &str = "ImportJobs";
 const EVENT_LIMIT: Duration = Duration::from_mins(1);
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Whose items are no jobs: the notifier keeps its budget in the same table.
+const NOTIFIER: &str = "notifier";
+
 /// What the importer needs to go on, and is of no use to anybody else.
 const OPAQUE: &str = "checkpoint";
 
@@ -175,7 +178,13 @@ impl Jobs {
     }
 
     async fn newest_of_all(&self, limit: usize) -> Result<Vec<Found>, Failure> {
-        let scan = self.client.scan().table_name(&self.table);
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("#owner <> :notifier")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":notifier", AttributeValue::S(NOTIFIER.to_owned()));
         let mut pages = scan.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {

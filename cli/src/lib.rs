@@ -4,8 +4,10 @@ pub mod args;
 pub mod aws;
 pub mod cancel;
 pub mod demo;
+pub mod doctor;
 pub mod generate;
 pub mod import;
+pub mod inbox;
 pub mod input;
 pub mod job;
 pub mod jobs;
@@ -86,6 +88,7 @@ async fn run_async(command: Option<Command>) -> Result<Outcome, Failure> {
         Some(Command::Validate(args)) => validate::run(args).await,
         Some(Command::Status(args)) => status::run(&args).await,
         Some(Command::Cancel(args)) => cancel::run(&args).await,
+        Some(Command::Doctor(args)) => doctor::run(&args).await,
         Some(Command::Local(args)) => stack::run(&args).await,
         Some(Command::Generate(args)) => generate(&args),
         Some(Command::Lambda { function }) => lambda(function).await,

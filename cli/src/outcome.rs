@@ -14,6 +14,8 @@ pub enum Outcome {
     Complete,
     /// Finished, but some rows were rejected: exit code 3.
     Rejects,
+    /// Nothing wrong was found, but not everything could be checked: exit code 3.
+    Unchecked,
     /// The failure has been told already: exit code 1.
     Failed,
 }
@@ -34,7 +36,7 @@ impl From<Outcome> for ExitCode {
         ExitCode::from(match outcome {
             Outcome::Complete => 0,
             Outcome::Failed => 1,
-            Outcome::Rejects => 3,
+            Outcome::Rejects | Outcome::Unchecked => 3,
         })
     }
 }

@@ -2,21 +2,28 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions};
+use local::{Endpoints, LambdaProgram, Ports, Stack, StackOptions, StreamMappingOptions};
 
 use crate::args::LocalArgs;
+use crate::inbox;
 use crate::outcome::{Failure, Outcome, tell};
 use crate::signal;
 use crate::state::{self, State};
 
 /// Offsets from `--port`, also told in its help.
-const PORT_OFFSETS: [u16; 4] = [0, 1, 2, 3];
+const PORT_OFFSETS: [u16; 6] = [0, 1, 2, 3, 4, 5];
 
 /// How soon a file that failed is tried again. On AWS it takes the queue's visibility timeout, a quarter of an hour;
 /// whoever waits for it here is at the keyboard.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Tumbling window of `intake local` if no other is asked for. On AWS it is a minute; nobody waits that long here.
+pub const LOCAL_WINDOW: Duration = Duration::ZERO;
+/// Tumbling window of the demonstration.
+pub const DEMO_WINDOW: Duration = Duration::ZERO;
 
 /// A local stack to use: one that runs already, or one that was started for this command.
 #[derive(Debug)]
@@ -70,24 +77,49 @@ pub fn running() -> Option<Endpoints> {
     State::running(&state::path()).map(|state| state.endpoints)
 }
 
-/// Options for a stack with both functions, run by this very program.
+/// Both functions: their names on AWS, and those of their packages.
+const IMPORTER: (&str, &str) = ("ProcessInventoryFile", "importer");
+const NOTIFIER: (&str, &str) = ("NotifyInventoryUpdate", "notifier");
+
+/// Options for a stack with both functions, of which the notifier tells the changes of `window` (whole seconds) in one
+/// message; zero for a message for each batch. The functions are run by this very program, unless `built` is a folder that
+/// has them as they are deployed.
 ///
 /// # Errors
 ///
-/// The system does not tell where this program is.
-pub fn with_functions() -> Result<StackOptions, Failure> {
+/// The system does not tell where this program is, or a function is not in the folder.
+pub fn with_functions(window: Duration, built: Option<&Path>) -> Result<StackOptions, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find the intake program itself", &error))?;
-    let function = |name: &str, which: &str| {
+    let function = |(name, package): (&str, &str)| -> Result<LambdaProgram, Failure> {
+        if let Some(folder) = built {
+            return Ok(LambdaProgram::new(name, bootstrap(folder, name, package)?));
+        }
         let mut function = LambdaProgram::new(name, &program);
-        function.args = vec![OsString::from("lambda"), OsString::from(which)];
-        function
+        function.args = vec![OsString::from("lambda"), OsString::from(package)];
+        Ok(function)
     };
     Ok(StackOptions {
-        importer: Some(function("ProcessInventoryFile", "importer")),
-        notifier: Some(function("NotifyInventoryUpdate", "notifier")),
+        importer: Some(function(IMPORTER)?),
+        notifier: Some(function(NOTIFIER)?),
         retry_delay: Some(RETRY_DELAY),
+        stream: if window.is_zero() {
+            StreamMappingOptions::without_window()
+        } else {
+            StreamMappingOptions::with_tumbling_window(window)
+        },
         ..StackOptions::default()
+    })
+}
+
+/// A function's file below `folder`, where SAM names it like the function and cargo-lambda like the package.
+fn bootstrap(folder: &Path, name: &str, package: &str) -> Result<PathBuf, Failure> {
+    let candidates = [name, package].map(|place| folder.join(place).join("bootstrap"));
+    let found = candidates.iter().find(|file| file.is_file()).cloned();
+    found.ok_or_else(|| {
+        let [by_sam, by_cargo_lambda] = candidates.map(|file| file.display().to_string());
+        Failure::new(format!("there is neither {by_sam} nor {by_cargo_lambda}"))
+            .fix("run sam build and name .aws-sam/build, or run make build and name the folder that it prints")
     })
 }
 
@@ -120,14 +152,17 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
             state::PATH_VARIABLE
         )));
     }
-    let mut options = with_functions()?;
+    let window = Duration::from_secs(args.window);
+    let mut options = with_functions(window, args.functions.as_deref())?;
     if let Some(port) = args.port {
-        let [s3, dynamodb, sqs, sns] = PORT_OFFSETS.map(|offset| port + offset);
+        let [s3, dynamodb, sqs, sns, lambda, iam] = PORT_OFFSETS.map(|offset| port + offset);
         options.ports = Ports {
             s3,
             dynamodb,
             sqs,
             sns,
+            lambda,
+            iam,
         };
     }
     let mut signals = signal::Stop::listen()?;
@@ -136,32 +171,46 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
         pid: std::process::id(),
         endpoints: stack.endpoints().clone(),
     };
-    let kept = keep_up(&state, &path, &mut signals).await;
+    let kept = tokio::select! {
+        kept = keep_up(&state, &path, args.window, &mut signals) => kept,
+        closed = show_inbox(&stack, args.inbox.as_deref()) => closed,
+    };
     state.remove(&path);
     stack.shutdown().await;
     kept.map(|()| Outcome::Complete)
 }
 
+/// Shows the messages, if that is asked for, as long as somebody reads them.
+async fn show_inbox(stack: &Stack, protocols: Option<&[inbox::Protocol]>) -> Result<(), Failure> {
+    match protocols {
+        Some(protocols) => Ok(inbox::follow(stack, protocols).await?),
+        None => std::future::pending().await,
+    }
+}
+
 async fn keep_up(
     state: &State,
-    path: &std::path::Path,
+    path: &Path,
+    window: u64,
     signals: &mut signal::Stop,
 ) -> Result<(), Failure> {
     state.write(path).map_err(|error| {
         Failure::caused(format!("cannot write {}", path.display()), &error)
             .fix(format!("name a writable file in {}", state::PATH_VARIABLE))
     })?;
-    describe(&state.endpoints, &mut io::stdout().lock())?;
+    describe(&state.endpoints, window, &mut io::stdout().lock())?;
     signals.wait().await;
     Ok(())
 }
 
-fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
+fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Result<()> {
     let Endpoints {
         s3,
         dynamodb,
         sqs,
         sns,
+        lambda,
+        iam,
         bucket,
         table,
         jobs_table,
@@ -177,10 +226,19 @@ fn describe(endpoints: &Endpoints, out: &mut impl Write) -> io::Result<()> {
   DynamoDB  {dynamodb}  tables {table}, {jobs_table}
   SQS       {sqs}  queue {queue_url}
   SNS       {sns}  topic {topic_arn}
+  Lambda    {lambda}  configuration only
+  IAM       {iam}  the functions' roles only
+
+{}
 
 To use it from another terminal with the AWS CLI or an SDK:
 
-"
+",
+        if window == 0 {
+            "Changes are told at once, each batch in a message of its own.".to_owned()
+        } else {
+            format!("Changes of {window} s are told in one message (--window; on AWS 60 s).")
+        }
     )?;
     for (name, value) in endpoints.env() {
         writeln!(out, "export {name}={value}")?;
@@ -192,6 +250,7 @@ Then, for example:
 
   aws s3 cp catalog.csv s3://{bucket}/uploads/
   intake status --local                                  # the jobs of what was uploaded
+  intake doctor --local                                  # whether everything is wired
   intake import catalog.csv --table {table} --local      # needs no export lines
 "
     )?;

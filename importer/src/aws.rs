@@ -213,8 +213,14 @@ fn fix_for(code: &str, status: Option<u16>, operation: &str, resource: &str) -> 
                 _ if operation.contains("Object") => "s3",
                 _ => "dynamodb",
             };
+            let gone = match operation {
+                "HeadObject" | "GetObject" => {
+                    "; if they may, it is gone: without s3:ListBucket, S3 says 403 to that, too"
+                }
+                _ => "",
+            };
             format!(
-                "allow {service}:{} on {resource} for these credentials",
+                "allow {service}:{} on {resource} for these credentials{gone}",
                 permission(operation)
             )
         }

@@ -16,6 +16,7 @@ use crate::jobs::journal::{JobJournal, Reports};
 use crate::jobs::notice::Notice;
 use crate::jobs::store::{Changes, Claim, JobStore, Lease, rfc3339};
 use crate::jobs::{Job, STALLED_ATTEMPTS_MAX, Saved, Status};
+use crate::metrics::Metrics;
 use crate::pipeline::{Ended, Import, ImportOptions, Resume, Stop};
 use crate::progress::Progress;
 use crate::report::put_object;
@@ -39,7 +40,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber();
     let config = Config::from_env(|name| std::env::var(name).ok())
         .map_err(|e| format!("{}; {}", e.chain(), e.fix().unwrap_or_default()))?;
-    let importer = Importer::new(config, aws::sdk_config().await);
+    let mut importer = Importer::new(config, aws::sdk_config().await);
+    importer.metrics = Metrics::init()?;
+    importer.metrics.add("cold_start", 1.0);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let invocation = Invocation {
             deadline: event.context.deadline(),
@@ -68,6 +71,7 @@ pub struct Importer {
     sqs: aws_sdk_sqs::Client,
     sns: aws_sdk_sns::Client,
     jobs: JobStore,
+    metrics: Metrics,
 }
 
 /// When an invocation must be where.
@@ -124,6 +128,7 @@ impl Importer {
             sqs: aws_sdk_sqs::Client::new(&sdk),
             sns: aws_sdk_sns::Client::new(&sdk),
             sdk,
+            metrics: Metrics::default(),
         }
     }
 
@@ -137,6 +142,19 @@ impl Importer {
         &self,
         event: Value,
         invocation: Invocation,
+    ) -> Result<Value, lambda_runtime::Error> {
+        let answer = self.answer(event, &invocation).await;
+        let left = invocation.deadline.duration_since(SystemTime::now());
+        let left = left.unwrap_or_default().as_secs_f64() * 1000.0;
+        self.metrics.add("remaining_time_ms", left);
+        self.metrics.write();
+        answer
+    }
+
+    async fn answer(
+        &self,
+        event: Value,
+        invocation: &Invocation,
     ) -> Result<Value, lambda_runtime::Error> {
         let deadlines = Deadlines::new(invocation.deadline);
         let lease = |message: Option<String>| Lease {
@@ -406,10 +424,11 @@ impl Importer {
         self.jobs.change(job, described).await?;
         let checkpoint = saved.checkpoint.clone();
         let row = checkpoint.row.filter(|_| checkpoint.seekable);
+        let progress = Arc::new(Progress::after(&checkpoint));
         let import = Import {
             name: job.url(),
             source: object.source_at(&self.s3, row.map_or(0, |row| row.byte)),
-            progress: Arc::new(Progress::after(&checkpoint)),
+            progress: Arc::clone(&progress),
             resume: Some(Resume {
                 beginning: checkpoint.row.map(|_| object.beginning(&self.s3)),
                 checkpoint,
@@ -434,11 +453,12 @@ impl Importer {
         } = match self.config.writer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(&self.sdk, schema).await?;
-                Box::pin(import.run(writer, journal)).await
+                let import = import.run(writer, journal);
+                Box::pin(self.metrics.follow(&progress, import)).await
             }
             WriterKind::Sdk => {
-                let writer = SdkWriter::new(&self.sdk, schema);
-                Box::pin(import.run(writer, journal)).await
+                let import = import.run(SdkWriter::new(&self.sdk, schema), journal);
+                Box::pin(self.metrics.follow(&progress, import)).await
             }
         };
         Ok(Outcome {
@@ -542,6 +562,13 @@ impl Importer {
             }
         };
         log(&ended.job);
+        match ended.job.status {
+            Status::Completed | Status::CompletedWithRejects => {
+                self.metrics.add("jobs_completed", 1.0);
+            }
+            Status::Failed => self.metrics.add("jobs_failed", 1.0),
+            Status::Queued | Status::Running | Status::Cancelled => {}
+        }
         self.notify(ended.job).await.map_err(failed)?;
         match outcome.error {
             Some(error) if is_bare => Err(told(&url, &error)),

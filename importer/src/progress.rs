@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
+use crate::traffic::Traffic;
 
 /// Counters of a running import. They only grow, and may be read at any time.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub struct Progress {
     consumed_milli_wcu: AtomicU64,
     throttles: AtomicU64,
     retries: AtomicU64,
+    traffic: Traffic,
 }
 
 /// The counters at one moment.
@@ -55,7 +57,13 @@ impl Progress {
             consumed_milli_wcu: milli(counts.consumed_wcu).into(),
             throttles: counts.throttles.into(),
             retries: counts.retries.into(),
+            traffic: Traffic::default(),
         }
+    }
+
+    /// What goes on between the import and the table.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The counters now.

@@ -22,7 +22,15 @@ pub async fn describe(client: &Client, name: &str) -> Result<Schema, Error> {
         .send()
         .await
         .map_err(|e| service_error("DescribeTable", name, e))?;
-    let table = output.table().ok_or_else(|| unusable(name))?;
+    schema(name, output.table().ok_or_else(|| unusable(name))?)
+}
+
+/// The keys in the description of the table `name`, which may be a name or an ARN.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if the description lacks its key.
+pub fn schema(name: &str, table: &TableDescription) -> Result<Schema, Error> {
     let mut key = attributes(table, table.key_schema(), name)?;
     // The partition key comes first, whatever the order of the answer.
     key.sort_by_key(|attribute| attribute.limit_bytes != crate::limits::PARTITION_KEY_BYTES_MAX);

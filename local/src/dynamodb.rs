@@ -12,11 +12,18 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 pub(crate) use self::front::{Front, error_response, json_response};
-use crate::{JOBS_TABLE, LocalError, TABLE};
+use crate::{JOBS_TABLE, LocalError, TABLE, wiring::StreamRecord};
 
-/// How many stream records are kept, over all tables. A reader further behind loses the oldest, as it does
-/// on AWS [after 24 hours](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
+/// How many stream records are kept at least, over all tables. What the mapping to the notifier has not read yet is kept
+/// however much it is; another reader, through the API, that is further behind misses the oldest, as it does on AWS
+/// [after 24 hours](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
 pub const STREAM_RECORDS_KEPT: u64 = 100_000;
+/// The tag of [`TABLE`] that holds how far the mapping has read: the only way to tell the database from outside of its
+/// connection, which nobody else can write beside.
+pub const READ_TO_TAG: &str = "intake:stream-read-to";
+
+/// What `dynoxide` adds to the number that it stores with a record to get its public sequence number.
+const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
 
 /// Threads of the server. Requests block them: `SQLite` runs on the thread that serves the connection.
 const THREADS: usize = 2;
@@ -100,17 +107,6 @@ impl std::fmt::Debug for Tables {
     }
 }
 
-/// One record of the table's stream.
-#[derive(Debug)]
-pub(crate) struct StreamRecord {
-    /// Its sequence number; as all have the same length, they compare as strings.
-    pub(crate) sequence_number: String,
-    /// About the length of its JSON.
-    pub(crate) size_bytes: usize,
-    /// As `GetRecords` returns it.
-    pub(crate) json: Value,
-}
-
 impl Tables {
     fn open(records_kept: u64) -> Result<Self, LocalError> {
         static DATABASES: AtomicU64 = AtomicU64::new(0);
@@ -165,6 +161,12 @@ impl Tables {
         &self.stream_arn
     }
 
+    /// ARN of a table, as `dynoxide` names it.
+    pub(crate) fn table_arn(&self, name: &str) -> String {
+        let (own, _stream) = self.stream_arn.split_once(TABLE).unwrap_or_default();
+        format!("{own}{name}")
+    }
+
     /// Up to `limit` records after the one with the given sequence number; from the oldest without one.
     pub(crate) async fn records_after(
         &self,
@@ -206,13 +208,37 @@ impl Tables {
         };
         let records = self.db.get_records(request)?.records;
         let records = records.into_iter().map(|record| {
-            Ok(StreamRecord {
-                sequence_number: record.dynamodb.sequence_number.clone(),
-                size_bytes: usize::try_from(record.dynamodb.size_bytes)?,
-                json: serde_json::to_value(record)?,
-            })
+            let size_bytes = usize::try_from(record.dynamodb.size_bytes)?;
+            let json = serde_json::to_value(record)?;
+            StreamRecord::new(json, size_bytes).ok_or_else(|| "it is no stream record".into())
         });
         records.collect()
+    }
+
+    /// Notes that the mapping has read up to this record, and will never ask for it or an earlier one again. Without a
+    /// number, that it begins: from now on nothing is deleted that it has not read.
+    pub(crate) async fn read_to(&self, sequence_number: Option<String>) -> Result<(), LocalError> {
+        let tables = self.clone();
+        let noted = tokio::task::spawn_blocking(move || tables.note_read_to(sequence_number)).await;
+        noted
+            .map_err(BoxError::from)
+            .flatten()
+            .map_err(failed_to("note what was read of its stream"))
+    }
+
+    fn note_read_to(&self, sequence_number: Option<String>) -> Result<(), BoxError> {
+        let position = match sequence_number {
+            Some(number) => number
+                .parse::<u128>()?
+                .saturating_sub(SEQUENCE_NUMBER_OFFSET),
+            None => 0,
+        };
+        let request = json!({
+            "ResourceArn": dynoxide::streams::table_arn(TABLE),
+            "Tags": [{ "Key": READ_TO_TAG, "Value": position.to_string() }],
+        });
+        self.db.tag_resource(serde_json::from_value(request)?)?;
+        Ok(())
     }
 }
 
@@ -223,20 +249,37 @@ fn failed_to<E: Into<BoxError>>(action: &'static str) -> impl FnOnce(E) -> Local
     }
 }
 
-/// A database in memory whose stream log has an index and keeps at most `records_kept` records.
+/// A database in memory whose stream log has an index and keeps the newest `records_kept` records, and all that the
+/// mapping has not read.
 ///
 /// `dynoxide` 3.2.0 looks up the greatest sequence number for every item written, without an index, and
 /// deletes no record: writing gets slower with the square of what was written (50,000 items took 345 s).
-/// The index and the trigger go into its private table through a second connection, which is why its version
-/// is pinned and a test fails if that table changes.
+/// The index and the triggers go into its private tables through a second connection, which is why its version
+/// is pinned and a test fails if those tables change. That connection cannot write later on: `SQLite` would refuse
+/// `dynoxide` the table meanwhile. So the mapping tells what it has read through a tag, which `dynoxide` itself writes.
+/// Two records at most are deleted for one that is written, so that a long log does not make writing slow.
 fn open_database(uri: &str, records_kept: u64) -> Result<Database, BoxError> {
     // First, because it makes the schema, and the database lives as long as a connection does.
     let db = Database::new(uri)?;
     rusqlite::Connection::open(uri)?.execute_batch(&format!(
         "CREATE INDEX intake_stream_order
            ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+         CREATE TABLE intake_stream_reader (read_to INTEGER NOT NULL);
+         CREATE TRIGGER intake_stream_read AFTER UPDATE OF tags ON _tables WHEN NEW.table_name = '{TABLE}'
+           BEGIN
+             DELETE FROM intake_stream_reader;
+             INSERT INTO intake_stream_reader
+               SELECT CAST(json_extract(value, '$.Value') AS INTEGER) FROM json_each(NEW.tags)
+               WHERE json_extract(value, '$.Key') = '{READ_TO_TAG}';
+           END;
          CREATE TRIGGER intake_stream_trim AFTER INSERT ON _stream_records
-           BEGIN DELETE FROM _stream_records WHERE id <= NEW.id - {records_kept}; END"
+           BEGIN
+             DELETE FROM _stream_records
+               WHERE id IN (SELECT id FROM _stream_records WHERE id <= NEW.id - {records_kept} ORDER BY id LIMIT 2)
+               AND (table_name <> '{TABLE}' OR CAST(sequence_number AS INTEGER)
+                    <= COALESCE((SELECT MAX(read_to) FROM intake_stream_reader), {all}));
+           END",
+        all = i64::MAX,
     ))?;
     Ok(db)
 }
@@ -258,7 +301,7 @@ mod tests {
         records
             .iter()
             .map(|record| {
-                record.json["dynamodb"]["Keys"]["productId"]["S"]
+                record.json()["dynamodb"]["Keys"]["productId"]["S"]
                     .as_str()
                     .unwrap()
             })
@@ -285,11 +328,11 @@ mod tests {
         let first = tables.records_after(None, 3).await.unwrap();
         assert_eq!(ids(&first), ["P0", "P1", "P2"]);
         let rest = tables
-            .records_after(Some(first[2].sequence_number.clone()), 10)
+            .records_after(Some(first[2].sequence_number().to_owned()), 10)
             .await
             .unwrap();
         assert_eq!(ids(&rest), ["P3", "P4"]);
-        assert!(rest[0].sequence_number > first[2].sequence_number);
+        assert!(rest[0].sequence_number() > first[2].sequence_number());
     }
 
     #[tokio::test]
@@ -300,6 +343,21 @@ mod tests {
             ids(&tables.records_after(None, 10).await.unwrap()),
             ["P7", "P8", "P9"]
         );
+    }
+
+    #[tokio::test]
+    async fn what_the_mapping_has_not_read_is_kept() {
+        let tables = Tables::open(3).unwrap();
+        tables.read_to(None).await.unwrap();
+        (0..10).for_each(|id| put(&tables, id));
+        let all = tables.records_after(None, 100).await.unwrap();
+        assert_eq!(all.len(), 10);
+        let fourth = all[3].sequence_number().to_owned();
+        tables.read_to(Some(fourth)).await.unwrap();
+        // The fourth is among the read ones, and each write deletes two.
+        (10..20).for_each(|id| put(&tables, id));
+        let left = tables.records_after(None, 100).await.unwrap();
+        assert_eq!((ids(&left)[0], left.len()), ("P4", 16));
     }
 
     #[tokio::test]

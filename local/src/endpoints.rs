@@ -16,6 +16,10 @@ pub struct Ports {
     pub sqs: u16,
     /// For SNS.
     pub sns: u16,
+    /// For Lambda's configuration.
+    pub lambda: u16,
+    /// For IAM.
+    pub iam: u16,
 }
 
 /// Where a running [`Stack`](crate::Stack) listens, and the names of what is in it.
@@ -31,6 +35,10 @@ pub struct Endpoints {
     pub sqs: String,
     /// URL of SNS.
     pub sns: String,
+    /// URL of Lambda.
+    pub lambda: String,
+    /// URL of IAM.
+    pub iam: String,
     /// Region to sign for.
     pub region: String,
     /// Access key to sign with.
@@ -63,6 +71,8 @@ impl Endpoints {
             ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", &self.dynamodb),
             ("AWS_ENDPOINT_URL_SQS", &self.sqs),
             ("AWS_ENDPOINT_URL_SNS", &self.sns),
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda),
+            ("AWS_ENDPOINT_URL_IAM", &self.iam),
             ("AWS_REGION", &self.region),
             // The CLI and boto3 read only this one.
             ("AWS_DEFAULT_REGION", &self.region),
@@ -80,6 +90,8 @@ pub(crate) struct Listeners {
     pub(crate) dynamodb: Bound,
     pub(crate) queues: Bound,
     pub(crate) topics: Bound,
+    pub(crate) lambda: Bound,
+    pub(crate) iam: Bound,
 }
 
 impl Listeners {
@@ -89,6 +101,8 @@ impl Listeners {
             dynamodb: bind("DynamoDB", ports.dynamodb).await?,
             queues: bind("SQS", ports.sqs).await?,
             topics: bind("SNS", ports.sns).await?,
+            lambda: bind("Lambda", ports.lambda).await?,
+            iam: bind("IAM", ports.iam).await?,
         })
     }
 
@@ -99,6 +113,8 @@ impl Listeners {
             dynamodb: self.dynamodb.url.clone(),
             sqs: self.queues.url.clone(),
             sns: self.topics.url.clone(),
+            lambda: self.lambda.url.clone(),
+            iam: self.iam.url.clone(),
             region: REGION.to_owned(),
             access_key_id: ACCESS_KEY_ID.to_owned(),
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),

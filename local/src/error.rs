@@ -46,6 +46,12 @@ pub enum LocalError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Lambda would not make such a mapping of the stream.
+    #[error("the mapping of the stream to the notifier is not possible: {reason}")]
+    StreamMapping {
+        /// What it does not take.
+        reason: &'static str,
+    },
     /// [`Stack::wait_idle`](crate::Stack::wait_idle) ran out of time.
     #[error("the stack is still busy after {waited:?}: {imports} messages in the imports queue{}",
         if *.stream_pending { ", stream records for the notifier" } else { "" })]

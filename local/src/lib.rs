@@ -13,7 +13,8 @@
 //!
 //! Everything can be made to fail: [`faults`] at any call of any operation, [killed](runtime::Function::kill)
 //! environments, events that come [twice](Stack::announce) or [out of order](Stack::invoke_importer), and a table that
-//! takes [only so much](capacity).
+//! takes [only so much](capacity). How the stack is set up can be read and changed by the APIs that people use on AWS:
+//! bucket notifications, attributes of queues and topics, functions and their event source mappings, roles.
 //!
 //! ```
 //! use local::{Fault, FaultPlan, Stack, StackOptions};
@@ -42,6 +43,8 @@ mod endpoints;
 mod error;
 pub mod events;
 pub mod faults;
+mod iam;
+mod lambda;
 mod lock;
 pub mod runtime;
 mod s3;
@@ -58,6 +61,7 @@ pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
 pub use runtime::LambdaProgram;
 pub use sns::Message;
 pub use stack::{Stack, StackOptions};
+pub use wiring::StreamMappingOptions;
 
 /// The region in every ARN and event.
 pub const REGION: &str = "us-east-1";
@@ -80,5 +84,7 @@ pub const JOBS_TABLE: &str = "ImportJobs";
 pub const TOPIC: &str = "inventory-alerts";
 /// The queue between S3 and the importer.
 pub const IMPORTS_QUEUE: &str = "intake-imports";
+/// The address that is subscribed to [`TOPIC`], and has confirmed. Nothing is sent to it.
+pub const SUBSCRIBER: &str = "you@example.com";
 /// Where a message of [`IMPORTS_QUEUE`] goes after [`wiring::MAX_RECEIVE_COUNT`] receives.
 pub const IMPORTS_DLQ: &str = "intake-imports-dlq";

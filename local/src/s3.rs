@@ -1,6 +1,8 @@
 //! S3: `s3s` for the protocol and `s3s-fs` for the storage, with what the latter lacks: object-created events,
 //! conditional reads, missing buckets told from missing keys, and no way out of a bucket.
 
+mod notification;
+
 use std::{
     path::{Component, Path, PathBuf},
     sync::{
@@ -26,6 +28,7 @@ use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_http::cors::CorsLayer;
 
+pub(crate) use self::notification::Notifications;
 use crate::{
     ACCESS_KEY_ID, LocalError, SECRET_ACCESS_KEY,
     events::{Creation, ObjectCreated},
@@ -36,8 +39,9 @@ use crate::{
 /// Longest file name of the common file systems.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
-/// Called with every object created, before its creator gets the answer.
-pub(crate) type OnCreated = Arc<dyn Fn(ObjectCreated) + Send + Sync>;
+/// Called with every object created and the ARNs of the queues that are to hear of it, before its creator gets the
+/// answer.
+pub(crate) type OnCreated = Arc<dyn Fn(ObjectCreated, Vec<String>) + Send + Sync>;
 
 /// A served S3, with its buckets in a temporary folder.
 #[derive(Debug)]
@@ -55,6 +59,7 @@ impl ObjectStore {
         undisturbed: TcpListener,
         faults: Faults,
         bucket: &str,
+        notifications: Notifications,
         on_created: OnCreated,
     ) -> Result<Self, LocalError> {
         let folder = tempfile::Builder::new()
@@ -69,6 +74,7 @@ impl ObjectStore {
             buckets: Buckets {
                 files: Arc::new(files),
                 root: folder.path().to_owned(),
+                notifications,
                 on_created,
                 sequencer: Arc::new(AtomicU64::new(micros_since_epoch())),
             },
@@ -163,6 +169,7 @@ fn micros_since_epoch() -> u64 {
 struct Buckets {
     files: Arc<FileSystem>,
     root: PathBuf,
+    notifications: Notifications,
     on_created: OnCreated,
     /// Of the last event. Begins with the time, so that it also grows from run to run.
     sequencer: Arc<AtomicU64>,
@@ -249,7 +256,8 @@ impl Buckets {
             Err(_) => 0,
         };
         let sequencer = self.sequencer.fetch_add(1, Ordering::Relaxed) + 1;
-        (self.on_created)(ObjectCreated {
+        let queues = self.notifications.queues(&bucket, creation, &key);
+        let object = ObjectCreated {
             creation,
             bucket,
             key,
@@ -257,7 +265,8 @@ impl Buckets {
             etag: etag.map_or_else(String::new, |etag| etag.value().to_owned()),
             sequencer: format!("{sequencer:018X}"),
             time: OffsetDateTime::now_utc(),
-        });
+        };
+        (self.on_created)(object, queues);
     }
 }
 
@@ -344,6 +353,24 @@ macro_rules! s3_operations {
                     return Ok(S3Response::new(DeleteObjectOutput::default()));
                 }
                 self.files.delete_object(request).await
+            }
+
+            async fn get_bucket_notification_configuration(
+                &self,
+                request: S3Request<GetBucketNotificationConfigurationInput>,
+            ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
+                self.check_bucket(&request.input.bucket)?;
+                Ok(S3Response::new(self.notifications.get(&request.input.bucket)))
+            }
+
+            async fn put_bucket_notification_configuration(
+                &self,
+                request: S3Request<PutBucketNotificationConfigurationInput>,
+            ) -> S3Result<S3Response<PutBucketNotificationConfigurationOutput>> {
+                let PutBucketNotificationConfigurationInput { bucket, notification_configuration, .. } = request.input;
+                self.check_bucket(&bucket)?;
+                self.notifications.put(bucket, notification_configuration);
+                Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
             }
 
             async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {

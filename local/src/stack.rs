@@ -1,30 +1,43 @@
 use std::{
-    convert::Infallible,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tower::service_fn;
 
 use crate::{
     BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE,
-    LambdaProgram, LocalError, Message, Ports, TOPIC,
+    LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TOPIC, UPLOAD_PREFIX,
     dynamodb::{DynamoDb, Front},
     endpoints::Listeners,
     events::{self, ObjectCreated},
     faults::{Service, guard},
     runtime::{Function, InvokeError},
-    s3::ObjectStore,
-    server::{Bound, Server},
+    s3::{Notifications, ObjectStore},
+    server::Server,
     sns::Topics,
-    sqs::{Delivery, Queue, QueueSettings, Queues, Redrive},
-    wiring::{self, Announcements, ImportsMapping, StreamMapping},
+    sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
+    wiring::{
+        self, Announcements, ImportsMapping, NotifierTarget, Setup, StreamMapping,
+        StreamMappingOptions, TableStream,
+    },
 };
+
+/// Serves what answers requests behind a guard at the first place, and as it is at the second.
+macro_rules! serve {
+    ($open:expr, $behind:expr, $faults:expr, $service:ident, $handler:expr) => {{
+        let handler = Arc::clone(&$handler);
+        let inner = service_fn(move |request| Arc::clone(&handler).handle(request));
+        let guarded = guard($faults.clone(), Service::$service, inner.clone());
+        [
+            Server::start($open.listener, guarded),
+            Server::start($behind.listener, inner),
+        ]
+    }};
+}
 
 /// What to start.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +60,8 @@ pub struct StackOptions {
     /// How often a message of the imports queue is received before it goes to the dead-letter queue; by default
     /// [`wiring::MAX_RECEIVE_COUNT`].
     pub max_receive_count: Option<u32>,
+    /// How the table's stream is given to the notifier; by default as in the SAM template.
+    pub stream: StreamMappingOptions,
     /// Where to listen; free ports by default.
     pub ports: Ports,
 }
@@ -62,7 +77,7 @@ pub struct Stack {
     announcements: Arc<Announcements>,
     importer: Option<Arc<Function>>,
     /// Whether the importer gets messages of `imports`.
-    imports_enabled: watch::Sender<bool>,
+    imports_enabled: Arc<watch::Sender<bool>>,
     stream: Option<StreamMapping>,
     faults: Faults,
     capacity: Option<Capacity>,
@@ -70,7 +85,7 @@ pub struct Stack {
     pollers: JoinSet<()>,
     notifier: Option<Arc<Function>>,
     s3: ObjectStore,
-    servers: [[Server; 2]; 2],
+    servers: [[Server; 2]; 4],
     front: Server,
     dynamodb: DynamoDb,
 }
@@ -84,7 +99,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// A port that is taken, no temporary folder, or a failing embedded service.
+    /// A port that is taken, no temporary folder, a mapping of the stream that is not possible, or a failing embedded
+    /// service.
     pub async fn start(options: StackOptions) -> Result<Self, LocalError> {
         let visibility_timeout = options.visibility_timeout();
         let max_receive_count = options.max_receive_count;
@@ -94,6 +110,7 @@ impl Stack {
             faults,
             capacity,
             retry_delay,
+            stream,
             ports,
             ..
         } = options;
@@ -104,6 +121,7 @@ impl Stack {
 
         let topics = Arc::new(Topics::default());
         let topic_arn = topics.create(TOPIC);
+        topics.subscribe(&topic_arn, "email", SUBSCRIBER);
         let queues = Arc::new(Queues::new(open.queues.url.clone()));
         let dead_letters = queues.create(IMPORTS_DLQ, QueueSettings::default());
         let imports = queues.create(
@@ -114,38 +132,39 @@ impl Stack {
         let endpoints = open.endpoints(names.clone());
         let undisturbed = behind.endpoints(names);
 
-        let announcements = Announcements::new(Arc::clone(&imports));
+        let announcements = Announcements::new(Arc::clone(&queues), Arc::clone(&imports));
         let s3 = ObjectStore::start(
             open.s3.listener,
             behind.s3.listener,
             faults.clone(),
             BUCKET,
+            Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn()),
             announcements.on_created(),
         )?;
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
         let front = Front::new(behind.dynamodb.url, capacity.clone());
         let front = service_fn(move |request| front.clone().answer(request));
-        let on_queues = service_fn(move |request| Arc::clone(&queues).handle(request));
-        let published = Arc::clone(&topics);
-        let on_topics = service_fn(move |request| Arc::clone(&published).handle(request));
-        let guarded = |service| (faults.clone(), service);
+        let topic_arn = endpoints.topic_arn.clone();
+        let setup = Setup::new(dynamodb.tables(), imports.arn(), topic_arn);
         let servers = [
-            serve(open.queues, behind.queues, guarded(Service::Sqs), on_queues),
-            serve(open.topics, behind.topics, guarded(Service::Sns), on_topics),
+            serve!(open.queues, behind.queues, faults, Sqs, queues),
+            serve!(open.topics, behind.topics, faults, Sns, topics),
+            serve!(open.lambda, behind.lambda, faults, Lambda, setup.functions),
+            serve!(open.iam, behind.iam, faults, Iam, setup.roles),
         ];
         let front = guard(faults.clone(), Service::DynamoDb, front);
         let front = Server::start(open.dynamodb.listener, front);
 
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
-        let importer = importer.map(|importer| {
-            let own = [
-                ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
-                ("INTAKE_QUEUE_URL", &endpoints.queue_url),
-            ];
-            Arc::new(Function::new(configured(importer, &endpoints, &own)))
-        });
+        let imports_enabled = Arc::new(imports_enabled);
+        let own = [
+            ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
+            ("INTAKE_QUEUE_URL", &endpoints.queue_url),
+        ];
+        let importer = importer.map(|program| configured(program, &endpoints, &own));
         if let Some(function) = &importer {
+            setup.add_importer(function.program(), Arc::clone(&imports_enabled));
             let mapping = ImportsMapping {
                 queue: Arc::clone(&imports),
                 function: Arc::clone(function),
@@ -158,13 +177,11 @@ impl Stack {
             s3.objects().clone(),
         );
         let notifier =
-            notifier.map(|notifier| Arc::new(Function::new(configured(notifier, &endpoints, &[]))));
-        let stream = notifier.as_ref().map(|function| {
-            let (mapping, poll) =
-                StreamMapping::new(dynamodb.tables().clone(), Arc::clone(function));
-            pollers.spawn(poll);
-            mapping
-        });
+            notifier.map(|program| notifier_function(program, &endpoints, stream.lanes()));
+        if let Some(function) = &notifier {
+            setup.add_notifier(function.program(), &stream);
+        }
+        let stream = map_stream(notifier.as_ref(), stream, &dynamodb, &s3, &mut pollers)?;
         Ok(Self {
             endpoints,
             undisturbed,
@@ -200,6 +217,11 @@ impl Stack {
     /// The messages published to SNS so far, oldest first.
     pub fn inbox(&self) -> Vec<Message> {
         self.topics.inbox()
+    }
+
+    /// The messages published to SNS after the first `seen`, as soon as there are some.
+    pub async fn published_after(&self, seen: usize) -> Vec<Message> {
+        self.topics.published_after(seen).await
     }
 
     /// The table's capacity, if it has one.
@@ -278,7 +300,8 @@ impl Stack {
     }
 
     /// Waits until every event of what was written so far has been handled: no message in the imports queue
-    /// (those that failed too often are in its dead-letter queue) and every stream record given to the notifier.
+    /// (those that failed too often are in its dead-letter queue), every stream record given to the notifier, and its
+    /// tumbling window over.
     ///
     /// Without an importer the queue does not count, and without a notifier the stream does not.
     ///
@@ -339,6 +362,7 @@ fn imports_settings(
             dead_letter_queue: Arc::clone(dead_letters),
             max_receive_count: max_receive_count.unwrap_or(wiring::MAX_RECEIVE_COUNT),
         }),
+        policy: Some(wiring::queue_policy(&sqs::arn(IMPORTS_QUEUE)).to_string()),
         ..QueueSettings::default()
     }
 }
@@ -353,22 +377,35 @@ impl StackOptions {
     }
 }
 
-/// Serves `inner` behind a guard at `open`, and as it is at `behind`.
-fn serve<S>(
-    open: Bound,
-    behind: Bound,
-    (faults, service): (Faults, Service),
-    inner: S,
-) -> [Server; 2]
-where
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: Clone + Send + 'static,
-    S::Future: Send,
-{
-    [
-        Server::start(open.listener, guard(faults, service, inner.clone())),
-        Server::start(behind.listener, inner),
-    ]
+/// The notifier, in as many environments as Lambda would start for its mapping.
+fn notifier_function(
+    mut program: LambdaProgram,
+    endpoints: &Endpoints,
+    lanes: usize,
+) -> Arc<Function> {
+    program.concurrency = program.concurrency.max(lanes);
+    configured(program, endpoints, &[])
+}
+
+/// Gives the table's stream to the notifier, if there is one.
+fn map_stream(
+    notifier: Option<&Arc<Function>>,
+    options: StreamMappingOptions,
+    dynamodb: &DynamoDb,
+    s3: &ObjectStore,
+    pollers: &mut JoinSet<()>,
+) -> Result<Option<StreamMapping>, LocalError> {
+    let Some(function) = notifier else {
+        return Ok(None);
+    };
+    let source = TableStream::new(dynamodb.tables().clone());
+    let target = NotifierTarget {
+        function: Arc::clone(function),
+        bucket: s3.objects().clone(),
+    };
+    let (mapping, work) = StreamMapping::new(source, target, options)?;
+    pollers.spawn(work);
+    Ok(Some(mapping))
 }
 
 /// The function with the variables that point it at this stack, and those that it has alone; what the program sets wins.
@@ -376,7 +413,7 @@ fn configured(
     mut program: LambdaProgram,
     endpoints: &Endpoints,
     own: &[(&str, &String)],
-) -> LambdaProgram {
+) -> Arc<Function> {
     let both = [
         ("INTAKE_TABLE", &endpoints.table),
         ("INTAKE_TOPIC_ARN", &endpoints.topic_arn),
@@ -387,5 +424,5 @@ fn configured(
     env.extend(set);
     env.append(&mut program.env);
     program.env = env;
-    program
+    Arc::new(Function::new(program))
 }

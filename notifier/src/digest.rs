@@ -1,26 +1,85 @@
-//! What a batch of changes amounts to: counts, the first names, the rest as a number.
+//! What changes amount to: counts, the first names, the rest as a number, and what the watch rules found.
 //!
-//! A [`Digest`] is a plain value of bounded size, whatever it has counted, and two digests of
-//! consecutive batches merge into the digest of both.
+//! A [`Digest`] is a plain value of bounded size, whatever it has counted. Two digests of consecutive batches merge into
+//! the digest of both. It travels as JSON: in a tumbling window's state from invocation to invocation, and in the ledger
+//! from shard to shard.
 
-use serde::Serialize;
+use std::{cmp::Ordering, collections::BTreeMap};
 
-use crate::record::{Change, EventName};
+use serde::{Deserialize, Serialize};
 
-/// Names kept for each kind of change; further items are only counted.
-pub const NAMES_MAX: usize = 10;
+use crate::{
+    change::{ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, AttributeChange, VALUE_CHARS_MAX},
+    image::{Image, Value},
+    number::{self, Number},
+    record::{Change, EventName},
+    settings::Settings,
+    text::printable,
+    watch::{RULE_CHARS_MAX, RULES_MAX},
+};
+
+/// Most names that may be kept for each kind of change; further items are only counted.
+pub const NAMES_MAX: usize = 25;
+
+/// Items kept for each watch rule; further ones are only counted.
+pub const HITS_MAX: usize = 5;
 
 /// Characters of a name that are kept.
 pub const NAME_CHARS_MAX: usize = 100;
 
-/// Marks a name that was cut. ASCII, so that it does not turn an SMS into the costlier UCS-2 encoding.
-const CUT_MARK: &str = "...";
+/// Watched numbers whose range is kept.
+pub const RANGES_MAX: usize = 16;
 
-/// Counts and first names of one kind of change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// Rules that are told apart. A few more than may be configured, because they may be changed while a window is open.
+pub(crate) const ALERTS_MAX: usize = RULES_MAX + 5;
+
+/// Stands for whatever comes beyond them.
+const OTHER_RULES: &str = "other rules";
+
+const FRAME_BYTES: usize = 100;
+
+/// The longest JSON of a digest that names no items. A character takes at most four bytes: four in UTF-8, or two where it
+/// is escaped.
+pub const NAMELESS_BYTES_MAX: usize = {
+    let alert = 4 * RULE_CHARS_MAX + FRAME_BYTES;
+    let range = 4 * RULE_CHARS_MAX + 2 * number::TEXT_BYTES_MAX + FRAME_BYTES;
+    ALERTS_MAX * alert + RANGES_MAX * range + 10 * FRAME_BYTES
+};
+
+/// The longest JSON of a digest.
+pub const DIGEST_BYTES_MAX: usize = {
+    let change = 4 * (ATTRIBUTE_CHARS_MAX + 2 * VALUE_CHARS_MAX) + FRAME_BYTES;
+    let item = 4 * NAME_CHARS_MAX + ATTRIBUTES_MAX * change + FRAME_BYTES;
+    NAMELESS_BYTES_MAX + (3 * NAMES_MAX + ALERTS_MAX * HITS_MAX) * item
+};
+
+/// An item that is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What people call it: at most [`NAME_CHARS_MAX`] characters, safe to print on one line.
+    pub name: String,
+    /// What changed about it, of a MODIFY, and what a rule looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<AttributeChange>,
+    /// How many further attributes changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_changes: u64,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Counts and first items of one kind of change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     count: u64,
-    names: Vec<String>,
+    items: Vec<Item>,
 }
 
 impl Tally {
@@ -29,55 +88,162 @@ impl Tally {
         self.count
     }
 
-    /// The names of the first items, at most [`NAMES_MAX`], each at most [`NAME_CHARS_MAX`] characters
-    /// and safe to print on one line.
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// The first of them.
+    pub fn items(&self) -> &[Item] {
+        &self.items
     }
 
-    fn add(&mut self, name: &str) {
+    fn add(&mut self, items_max: usize, item: impl FnOnce() -> Item) {
         self.count = self.count.saturating_add(1);
-        if self.names.len() < NAMES_MAX {
-            self.names.push(printable(name));
+        if self.items.len() < items_max {
+            self.items.push(item());
         }
     }
 
-    fn merge(&mut self, later: Self) {
+    fn merge(&mut self, later: Self, items_max: usize) {
         self.count = self.count.saturating_add(later.count);
-        let room = NAMES_MAX - self.names.len();
-        self.names.extend(later.names.into_iter().take(room));
+        let room = items_max.saturating_sub(self.items.len());
+        self.items.extend(later.items.into_iter().take(room));
     }
 }
 
-/// The changes of one batch of stream records.
+/// The least and the greatest value of a watched attribute, digit for digit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// The least.
+    pub min: Number,
+    /// The greatest.
+    pub max: Number,
+}
+
+/// What a watch rule found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Alert {
+    /// The rule, as it is configured.
+    pub rule: String,
+    /// The changes that triggered it.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// The changes of one batch of stream records, or of many.
 ///
 /// ```
-/// use notifier::{digest::Digest, record::{Change, EventName}};
+/// use notifier::{digest::Digest, record::{Change, EventName}, settings::Settings};
 ///
+/// # let settings = Settings::from_variables(|variable| {
+/// #     (variable == "INTAKE_TOPIC_ARN").then(|| "arn:aws:sns:eu-central-1:123456789012:t".into())
+/// # })?;
 /// let mut digest = Digest::default();
 /// for name in ["Laptop", "Mouse"] {
-///     digest.add(&Change { event_name: EventName::Insert, name: name.into() });
+///     digest.add(&Change::new(EventName::Insert, name), &settings);
 /// }
 /// assert_eq!(digest.inserted().count(), 2);
-/// assert_eq!(digest.inserted().names(), ["Laptop", "Mouse"]);
+/// assert_eq!(digest.inserted().items()[1].name, "Mouse");
+/// # Ok::<(), notifier::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Digest {
     inserted: Tally,
     modified: Tally,
     removed: Tally,
+    ranges: BTreeMap<String, Range>,
+    alerts: Vec<Alert>,
     malformed: u64,
+    key_only: u64,
+    incomparable: u64,
 }
 
 impl Digest {
-    /// Counts a change.
-    pub fn add(&mut self, change: &Change<'_>) {
-        let tally = match change.event_name {
-            EventName::Insert => &mut self.inserted,
-            EventName::Modify => &mut self.modified,
-            EventName::Remove => &mut self.removed,
-        };
-        tally.add(&change.name);
+    /// Counts a change, as `settings` ask for its kind, and looks whether it is worth an alert.
+    pub fn add(&mut self, change: &Change<'_>, settings: &Settings) {
+        if settings.reports(change.event_name) {
+            let tally = match change.event_name {
+                EventName::Insert => &mut self.inserted,
+                EventName::Modify => &mut self.modified,
+                EventName::Remove => &mut self.removed,
+            };
+            tally.add(settings.names, || Item {
+                name: printable(&change.name, NAME_CHARS_MAX),
+                changes: change.attributes.clone(),
+                more_changes: change.more_attributes,
+            });
+            self.key_only = self
+                .key_only
+                .saturating_add(u64::from(change.is_key_only()));
+        }
+        // An item that is gone has nothing to be watched.
+        if let (EventName::Insert | EventName::Modify, Some(new)) = (change.event_name, &change.new)
+            && !settings.watch.is_empty()
+        {
+            self.watch(change, new, settings);
+        }
+    }
+
+    fn watch(&mut self, change: &Change<'_>, new: &Image<'_>, settings: &Settings) {
+        for (index, attribute) in settings.watch.attributes().iter().enumerate() {
+            match new.get(index) {
+                Some(Value::N(text)) => self.measure(attribute, text),
+                Some(_) if settings.watch.is_numeric(index) => {
+                    self.incomparable = self.incomparable.saturating_add(1);
+                }
+                _ => {}
+            }
+        }
+        for rule in settings.watch.rules() {
+            if !rule.triggers(change.old.as_ref(), new) {
+                continue;
+            }
+            self.alert(rule.text()).add(HITS_MAX, || Item {
+                name: printable(&change.name, NAME_CHARS_MAX),
+                changes: looked_at(rule.attributes(), change, new, settings),
+                more_changes: 0,
+            });
+        }
+    }
+
+    /// The tally of a rule.
+    fn alert(&mut self, rule: &str) -> &mut Tally {
+        let known = self.alerts.iter().position(|alert| alert.rule == rule);
+        let index = known.unwrap_or_else(|| {
+            let others = self.alerts.len() == ALERTS_MAX - 1 && rule != OTHER_RULES;
+            if self.alerts.len() < ALERTS_MAX {
+                let rule = if others { OTHER_RULES } else { rule }.to_owned();
+                self.alerts.push(Alert {
+                    rule,
+                    tally: Tally::default(),
+                });
+            }
+            self.alerts.len() - 1
+        });
+        &mut self.alerts[index].tally
+    }
+
+    /// Widens the range of an attribute's values.
+    fn measure(&mut self, attribute: &str, text: &str) {
+        if let Some(range) = self.ranges.get_mut(attribute) {
+            let end = if range.min.compared(text) == Some(Ordering::Less) {
+                &mut range.min
+            } else if range.max.compared(text) == Some(Ordering::Greater) {
+                &mut range.max
+            } else {
+                return;
+            };
+            // It was compared, so it is a number.
+            if let Some(number) = Number::parse(text) {
+                *end = number;
+            }
+        } else if self.ranges.len() < RANGES_MAX
+            && let Some(number) = Number::parse(text)
+        {
+            let range = Range {
+                min: number.clone(),
+                max: number,
+            };
+            self.ranges.insert(attribute.to_owned(), range);
+        }
     }
 
     /// Counts a record that could not be read.
@@ -85,18 +251,51 @@ impl Digest {
         self.malformed = self.malformed.saturating_add(1);
     }
 
-    /// Adds the digest of the records that follow this one's.
-    pub fn merge(&mut self, later: Self) {
-        self.inserted.merge(later.inserted);
-        self.modified.merge(later.modified);
-        self.removed.merge(later.removed);
+    /// Adds the digest of records that follow this one's, keeping at most `names` names of a kind.
+    pub fn merge(&mut self, later: Self, names: usize) {
+        self.inserted.merge(later.inserted, names);
+        self.modified.merge(later.modified, names);
+        self.removed.merge(later.removed, names);
+        for (attribute, range) in later.ranges {
+            if let Some(known) = self.ranges.get_mut(&attribute) {
+                if range.min < known.min {
+                    known.min = range.min;
+                }
+                if range.max > known.max {
+                    known.max = range.max;
+                }
+            } else if self.ranges.len() < RANGES_MAX {
+                self.ranges.insert(attribute, range);
+            }
+        }
+        for alert in later.alerts {
+            self.alert(&alert.rule).merge(alert.tally, HITS_MAX);
+        }
         self.malformed = self.malformed.saturating_add(later.malformed);
+        self.key_only = self.key_only.saturating_add(later.key_only);
+        self.incomparable = self.incomparable.saturating_add(later.incomparable);
     }
 
-    /// Whether there is no change to tell anybody about. Malformed records alone are a matter for the
-    /// operator's log, not for the subscribers.
+    /// Forgets all but the first `items` of everything that is named. Counts stay as they are.
+    pub fn trim(&mut self, items: usize) {
+        let tallies = [&mut self.inserted, &mut self.modified, &mut self.removed];
+        let alerts = self.alerts.iter_mut().map(|alert| &mut alert.tally);
+        for tally in tallies.into_iter().chain(alerts) {
+            tally.items.truncate(items);
+        }
+    }
+
+    /// Whether there is nothing to tell anybody about. Malformed records alone are a matter for the operator's log, not
+    /// for the subscribers.
     pub fn is_empty(&self) -> bool {
-        self.inserted.count == 0 && self.modified.count == 0 && self.removed.count == 0
+        self.count() == 0 && self.alerts.is_empty()
+    }
+
+    /// Changes counted, of all kinds.
+    pub fn count(&self) -> u64 {
+        [&self.inserted, &self.modified, &self.removed]
+            .iter()
+            .fold(0, |sum: u64, tally| sum.saturating_add(tally.count))
     }
 
     /// Items added.
@@ -114,94 +313,60 @@ impl Digest {
         &self.removed
     }
 
+    /// The kinds of change that happened, with what happened.
+    pub fn reported(&self) -> impl Iterator<Item = (EventName, &Tally)> {
+        [
+            (EventName::Insert, &self.inserted),
+            (EventName::Modify, &self.modified),
+            (EventName::Remove, &self.removed),
+        ]
+        .into_iter()
+        .filter(|(_, tally)| tally.count > 0)
+    }
+
+    /// The least and greatest values of watched numbers among items that were added or changed.
+    pub fn ranges(&self) -> &BTreeMap<String, Range> {
+        &self.ranges
+    }
+
+    /// What the watch rules found, in the order they first found something.
+    pub fn alerts(&self) -> &[Alert] {
+        &self.alerts
+    }
+
     /// Records that could not be read.
     pub fn malformed(&self) -> u64 {
         self.malformed
     }
+
+    /// Counted records that came without an image, so that their items are called by their keys.
+    pub fn key_only(&self) -> u64 {
+        self.key_only
+    }
+
+    /// Watched values that a rule compares with a number and that are none.
+    pub fn incomparable(&self) -> u64 {
+        self.incomparable
+    }
 }
 
-/// `name` on one line, without the characters SNS refuses, at most [`NAME_CHARS_MAX`] long.
-///
-/// SNS accepts the characters of XML 1.0: <https://aws.amazon.com/sns/faqs/>. Line breaks go too, or a
-/// row could forge further lines of a message.
-fn printable(name: &str) -> String {
-    let name =
-        name.trim_matches(|character: char| character.is_whitespace() || character.is_control());
-    let mut characters = name.chars().map(|character| match character {
-        '\u{2028}' | '\u{2029}' => ' ',
-        '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
-        other if other.is_control() => ' ',
-        other => other,
-    });
-    let mut kept: String = characters.by_ref().take(NAME_CHARS_MAX).collect();
-    if characters.next().is_some() {
-        let cut = kept.char_indices().nth_back(CUT_MARK.len() - 1);
-        kept.truncate(cut.map_or(0, |(at, _)| at));
-        kept.push_str(CUT_MARK);
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn names_print_on_one_line() {
-        for (name, expected) in [
-            ("Laptop", "Laptop"),
-            (" Laptop\n\0", "Laptop"),
-            ("Lap\r\ntop", "Lap  top"),
-            ("a\u{0}b\u{7f}c\u{85}d", "a b c d"),
-            ("a\u{2028}b\u{2029}c", "a b c"),
-            ("a\u{fffe}b\u{ffff}c", "a\u{fffd}b\u{fffd}c"),
-            ("Übergröße 👕", "Übergröße 👕"),
-        ] {
-            assert_eq!(printable(name), expected, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_cut_at_its_limit_and_not_before() {
-        for letter in ["x", "ü", "👕"] {
-            let whole = letter.repeat(NAME_CHARS_MAX);
-            assert_eq!(printable(&whole), whole);
-            let cut = printable(&letter.repeat(NAME_CHARS_MAX + 1));
-            assert_eq!(cut, letter.repeat(NAME_CHARS_MAX - 3) + "...");
-        }
-    }
-
-    fn changes() -> impl Strategy<Value = Vec<Change<'static>>> {
-        let event_name = prop_oneof![
-            Just(EventName::Insert),
-            Just(EventName::Modify),
-            Just(EventName::Remove)
-        ];
-        let change = (event_name, ".{0,3}").prop_map(|(event_name, name)| Change {
-            event_name,
-            name: name.into(),
-        });
-        proptest::collection::vec(change, 0..60)
-    }
-
-    fn digest(changes: &[Change<'_>]) -> Digest {
-        let mut digest = Digest::default();
-        for change in changes {
-            digest.add(change);
-        }
-        digest.add_malformed();
-        digest
-    }
-
-    proptest! {
-        #[test]
-        fn the_digest_of_two_batches_is_their_merged_digests(first in changes(), second in changes()) {
-            let mut merged = digest(&first);
-            merged.merge(digest(&second));
-            let mut whole = digest(&[first, second].concat());
-            whole.add_malformed();
-            prop_assert_eq!(merged, whole);
-        }
-    }
+/// What a rule looked at, before and after, each attribute once.
+fn looked_at(
+    attributes: impl Iterator<Item = usize>,
+    change: &Change<'_>,
+    new: &Image<'_>,
+    settings: &Settings,
+) -> Vec<AttributeChange> {
+    let mut indexes: Vec<usize> = attributes.collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    let old = change.old.as_ref();
+    indexes
+        .into_iter()
+        .take(ATTRIBUTES_MAX)
+        .map(|index| {
+            let name = &settings.watch.attributes()[index];
+            AttributeChange::new(name, old.and_then(|old| old.get(index)), new.get(index))
+        })
+        .collect()
 }

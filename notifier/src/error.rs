@@ -15,19 +15,19 @@ pub enum Error {
         reason: String,
     },
 
+    /// The invocation's payload is not a stream event.
+    #[error("the event's Records are not an array")]
+    Event,
+
     /// A stream record is not in the form DynamoDB Streams documents.
     ///
     /// The JSON parser's error is deliberately not kept: it quotes the value it stumbled over, and
     /// row contents must not reach the log.
-    #[error(
-        "{part} of the stream record cannot be read (line {line}, column {column} of that part)"
-    )]
+    #[error("the stream record cannot be read (line {line}, column {column} of it or of its keys)")]
     Record {
-        /// Which part of the record, for example `NewImage`.
-        part: &'static str,
-        /// 1-based line within the part.
+        /// 1-based line within the record.
         line: usize,
-        /// 1-based column, in bytes, within the part; 0 when the part ended early.
+        /// 1-based column, in bytes, within the record; 0 when it ended early.
         column: usize,
     },
 
@@ -45,47 +45,67 @@ pub enum Error {
         source: Box<dyn StdError + Send + Sync>,
     },
 
-    /// The function's role may not publish.
-    #[error(
-        "publishing to {topic} was denied: grant sns:Publish on the topic (and kms:GenerateDataKey and kms:Decrypt \
-         on its key, if it has one) to the function's role"
-    )]
+    /// The function's role may not do this.
+    #[error("{action} was denied: grant {grant} to the function's role")]
     AccessDenied {
-        /// ARN of the topic.
-        topic: String,
-        /// What SNS answered.
+        /// What was tried.
+        action: String,
+        /// What would allow it.
+        grant: &'static str,
+        /// What AWS answered.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
 
-    /// SNS refused the request, and would refuse it again.
-    #[error("publishing to {topic} was refused")]
+    /// AWS refused the request, and would refuse it again.
+    #[error("{action} was refused")]
     Refused {
-        /// ARN of the topic.
-        topic: String,
-        /// What SNS answered.
+        /// What was tried.
+        action: String,
+        /// What AWS answered.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
 
-    /// SNS throttled the request, failed, or could not be reached.
-    #[error("publishing to {topic} failed for now")]
+    /// AWS throttled the request, failed, or could not be reached.
+    #[error("{action} failed for now")]
     Unavailable {
-        /// ARN of the topic.
-        topic: String,
+        /// What was tried.
+        action: String,
         /// What went wrong.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
 
-    /// The invocation's time is up and nothing is published.
-    #[error("not published before the invocation's deadline, after {attempts} attempts")]
+    /// The invocation's time is up and something is left to do.
+    #[error("{action}: not done before the invocation's deadline, after {attempts} attempts")]
     DeadlineExceeded {
+        /// What was tried.
+        action: &'static str,
         /// Calls made.
         attempts: u32,
         /// Why the last of them failed; absent when there was no time for any.
         #[source]
         last: Option<Box<Error>>,
+    },
+
+    /// SNS refused a message for good, and there is nowhere to keep it.
+    #[error("a message that SNS refuses cannot be kept: {reason}")]
+    NotKept {
+        /// Why not.
+        reason: String,
+        /// What SNS said about the message.
+        #[source]
+        source: Box<Error>,
+    },
+
+    /// The budget allows no message before the invocation's deadline.
+    #[error(
+        "the budget of {per_minute} messages a minute allows no message before the invocation's deadline"
+    )]
+    OverBudget {
+        /// The budget.
+        per_minute: u32,
     },
 }
 
@@ -104,31 +124,46 @@ impl Error {
         match self {
             Self::Unavailable { .. } => Class::Retry,
             Self::Setting { .. }
+            | Self::Event
             | Self::Record { .. }
             | Self::Unnamed
             | Self::TopicNotFound { .. }
             | Self::AccessDenied { .. }
             | Self::Refused { .. }
-            | Self::DeadlineExceeded { .. } => Class::Fatal,
+            | Self::DeadlineExceeded { .. }
+            | Self::NotKept { .. }
+            | Self::OverBudget { .. } => Class::Fatal,
         }
     }
 
     /// The error and its causes on one line, for a log.
     ///
     /// ```
-    /// let error = notifier::Error::Refused { topic: "arn:x".into(), source: "InvalidParameter".into() };
+    /// let error = notifier::Error::Refused { action: "publishing to arn:x".into(), source: "InvalidParameter".into() };
     /// assert_eq!(error.chain(), "publishing to arn:x was refused: InvalidParameter");
     /// ```
     pub fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            line.push_str(": ");
-            line.push_str(&error.to_string());
-            cause = error.source();
-        }
-        line
+        chain(self)
     }
+
+    pub(crate) fn record(error: &serde_json::Error) -> Self {
+        Self::Record {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
 }
 
 #[cfg(test)]
@@ -138,15 +173,17 @@ mod tests {
     #[test]
     fn chain_names_every_cause_once() {
         let error = Error::DeadlineExceeded {
+            action: "publishing",
             attempts: 3,
             last: Some(Box::new(Error::Unavailable {
-                topic: "arn:t".into(),
+                action: "publishing to arn:t".into(),
                 source: "connection reset".into(),
             })),
         };
         assert_eq!(
             error.chain(),
-            "not published before the invocation's deadline, after 3 attempts: publishing to arn:t failed for now: connection reset"
+            "publishing: not done before the invocation's deadline, after 3 attempts: publishing to arn:t failed for now: \
+             connection reset"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The Lambda function: one invocation's records in, one message out, and the main loop.
+//! The Lambda function: counts, and publishes at a window's end; and the main loop.
 //!
 //! Runs as the deployed `NotifyInventoryUpdate` function and, unchanged, under any other host of the
 //! Lambda Runtime API.
@@ -6,23 +6,28 @@
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
-use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
-    digest::Digest,
+    Error,
+    budget::{Budget, Store, Table},
+    event::{BatchItemFailure, Event, Response, State},
+    failures::{Bucket, Keep},
     message::Message,
-    publish::{self, Publish, Topic},
-    record,
+    metrics::{self, Metrics},
+    parcel::{self, Parcel, Window},
+    publish::{self, Outcome, Publish},
+    record::{self, Read},
+    retry,
     settings::Settings,
+    sns::Topic,
+    text::printable,
 };
 
 /// Time kept back from the invocation's deadline for handing the batch back: an invocation that is
@@ -32,107 +37,252 @@ pub const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Malformed records that get a log line of their own; the invocation's last line has their number.
 const MALFORMED_LOGGED_MAX: u64 = 10;
 
-/// A DynamoDB stream event whose records are not looked at yet, so that one of them that is broken
-/// does not spoil the others.
-///
-/// <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>
-#[derive(Debug, Deserialize)]
-pub struct StreamEvent {
-    /// The records in stream order, each as it came.
-    #[serde(rename = "Records")]
-    pub records: Vec<Box<RawValue>>,
-}
+/// Characters of what Lambda says about a window.
+const MOMENT_CHARS_MAX: usize = 40;
 
 /// The function's state between invocations.
 #[derive(Debug)]
-pub struct Notifier<P> {
+pub struct Notifier<P, K, S> {
     settings: Settings,
     publisher: P,
+    keeper: K,
+    budget: Option<Budget<S>>,
 }
 
-impl<P: Publish> Notifier<P> {
-    /// A notifier that reports what `settings` ask for through `publisher`.
-    pub fn new(settings: Settings, publisher: P) -> Self {
+impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
+    /// A notifier that reports what `settings` ask for through `publisher`, leaves what that refuses for good to
+    /// `keeper`, and keeps the budget, if there is one, through `store`.
+    pub fn new(settings: Settings, publisher: P, keeper: K, store: S) -> Self {
+        let budget = Budget::new(&settings, store);
         Self {
             settings,
             publisher,
+            keeper,
+            budget,
         }
     }
 
-    /// Publishes one digest of `event`, or nothing when none of its changes is to be reported.
+    /// Counts the records of `event`, and publishes what was counted when its window, or without windows its batch, is
+    /// at its end.
     ///
-    /// When publishing fails until `deadline`, the answer names the first record: nothing of this batch
-    /// was published, so all of it has to come again. A first record without a readable sequence number
-    /// is answered with an empty one, which Lambda takes as the failure of the whole batch:
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html>.
-    pub async fn handle(&self, event: &StreamEvent, deadline: Instant) -> DynamoDbEventResponse {
-        let mut response = DynamoDbEventResponse::default();
-        let digest = self.digest(&event.records);
-        let published = if digest.is_empty() {
-            Ok(None)
-        } else {
-            publish::until(&self.publisher, &Message::from(&digest), deadline)
-                .await
-                .map(Some)
+    /// In a window, counting never fails and publishing is all that is left to do at its end. If that fails until
+    /// `deadline`, the invocation fails: Lambda repeats it with the same state. Without windows the answer names the
+    /// first record, for nothing of the batch is known to be published. A first record without a readable sequence number
+    /// is answered with an empty one, which Lambda takes as the failure of the whole batch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Event`] when the event is none; in a window, why nothing could be published.
+    pub async fn handle(&self, event: &Event, deadline: Instant) -> Result<Response, Error> {
+        let windowed = event.window.is_some();
+        let mut state = state(event);
+        self.count(event, &mut state)?;
+        let counted = (state.digest.count(), state.digest.malformed());
+        if !event.ends_state() {
+            info!(counted = counted.0, malformed = counted.1, "counted");
+            return Ok(Response {
+                state: Some(state),
+                ..Response::default()
+            });
+        }
+        let answer = Response {
+            state: windowed.then(State::default),
+            ..Response::default()
         };
-        let (records, malformed) = (event.records.len(), digest.malformed());
-        let (inserted, modified, removed) = (
-            digest.inserted().count(),
-            digest.modified().count(),
-            digest.removed().count(),
-        );
-        match published {
-            Ok(message_id) => info!(
-                records,
-                inserted, modified, removed, malformed, message_id, "digested"
-            ),
+        if state.digest.is_empty() {
+            info!(counted = 0, malformed = counted.1, "nothing to tell");
+            return Ok(answer);
+        }
+        let parcel = parcel(event, state);
+        let id = parcel.id.clone();
+        match self.deliver(parcel, deadline).await {
+            Ok(()) => {
+                info!(counted = counted.0, malformed = counted.1, id, "digested");
+                Ok(answer)
+            }
             Err(cause) => {
                 error!(
-                    records,
-                    inserted,
-                    modified,
-                    removed,
-                    malformed,
+                    counted = counted.0,
+                    malformed = counted.1,
+                    id,
                     error = cause.chain(),
-                    "not published; the batch is handed back to the stream"
+                    "not published; Lambda will call again with the same records or state"
                 );
-                let mut first = DynamoDbBatchItemFailure::default();
-                let sequence_number = event
-                    .records
-                    .first()
-                    .and_then(|raw| record::sequence_number(raw));
-                first.item_identifier = Some(sequence_number.unwrap_or_default());
-                response.batch_item_failures.push(first);
+                if windowed {
+                    return Err(cause);
+                }
+                let item_identifier =
+                    record::first_sequence_number(&event.records).unwrap_or_default();
+                Ok(Response {
+                    state: None,
+                    batch_item_failures: vec![BatchItemFailure { item_identifier }],
+                })
             }
         }
-        response
     }
 
-    fn digest(&self, records: &[Box<RawValue>]) -> Digest {
-        let mut digest = Digest::default();
-        for (index, raw) in records.iter().enumerate() {
-            match record::read(raw, &self.settings) {
-                Ok(Some(change)) => digest.add(&change),
-                Ok(None) => {}
-                Err(cause) => {
-                    if digest.malformed() < MALFORMED_LOGGED_MAX {
-                        let sequence_number = record::sequence_number(raw);
+    fn count(&self, event: &Event, state: &mut State) -> Result<(), Error> {
+        let names_left = self
+            .settings
+            .names
+            .saturating_sub(state.digest.modified().items().len());
+        let (mut records, mut repeated, mut malformed) = (0_u64, 0_u64, 0_u64);
+        let incomparable = state.digest.incomparable();
+        record::read(&event.records, &self.settings, names_left, |read| {
+            records += 1;
+            match read {
+                Read::Change(change) => {
+                    // Without a number it cannot be told from others, and is counted.
+                    let new = change
+                        .sequence_number
+                        .as_ref()
+                        .is_none_or(|number| state.advance(number));
+                    if new {
+                        state.digest.add(&change, &self.settings);
+                    } else {
+                        repeated += 1;
+                    }
+                }
+                Read::Passed => {}
+                Read::Malformed(cause, sequence_number) => {
+                    if sequence_number
+                        .as_ref()
+                        .is_some_and(|number| !state.advance(number))
+                    {
+                        repeated += 1;
+                        return;
+                    }
+                    malformed += 1;
+                    if malformed <= MALFORMED_LOGGED_MAX {
                         error!(
-                            index,
+                            index = records - 1,
                             sequence_number,
                             error = cause.chain(),
                             "malformed record left out"
                         );
                     }
-                    digest.add_malformed();
+                    state.digest.add_malformed();
+                }
+            }
+        })?;
+        if repeated > 0 {
+            warn!(
+                records,
+                repeated, "records that were counted already are left out"
+            );
+        }
+        let incomparable = state.digest.incomparable() - incomparable;
+        if incomparable > 0 {
+            warn!(
+                incomparable,
+                "watched values that a rule compares with a number are none"
+            );
+        }
+        metrics::add("records", records);
+        info!(
+            records,
+            malformed,
+            key_only = state.digest.key_only(),
+            "read"
+        );
+        Ok(())
+    }
+
+    async fn deliver(&self, parcel: Parcel, deadline: Instant) -> Result<(), Error> {
+        match &self.budget {
+            Some(budget) => {
+                budget
+                    .deliver(&parcel, deadline, |parcel| self.send(parcel, deadline))
+                    .await
+            }
+            None => self.send(parcel, deadline).await.map(drop),
+        }
+    }
+
+    /// Publishes all messages of a parcel, or keeps what cannot be published, and returns their number.
+    async fn send(&self, parcel: Parcel, deadline: Instant) -> Result<u32, Error> {
+        let messages = Message::all(&parcel);
+        let outcomes = publish::until(&self.publisher, &messages, deadline).await?;
+        let published = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Published(_)));
+        metrics::add("digests", published.count() as u64);
+        metrics::add("suppressed", parcel.digests.saturating_sub(1));
+        for (message, outcome) in messages.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Published(message_id) => {
+                    info!(
+                        id = message.id(),
+                        message_id,
+                        digests = parcel.digests,
+                        "published"
+                    );
+                }
+                Outcome::Refused(cause) => {
+                    match retry::until("keeping a refused message", deadline, || {
+                        self.keeper.keep(message)
+                    })
+                    .await
+                    {
+                        Ok(place) => {
+                            error!(
+                                id = message.id(),
+                                place,
+                                error = cause.chain(),
+                                "SNS refuses the message; it is kept"
+                            );
+                        }
+                        Err(reason) => {
+                            return Err(Error::NotKept {
+                                reason: reason.chain(),
+                                source: Box::new(cause),
+                            });
+                        }
+                    }
                 }
             }
         }
-        digest
+        Ok(messages.len() as u32)
     }
 }
 
-/// The main loop: reads the settings, connects to SNS, then handles invocations until the process ends.
+/// The state that came with the event. One that cannot be read would come again and again, so it is only logged.
+fn state(event: &Event) -> State {
+    let Some(json) = event.state.as_ref().filter(|_| event.window.is_some()) else {
+        return State::default();
+    };
+    serde_json::from_str(json.get()).unwrap_or_else(|cause| {
+        error!(
+            line = cause.line(),
+            column = cause.column(),
+            bytes = json.get().len(),
+            "the window's state cannot be read; counting begins anew"
+        );
+        State::default()
+    })
+}
+
+fn parcel(event: &Event, state: State) -> Parcel {
+    let arn = event
+        .event_source_arn
+        .clone()
+        .or_else(|| record::event_source_arn(&event.records));
+    let arn = arn.unwrap_or_default();
+    let window = event.window.as_ref().map(|window| Window {
+        start: printable(&window.start, MOMENT_CHARS_MAX),
+        end: printable(&window.end, MOMENT_CHARS_MAX),
+    });
+    let source = format!("{arn}/{}", event.shard_id.as_deref().unwrap_or_default());
+    Parcel {
+        id: parcel::id(&source, window.as_ref(), &state.first, &state.last),
+        digests: 1,
+        table: parcel::table(&arn),
+        window,
+        digest: state.digest,
+    }
+}
+
+/// The main loop: reads the settings, connects to AWS, then handles invocations until the process ends.
 ///
 /// Installs the process's `tracing` subscriber; it writes JSON when the function's log format is JSON.
 ///
@@ -142,7 +292,8 @@ impl<P: Publish> Notifier<P> {
 /// conversation with the Lambda Runtime API.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber();
-    let settings = Settings::from_env()?;
+    let settings = Settings::from_env()
+        .inspect_err(|cause| error!(error = cause.chain(), "unusable configuration"))?;
     let http_client = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -151,13 +302,19 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .load()
         .await;
     let topic = Topic::new(&config, &settings.topic_arn);
-    let notifier = &Notifier::new(settings, topic);
-    lambda_runtime::run(service_fn(
-        move |event: LambdaEvent<StreamEvent>| async move {
-            let deadline = answer_deadline(event.context.deadline());
-            Ok::<_, lambda_runtime::Error>(notifier.handle(&event.payload, deadline).await)
-        },
-    ))
+    let (bucket, table) = (
+        Bucket::new(&config, &settings),
+        Table::new(&config, &settings),
+    );
+    let notifier = &Notifier::new(settings, topic, bucket, table);
+    let metrics = Metrics::init()?;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
+        let deadline = answer_deadline(event.context.deadline());
+        // Boxed: with three AWS clients in it, the future nests deeper than the compiler likes.
+        let handled = Box::pin(notifier.handle(&event.payload, deadline)).await;
+        metrics.write();
+        handled.map_err(lambda_runtime::Error::from)
+    }))
     .await
 }
 

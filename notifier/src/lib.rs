@@ -1,33 +1,51 @@
-//! The notifier: a DynamoDB stream event in, one SNS digest out.
+//! The notifier: DynamoDB stream events in, one SNS digest a window out.
 //!
 //! The lab publishes one message for every inserted item, which a bulk import turns into a hundred
-//! thousand e-mails. This crate folds all records of an invocation into a [`Digest`](digest::Digest)
-//! and publishes one [`Message`](message::Message): what people read as text, what machines read as JSON.
+//! thousand e-mails. This crate counts a tumbling window's records in a [`Digest`](digest::Digest), which travels from
+//! invocation to invocation as the window's state, and at the window's end publishes it as one
+//! [`Message`](message::Message): what people read as text, what machines read as JSON. Watch rules add an alert.
 //!
 //! ```text
-//! event ─▶ record (parse leniently) ─▶ digest (count, first names) ─▶ message (text + JSON) ─▶ publish (retry)
+//! event ─▶ record (one pass, leniently) ─▶ digest (counts, first names, rules) ─▶ state ─▶ … next batch of the window
+//!                                                                                  └─▶ at its end: parcel
+//! parcel ─▶ budget (how often, all shards together) ─▶ message (text + JSON) ─▶ publish (again and again)
+//!                                                                                  └─▶ failures (refused for good)
 //! ```
 //!
-//! Everything left of `publish` is pure. `lambda` holds the handler and the main loop.
+//! Everything left of `budget`, and `message`, is pure. `lambda` holds the handler and the main loop.
 //!
 //! A single insert reads as in the lab:
 //!
 //! ```
-//! use notifier::{digest::Digest, message::Message, record::{Change, EventName}};
+//! use notifier::{digest::Digest, message::Message, parcel::Parcel, record::{Change, EventName}, settings::Settings};
 //!
 //! let mut digest = Digest::default();
-//! digest.add(&Change { event_name: EventName::Insert, name: "Laptop".into() });
-//! let message = Message::from(&digest);
-//! assert_eq!(message.subject(), "Inventory Update");
-//! assert!(message.body().contains(r#""default":"New product added: Laptop""#));
+//! digest.add(&Change::new(EventName::Insert, "Laptop"), &Settings::new("arn:aws:sns:eu-central-1:123456789012:t"));
+//! let messages = Message::all(&Parcel { digest, ..Parcel::default() });
+//! assert_eq!(messages[0].subject(), "Inventory Update");
+//! assert!(messages[0].body().contains(r#""default":"New product added: Laptop""#));
 //! ```
 
+mod aws;
+pub mod budget;
+pub mod change;
 pub mod digest;
 pub mod error;
+pub mod event;
+pub mod failures;
+pub mod image;
 pub mod lambda;
+mod mail;
 pub mod message;
+mod metrics;
+pub mod number;
+pub mod parcel;
 pub mod publish;
 pub mod record;
+mod retry;
 pub mod settings;
+pub mod sns;
+mod text;
+pub mod watch;
 
 pub use error::{Class, Error};

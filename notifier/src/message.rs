@@ -1,397 +1,430 @@
-//! A digest as an SNS message: text for people, JSON for machines, inside SNS' limits.
+//! A parcel as SNS messages: text for people, JSON for machines, attributes for filter policies, inside SNS' limits.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
-    digest::{Digest, NAME_CHARS_MAX, NAMES_MAX, Tally},
-    record::EventName,
+    digest::{ALERTS_MAX, Item, RANGES_MAX, Range, Tally},
+    mail,
+    number::TEXT_BYTES_MAX,
+    parcel::{Parcel, Window},
+    watch::RULE_CHARS_MAX,
 };
+pub use mail::{ALERT_SUBJECT, SMS_ASCII_CHARS, SMS_UCS2_CHARS, SUBJECT, SUBJECT_CHARS_MAX};
 
-/// Bytes of a message that every topic accepts, all protocols' variants together.
+/// Bytes of a message that every topic accepts: all protocols' variants and all attributes together, and the messages of
+/// a batch together.
 ///
-/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
+/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>,
+/// <https://docs.aws.amazon.com/sns/latest/api/API_MessageAttributeValue.html>
 pub const MESSAGE_BYTES_MAX: usize = 262_144;
-
-/// Characters of a subject ("less than 100 characters long").
-///
-/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
-pub const SUBJECT_CHARS_MAX: usize = 99;
-
-/// Characters of a single SMS in ASCII; a longer text is sent, and paid, as several.
-///
-/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
-pub const SMS_ASCII_CHARS: usize = 140;
-
-/// UTF-16 code units of a single SMS in any other script.
-///
-/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
-pub const SMS_UCS2_CHARS: usize = 70;
-
-/// The lab's subject.
-pub const SUBJECT: &str = "Inventory Update";
 
 /// Version of the JSON that machines get. It grows by one when a field changes meaning or goes away.
 pub const VERSION: u32 = 1;
 
-/// Protocols whose subscribers are people. `default` serves any protocol that is not listed.
-const TEXT_PROTOCOLS: [&str; 2] = ["default", "email"];
-/// Protocols whose subscribers are programs.
+/// The `kind` of alerts.
+pub const WATCH: &str = "watch";
+
+/// What a message that names nothing takes at most: as digest, and as alert. Each of the nine protocols' variants has the
+/// same contents; a character takes at most four bytes: four in UTF-8, or a quote or backslash escaped twice (once in
+/// the JSON for machines, once in the body).
+const _: () = {
+    let variants = 3 + JSON_PROTOCOLS.len();
+    let frame = 100;
+    let head_and_words = 2000;
+    let ranges = RANGES_MAX * (4 * RULE_CHARS_MAX + 2 * TEXT_BYTES_MAX + frame);
+    let rules = ALERTS_MAX * (4 * RULE_CHARS_MAX + frame);
+    assert!(variants * (ranges + head_and_words) <= MESSAGE_BYTES_MAX);
+    assert!(variants * (rules + head_and_words) <= MESSAGE_BYTES_MAX);
+};
+
+/// Protocols whose subscribers are programs. Those that are not listed get `default`, a text.
 const JSON_PROTOCOLS: [&str; 6] = ["email-json", "firehose", "http", "https", "lambda", "sqs"];
 
-/// The longest body a [`Digest`] can render to. A character takes at most four bytes in a body: four in
-/// UTF-8, or a quote or backslash escaped twice (once in the JSON for machines, once in the body).
-const BODY_BYTES_MAX: usize = {
-    let separator_bytes = 8;
-    let names_bytes = 3 * NAMES_MAX * (4 * NAME_CHARS_MAX + separator_bytes);
-    let counts_and_words_bytes = 1024;
-    (TEXT_PROTOCOLS.len() + 1 + JSON_PROTOCOLS.len()) * (names_bytes + counts_and_words_bytes)
-};
-const _: () = assert!(BODY_BYTES_MAX <= MESSAGE_BYTES_MAX);
+/// A message attribute.
+///
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: &'static str,
+    /// `String`, `String.Array` or `Number`.
+    pub data_type: &'static str,
+    /// Its value, never empty.
+    pub value: String,
+}
 
-/// What is published: a subject, and a body for `MessageStructure=json`.
+/// What is published: a subject, a body for `MessageStructure=json`, and attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    id: String,
     subject: String,
     body: String,
+    attributes: Vec<Attribute>,
 }
 
 impl Message {
+    /// The messages that `parcel` is due: its digest when anything was counted, and an alert when a rule found something.
+    ///
+    /// Each has at most [`MESSAGE_BYTES_MAX`] bytes: as many items are named as fit, and counts always do.
+    pub fn all(parcel: &Parcel) -> Vec<Self> {
+        Self::within(parcel, MESSAGE_BYTES_MAX)
+    }
+
+    fn within(parcel: &Parcel, bytes_max: usize) -> Vec<Self> {
+        let Parcel { digest, .. } = parcel;
+        let mut messages = Vec::new();
+        if digest.count() > 0 {
+            let sms = mail::sms(|shown| mail::plain(digest, shown), mail::subject(digest));
+            let most = most(digest.reported().map(|(_, tally)| tally));
+            messages.push(fitting(bytes_max, most, |shown| {
+                Self::digest(parcel, shown, &sms)
+            }));
+        }
+        let alerts = digest.alerts();
+        if !alerts.is_empty() {
+            let subject = mail::alert_subject(alerts);
+            let sms = mail::sms(|shown| mail::alert_plain(alerts, shown), subject);
+            let most = most(alerts.iter().map(|alert| &alert.tally));
+            messages.push(fitting(bytes_max, most, |shown| {
+                Self::alert(parcel, shown, &sms)
+            }));
+        }
+        messages
+    }
+
+    /// The same for the same changes, however often they are published.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The subject: printable ASCII that begins with a letter, at most [`SUBJECT_CHARS_MAX`] long.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The body: a JSON object with one string for each protocol, at most [`MESSAGE_BYTES_MAX`] bytes.
+    /// The body: a JSON object with one string for each protocol.
     pub fn body(&self) -> &str {
         &self.body
     }
-}
 
-impl From<&Digest> for Message {
-    fn from(digest: &Digest) -> Self {
-        let text = text(digest, NAMES_MAX);
-        let machine = machine(digest);
-        let mut body = Map::new();
-        for protocol in TEXT_PROTOCOLS {
-            body.insert(protocol.into(), Value::from(text.as_str()));
-        }
-        for protocol in JSON_PROTOCOLS {
-            body.insert(protocol.into(), Value::from(machine.as_str()));
-        }
-        body.insert("sms".into(), Value::from(sms(digest)));
+    /// The attributes, for filter policies.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
+
+    /// What SNS counts against its limit: the body and the attributes with their names and types; and the subject, of
+    /// which AWS does not say whether it counts.
+    pub fn size_bytes(&self) -> usize {
+        let attributes = self.attributes.iter().map(|attribute| {
+            attribute.name.len() + attribute.data_type.len() + attribute.value.len()
+        });
+        self.subject.len() + self.body.len() + attributes.sum::<usize>()
+    }
+
+    fn digest(parcel: &Parcel, shown: usize, sms: &str) -> Self {
+        let digest = &parcel.digest;
+        let kinds: Vec<String> = digest
+            .reported()
+            .map(|(event_name, _)| event_name.to_string())
+            .collect();
+        let machine = json(&MachineDigest {
+            head: Head::new(parcel, &kinds, digest.count(), &parcel.id),
+            inserted: Shown::new(digest.inserted(), shown),
+            modified: Shown::new(digest.modified(), shown),
+            removed: Shown::new(digest.removed(), shown),
+            ranges: digest.ranges(),
+            malformed: digest.malformed(),
+            key_only: digest.key_only(),
+        });
         Self {
-            subject: subject(digest),
-            body: Value::Object(body).to_string(),
+            body: body(
+                mail::plain(digest, shown),
+                mail::email(parcel, shown),
+                sms,
+                &machine,
+            ),
+            attributes: attributes(parcel, &kinds, digest.count(), &parcel.id),
+            id: parcel.id.clone(),
+            subject: mail::subject(digest),
+        }
+    }
+
+    fn alert(parcel: &Parcel, shown: usize, sms: &str) -> Self {
+        let alerts = parcel.digest.alerts();
+        let count = alerts
+            .iter()
+            .fold(0, |sum: u64, alert| sum.saturating_add(alert.tally.count()));
+        let kinds = [WATCH.to_owned()];
+        let id = format!("{}-{WATCH}", parcel.id);
+        let rules = alerts.iter().map(|alert| MachineRule {
+            rule: &alert.rule,
+            tally: Shown::new(&alert.tally, shown),
+        });
+        let machine = json(&MachineAlert {
+            head: Head::new(parcel, &kinds, count, &id),
+            rules: rules.collect(),
+        });
+        Self {
+            body: body(
+                mail::alert_plain(alerts, shown),
+                mail::alert_email(parcel, shown),
+                sms,
+                &machine,
+            ),
+            attributes: attributes(parcel, &kinds, count, &id),
+            id,
+            subject: mail::alert_subject(alerts),
         }
     }
 }
 
-/// The lab's subject for one insert; the counts are added when there is more to tell.
-fn subject(digest: &Digest) -> String {
-    let counts: Vec<String> = reported(digest)
-        .map(|(event_name, tally)| format!("{} {}", grouped(tally.count()), verb(event_name)))
-        .collect();
-    let subject = format!("{SUBJECT}: {}", counts.join(", "));
-    if counts == ["1 added"] || subject.len() > SUBJECT_CHARS_MAX {
-        SUBJECT.into()
-    } else {
-        subject
-    }
+/// The most items that one of the tallies names.
+fn most<'t>(tallies: impl Iterator<Item = &'t Tally>) -> usize {
+    tallies.map(|tally| tally.items().len()).max().unwrap_or(0)
 }
 
-/// One line for each kind of change, with at most `names_max` names each.
-fn text(digest: &Digest, names_max: usize) -> String {
-    let mut lines: Vec<String> = reported(digest)
-        .map(|(event_name, tally)| line(event_name, tally, names_max))
-        .collect();
-    if digest.malformed() > 0 {
-        let records = counted(digest.malformed(), "stream record");
-        lines.push(format!(
-            "{records} could not be read; see the notifier's log"
-        ));
-    }
-    lines.join("\n")
-}
-
-/// The text with as many names as fit a single SMS, if it can be had in one.
-fn sms(digest: &Digest) -> String {
-    let fits = |text: &String| {
-        if text.is_ascii() {
-            text.len() <= SMS_ASCII_CHARS
-        } else {
-            text.encode_utf16().count() <= SMS_UCS2_CHARS
-        }
-    };
-    (1..=NAMES_MAX)
+/// The message that names most items, up to `most` of a tally, and has at most `bytes_max` bytes, or the one that names
+/// none.
+fn fitting(bytes_max: usize, most: usize, render: impl Fn(usize) -> Message) -> Message {
+    (1..=most)
         .rev()
-        .map(|names_max| text(digest, names_max))
-        .find(fits)
-        .unwrap_or_else(|| text(digest, 0))
+        .map(&render)
+        .find(|message| message.size_bytes() <= bytes_max)
+        .unwrap_or_else(|| render(0))
 }
 
-fn machine(digest: &Digest) -> String {
-    json!({
-        "version": VERSION,
-        "inserted": digest.inserted(),
-        "modified": digest.modified(),
-        "removed": digest.removed(),
-        "malformed": digest.malformed(),
-    })
-    .to_string()
-}
-
-/// The kinds of change that happened.
-fn reported(digest: &Digest) -> impl Iterator<Item = (EventName, &Tally)> {
-    [
-        (EventName::Insert, digest.inserted()),
-        (EventName::Modify, digest.modified()),
-        (EventName::Remove, digest.removed()),
-    ]
-    .into_iter()
-    .filter(|(_, tally)| tally.count() > 0)
-}
-
-fn verb(event_name: EventName) -> &'static str {
-    match event_name {
-        EventName::Insert => "added",
-        EventName::Modify => "changed",
-        EventName::Remove => "removed",
+fn body(plain: String, email: String, sms: &str, machine: &str) -> String {
+    let mut body = Map::new();
+    body.insert("default".into(), Value::String(plain));
+    body.insert("email".into(), Value::String(email));
+    body.insert("sms".into(), Value::from(sms));
+    for protocol in JSON_PROTOCOLS {
+        body.insert(protocol.into(), Value::from(machine));
     }
+    Value::Object(body).to_string()
 }
 
-fn line(event_name: EventName, tally: &Tally, names_max: usize) -> String {
-    let names = &tally.names()[..tally.names().len().min(names_max)];
-    if let (1, [name]) = (tally.count(), names) {
-        return match event_name {
-            EventName::Insert => format!("New product added: {name}"),
-            EventName::Modify => format!("Product changed: {name}"),
-            EventName::Remove => format!("Product removed: {name}"),
-        };
-    }
-    let products = format!("{} {}", counted(tally.count(), "product"), verb(event_name));
-    let rest = tally.count() - names.len() as u64;
-    match (names.join(", "), rest) {
-        (_, rest) if rest == tally.count() => products,
-        (names, 0) => format!("{products}: {names}"),
-        (names, rest) => format!("{products}: {names} and {} more", grouped(rest)),
-    }
+/// One kind is a string, several are an array; a filter policy `{"kind": ["INSERT"]}` takes both.
+fn attributes(parcel: &Parcel, kinds: &[String], count: u64, id: &str) -> Vec<Attribute> {
+    let attribute = |name, data_type, value| Attribute {
+        name,
+        data_type,
+        value,
+    };
+    let kind = match kinds {
+        [kind] => attribute("kind", "String", kind.clone()),
+        kinds => attribute("kind", "String.Array", json(&kinds)),
+    };
+    let mut attributes = vec![
+        kind,
+        attribute("count", "Number", count.to_string()),
+        attribute("digest_id", "String", id.to_owned()),
+    ];
+    attributes.extend(
+        parcel
+            .table
+            .clone()
+            .map(|table| attribute("table", "String", table)),
+    );
+    attributes
 }
 
-/// `1 product`, `12,345 products`.
-fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped(count))
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value)
+        .expect("strings, numbers and maps with string keys always serialise")
 }
 
-/// `12345` as `12,345`.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
+/// What both kinds of machine messages begin with.
+#[derive(Serialize)]
+struct Head<'a> {
+    version: u32,
+    kind: &'a [String],
+    digest_id: &'a str,
+    /// Windows, or batches where there are none, that it covers.
+    digests: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<&'a Window>,
+    count: u64,
+}
+
+impl<'a> Head<'a> {
+    fn new(parcel: &'a Parcel, kind: &'a [String], count: u64, digest_id: &'a str) -> Self {
+        Self {
+            version: VERSION,
+            kind,
+            digest_id,
+            digests: parcel.digests,
+            table: parcel.table.as_deref(),
+            window: parcel.window.as_ref(),
+            count,
         }
-        grouped.push(digit);
     }
-    grouped
+}
+
+#[derive(Serialize)]
+struct MachineDigest<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    inserted: Shown<'a>,
+    modified: Shown<'a>,
+    removed: Shown<'a>,
+    ranges: &'a std::collections::BTreeMap<String, Range>,
+    malformed: u64,
+    key_only: u64,
+}
+
+#[derive(Serialize)]
+struct MachineAlert<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    rules: Vec<MachineRule<'a>>,
+}
+
+#[derive(Serialize)]
+struct MachineRule<'a> {
+    rule: &'a str,
+    #[serde(flatten)]
+    tally: Shown<'a>,
+}
+
+/// A tally of which not all items are shown.
+#[derive(Serialize)]
+struct Shown<'a> {
+    count: u64,
+    items: &'a [Item],
+}
+
+impl<'a> Shown<'a> {
+    fn new(tally: &'a Tally, shown: usize) -> Self {
+        let items = &tally.items()[..tally.items().len().min(shown)];
+        Self {
+            count: tally.count(),
+            items,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Change;
-    use proptest::prelude::*;
+    use crate::{
+        digest::Digest,
+        record::{Change, EventName},
+        settings::Settings,
+        watch::Watch,
+    };
 
-    fn digest(event_name: EventName, names: &[&str]) -> Digest {
+    /// Names that a digest keeps.
+    const NAMES: usize = 6;
+
+    /// A digest of many products that are called `name`, of which each triggers the rule.
+    fn parcel(name: &str, count: u64) -> Parcel {
+        let settings = Settings {
+            names: NAMES,
+            watch: Watch::parse("quantity < 10").unwrap(),
+            ..Settings::new("arn:aws:sns:eu-central-1:123456789012:t")
+        };
         let mut digest = Digest::default();
-        for name in names {
-            digest.add(&Change {
-                event_name,
-                name: (*name).into(),
-            });
+        let mut change = Change::new(EventName::Insert, name);
+        change.new = Some(crate::image::Image {
+            name: None,
+            watched: vec![Some(crate::image::Value::N("9".into()))],
+        });
+        for _ in 0..count {
+            digest.add(&change, &settings);
         }
-        digest
+        Parcel {
+            id: "0".repeat(32),
+            digests: 1,
+            digest,
+            ..Parcel::default()
+        }
     }
 
-    fn inserts(count: usize) -> Digest {
-        let names: Vec<String> = (1..=count).map(|number| format!("P{number}")).collect();
-        digest(
-            EventName::Insert,
-            &names.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
-    }
-
-    fn variant(message: &Message, protocol: &str) -> String {
-        let body: Value = serde_json::from_str(message.body()).unwrap();
-        body[protocol].as_str().unwrap().to_owned()
+    fn named(message: &Message) -> usize {
+        let body: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+        let machine: serde_json::Value =
+            serde_json::from_str(body["sqs"].as_str().unwrap()).unwrap();
+        let tally = if machine["rules"].is_array() {
+            &machine["rules"][0]
+        } else {
+            &machine["inserted"]
+        };
+        assert_eq!(tally["count"], 100, "counts are never left out");
+        tally["items"].as_array().unwrap().len()
     }
 
     #[test]
-    fn people_read_text() {
-        use EventName::{Insert, Modify, Remove};
-        let named = ["Laptop", "Mouse"];
-        for (digest, subject, text) in [
-            (
-                digest(Insert, &named[..1]),
-                "Inventory Update",
-                "New product added: Laptop",
-            ),
-            (
-                digest(Modify, &named[..1]),
-                "Inventory Update: 1 changed",
-                "Product changed: Laptop",
-            ),
-            (
-                digest(Remove, &named[..1]),
-                "Inventory Update: 1 removed",
-                "Product removed: Laptop",
-            ),
-            (
-                digest(Insert, &named),
-                "Inventory Update: 2 added",
-                "2 products added: Laptop, Mouse",
-            ),
-            (
-                inserts(10),
-                "Inventory Update: 10 added",
-                "10 products added: P1, P2, P3, P4, P5, P6, P7, P8, P9, P10",
-            ),
-            (
-                inserts(11),
-                "Inventory Update: 11 added",
-                "11 products added: P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 and 1 more",
-            ),
-            (
-                inserts(12_345),
-                "Inventory Update: 12,345 added",
-                "12,345 products added: P1, P2, P3, P4, P5, P6, P7, P8, P9, P10 and 12,335 more",
-            ),
-        ] {
-            let message = Message::from(&digest);
-            assert_eq!(message.subject(), subject);
-            for protocol in ["default", "email", "sms"] {
-                assert_eq!(variant(&message, protocol), text, "{protocol}");
+    fn limits_are_met_exactly() {
+        let parcel = parcel(&"👕\"".repeat(50), 100);
+        for (which, most) in [(0, NAMES), (1, crate::digest::HITS_MAX)] {
+            let mut bytes_max = MESSAGE_BYTES_MAX;
+            let mut shown = Vec::new();
+            loop {
+                let message = Message::within(&parcel, bytes_max).remove(which);
+                let size_bytes = message.size_bytes();
+                assert_eq!(
+                    Message::within(&parcel, size_bytes)[which],
+                    message,
+                    "at its exact size it stays whole"
+                );
+                shown.push(named(&message));
+                if shown.last() == Some(&0) {
+                    break;
+                }
+                bytes_max = size_bytes - 1;
+            }
+            assert_eq!(shown, (0..=most).rev().collect::<Vec<_>>(), "name by name");
+        }
+    }
+
+    #[test]
+    fn subjects_are_cut_at_their_limit_and_not_before() {
+        let frame = "Inventory Alert: : quantity < 10".len();
+        for (letter, ascii) in [("x", "x"), ("ü", "u"), ("灯", "Deng")] {
+            let fitting = (SUBJECT_CHARS_MAX - frame) / ascii.len();
+            for (letters, cut) in [(fitting, false), (fitting + 1, true)] {
+                let message = Message::all(&parcel(&letter.repeat(letters), 1)).remove(1);
+                let subject = message.subject();
+                let whole = format!("Inventory Alert: {}: quantity < 10", ascii.repeat(letters));
+                if cut {
+                    assert_eq!(subject.len(), SUBJECT_CHARS_MAX, "{subject}");
+                    assert_eq!(subject, whole[..SUBJECT_CHARS_MAX - 3].to_owned() + "...");
+                } else {
+                    assert_eq!(subject, whole);
+                }
             }
         }
     }
 
     #[test]
-    fn kinds_and_unreadable_records_have_a_line_each() {
-        let mut mixed = digest(EventName::Insert, &["Laptop"]);
-        mixed.merge(digest(EventName::Modify, &["Mouse", "Desk"]));
-        mixed.merge(digest(EventName::Remove, &["Lamp"]));
-        mixed.add_malformed();
-        let message = Message::from(&mixed);
+    fn an_sms_holds_what_fits_one() {
+        let sms = |name: &str, count| {
+            let body: serde_json::Value =
+                serde_json::from_str(&Message::all(&parcel(name, count))[0].body).unwrap();
+            body["sms"].as_str().unwrap().to_owned()
+        };
+        let ascii = "New product added: ".len();
+        let fits = "x".repeat(SMS_ASCII_CHARS - ascii - 40);
+        assert_eq!(sms(&fits, 1), format!("New product added: {fits}"));
         assert_eq!(
-            message.subject(),
-            "Inventory Update: 1 added, 2 changed, 1 removed"
+            sms(&"ü".repeat(SMS_UCS2_CHARS - ascii), 1)
+                .encode_utf16()
+                .count(),
+            SMS_UCS2_CHARS
+        );
+        // One letter more, and the name is left out: a single SMS is all it may be.
+        assert_eq!(
+            sms(&"ü".repeat(SMS_UCS2_CHARS - ascii + 1), 1),
+            "1 product added"
         );
         assert_eq!(
-            variant(&message, "email"),
-            "New product added: Laptop\n2 products changed: Mouse, Desk\nProduct removed: Lamp\n\
-             1 stream record could not be read; see the notifier's log"
+            sms("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 9),
+            "9 products added: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, \
+             xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx and 6 more"
         );
-    }
-
-    #[test]
-    fn machines_read_json() {
-        let mut digest = digest(EventName::Insert, &["Lap\"top", "Mouse"]);
-        digest.add_malformed();
-        let message = Message::from(&digest);
-        for protocol in ["sqs", "lambda", "http", "https", "firehose", "email-json"] {
-            let machine: Value = serde_json::from_str(&variant(&message, protocol)).unwrap();
-            assert_eq!(
-                machine,
-                json!({
-                    "version": 1,
-                    "inserted": {"count": 2, "names": ["Lap\"top", "Mouse"]},
-                    "modified": {"count": 0, "names": []},
-                    "removed": {"count": 0, "names": []},
-                    "malformed": 1,
-                }),
-                "{protocol}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_sms_names_as_many_items_as_one_sms_holds() {
-        let names = |name: &str, count| digest(EventName::Insert, &vec![name; count]);
-        let forty = "x".repeat(40);
-        for (digest, expected) in [
-            (
-                names(&forty, 4),
-                format!("4 products added: {forty}, {forty} and 2 more"),
-            ),
-            (
-                names(&"ü".repeat(40), 2),
-                format!("2 products added: {} and 1 more", "ü".repeat(40)),
-            ),
-            (names(&"ü".repeat(90), 2), "2 products added".to_owned()),
-            (names(&"ü".repeat(90), 1), "1 product added".to_owned()),
-        ] {
-            assert_eq!(variant(&Message::from(&digest), "sms"), expected);
-        }
-    }
-
-    #[test]
-    fn the_longest_names_fit() {
-        // The character whose bytes grow most under double escaping, and the longest in UTF-8.
-        for letter in ["\\", "\"", "👕"] {
-            let name = letter.repeat(1000);
-            let mut worst = Digest::default();
-            for event_name in [EventName::Insert, EventName::Modify, EventName::Remove] {
-                worst.merge(digest(event_name, &[name.as_str(); 20]));
-            }
-            let message = Message::from(&worst);
-            assert!(
-                message.body().len() <= BODY_BYTES_MAX,
-                "{letter}: {} bytes",
-                message.body().len()
-            );
-        }
-    }
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        for (count, expected) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345, "12,345"),
-            (100_000, "100,000"),
-            (u64::MAX, "18,446,744,073,709,551,615"),
-        ] {
-            assert_eq!(grouped(count), expected);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_names_and_counts_keep_the_limits(
-            names in proptest::collection::vec(any::<String>(), 1..40),
-            doublings in 0_u32..70,
-        ) {
-            let mut digest = Digest::default();
-            for (index, name) in names.iter().enumerate() {
-                let event_name = [EventName::Insert, EventName::Modify, EventName::Remove][index % 3];
-                digest.add(&Change { event_name, name: name.as_str().into() });
-            }
-            // Doubled until the counters saturate.
-            for _ in 0..doublings {
-                digest.merge(digest.clone());
-            }
-            let message = Message::from(&digest);
-            prop_assert!(message.subject().chars().count() <= SUBJECT_CHARS_MAX);
-            prop_assert!(message.subject().starts_with(SUBJECT));
-            prop_assert!(message.subject().chars().all(|character| (' '..='~').contains(&character)));
-            prop_assert!(message.body().len() <= MESSAGE_BYTES_MAX);
-            for protocol in ["default", "email", "sms", "sqs", "lambda", "https"] {
-                let text = variant(&message, protocol);
-                prop_assert!(!text.is_empty());
-                prop_assert!(!text.chars().any(|character| character.is_control() && character != '\n'));
-                prop_assert!(text.lines().count() <= 3);
-            }
-        }
     }
 }

@@ -1,13 +1,25 @@
-//! One record of a DynamoDB stream event: which change, and what to call the item.
+//! The records of a DynamoDB stream event: which changes, and what to call the items.
 //!
-//! Only what a digest needs is read. An item's other attributes are skipped without being parsed.
+//! All records are read in one pass, and only what a digest needs is kept; an item's other attributes are skipped
+//! without being parsed. That pass only ever accepts: at the first record it does not take, the rest of the event is
+//! read record by record, so that a broken one costs itself and nothing else.
 
-use std::{borrow::Borrow, borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{
+        DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    },
+};
 use serde_json::value::RawValue;
 
-use crate::{Error, settings::Settings};
+use crate::{
+    Error,
+    change::{self, AttributeChange},
+    image::{Image, Text, Value, Wanted},
+    settings::Settings,
+};
 
 /// The kind of change, as the stream names it.
 ///
@@ -44,105 +56,136 @@ impl FromStr for EventName {
     }
 }
 
-/// A change that the digest counts.
+/// A change that somebody may want to know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change<'a> {
     /// What happened.
     pub event_name: EventName,
     /// What to call the item: its name attribute, else its key; any length, any characters.
     pub name: Cow<'a, str>,
+    /// The record's place in its shard, if that can be read.
+    pub sequence_number: Option<Cow<'a, str>>,
+    /// The item before, as far as it is wanted and known.
+    pub old: Option<Image<'a>>,
+    /// The item after, as far as it is wanted and known.
+    pub new: Option<Image<'a>>,
+    /// What differs between the two, of a MODIFY that will be named.
+    pub attributes: Vec<AttributeChange>,
+    /// How many further attributes differ.
+    pub more_attributes: u64,
 }
 
-#[derive(Deserialize)]
-struct Record<'a> {
-    #[serde(rename = "eventName")]
-    event_name: EventName,
-    #[serde(borrow)]
-    dynamodb: StreamRecord<'a>,
-}
+impl<'a> Change<'a> {
+    /// A change of which no more is known than this.
+    pub fn new(event_name: EventName, name: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            event_name,
+            name: name.into(),
+            sequence_number: None,
+            old: None,
+            new: None,
+            attributes: Vec::new(),
+            more_attributes: 0,
+        }
+    }
 
-#[derive(Deserialize)]
-struct StreamRecord<'a> {
-    #[serde(rename = "Keys", borrow)]
-    keys: Option<&'a RawValue>,
-    #[serde(rename = "NewImage", borrow)]
-    new_image: Option<&'a RawValue>,
-    #[serde(rename = "OldImage", borrow)]
-    old_image: Option<&'a RawValue>,
-}
-
-/// Attribute values by attribute name, in name order so that a composite key always reads the same way.
-type Attributes<'a> = BTreeMap<AttributeName<'a>, &'a RawValue>;
-
-/// An attribute name that is borrowed from the event unless it holds escapes.
-#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(transparent)]
-struct AttributeName<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Borrow<str> for AttributeName<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
+    /// Whether the record came without the image that belongs to it, as those of a stream that carries keys only.
+    pub fn is_key_only(&self) -> bool {
+        match self.event_name {
+            EventName::Insert | EventName::Modify => self.new.is_none(),
+            EventName::Remove => self.old.is_none(),
+        }
     }
 }
 
-/// The types of an attribute value that can name an item. Of any other type, every field is `None`.
-#[derive(Deserialize)]
-struct Scalar<'a> {
-    #[serde(rename = "S", borrow)]
-    string: Option<Cow<'a, str>>,
-    #[serde(rename = "N", borrow)]
-    number: Option<Cow<'a, str>>,
-    /// Base64, as the stream sends it and as the AWS console shows it.
-    #[serde(rename = "B", borrow)]
-    binary: Option<Cow<'a, str>>,
+/// What there is to know about one record.
+#[derive(Debug)]
+pub enum Read<'a> {
+    /// A change to be counted or watched.
+    Change(Change<'a>),
+    /// Of a kind nobody asked for.
+    Passed,
+    /// It cannot be read. With its sequence number, as far as that can be had.
+    Malformed(Error, Option<String>),
 }
 
-/// Reads one record of an event. `None` when `settings` do not ask for its kind of change.
+/// Reads the records of an event, in stream order. Of the first `detailed` MODIFYs, what changed is told, too.
 ///
 /// ```
-/// use notifier::{record, settings::Settings};
+/// use notifier::{record::{self, Read}, settings::Settings};
 /// use serde_json::value::RawValue;
 ///
 /// # let settings = Settings::from_variables(|variable| {
 /// #     (variable == "INTAKE_TOPIC_ARN").then(|| "arn:aws:sns:eu-central-1:123456789012:t".into())
 /// # })?;
-/// let raw: &RawValue = serde_json::from_str(
-///     r#"{"eventName":"INSERT","dynamodb":{"Keys":{"productId":{"S":"P1001"}},"NewImage":{"name":{"S":"Laptop"}}}}"#,
+/// let records: &RawValue = serde_json::from_str(
+///     r#"[{"eventName":"INSERT","dynamodb":{"Keys":{"productId":{"S":"P1001"}},"NewImage":{"name":{"S":"Laptop"}}}}]"#,
 /// )?;
-/// assert_eq!(record::read(raw, &settings)?.unwrap().name, "Laptop");
+/// record::read(records, &settings, 10, |read| match read {
+///     Read::Change(change) => assert_eq!(change.name, "Laptop"),
+///     other => panic!("{other:?}"),
+/// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`Error::Record`] when the record is not in the documented form, [`Error::Unnamed`] when it holds
-/// neither a name nor a key.
-pub fn read<'a>(raw: &'a RawValue, settings: &Settings) -> Result<Option<Change<'a>>, Error> {
-    let Record {
-        event_name,
-        dynamodb,
-    } = parse(raw, "The envelope")?;
-    if !settings.event_names.contains(&event_name) {
-        return Ok(None);
+/// [`Error::Event`] when `records` is not an array.
+pub fn read<'a>(
+    records: &'a RawValue,
+    settings: &Settings,
+    detailed: usize,
+    mut take: impl FnMut(Read<'a>),
+) -> Result<(), Error> {
+    let mut taken = 0;
+    let mut reader = Reader { settings, detailed };
+    let all = All {
+        reader: &mut reader,
+        taken: &mut taken,
+        take: &mut take,
+    };
+    if serde_json::Deserializer::from_str(records.get())
+        .deserialize_seq(all)
+        .is_ok()
+    {
+        return Ok(());
     }
-    let (part, image) = match event_name {
-        EventName::Insert | EventName::Modify => ("NewImage", dynamodb.new_image),
-        EventName::Remove => ("OldImage", dynamodb.old_image),
-    };
-    // A stream that carries keys only has no image.
-    let name = match image {
-        Some(image) => named(image, part, &settings.name_attribute)?,
-        None => None,
-    };
-    let name = match name {
-        Some(name) => name,
-        None => keyed(dynamodb.keys.ok_or(Error::Unnamed)?)?,
-    };
-    Ok(Some(Change { event_name, name }))
+    let rest: Vec<&RawValue> = serde_json::from_str(records.get()).map_err(|_| Error::Event)?;
+    for raw in rest.into_iter().skip(taken) {
+        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+        take(match reader.record().deserialize(&mut deserializer) {
+            Ok(Some(record)) => reader.change(record),
+            Ok(None) => Read::Passed,
+            Err(error) => Read::Malformed(Error::record(&error), sequence_number(raw)),
+        });
+    }
+    Ok(())
 }
 
-/// The sequence number of a record, if that much of it can be read.
-pub fn sequence_number(raw: &RawValue) -> Option<String> {
+/// The sequence number of the first record, if that much of it can be read.
+pub fn first_sequence_number(records: &RawValue) -> Option<String> {
+    sequence_number(first(records)?)
+}
+
+/// The ARN of the stream that the first record came from, if that much of it can be read.
+pub fn event_source_arn(records: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Sourced {
+        #[serde(rename = "eventSourceARN")]
+        event_source_arn: String,
+    }
+    let sourced: Sourced = serde_json::from_str(first(records)?.get()).ok()?;
+    Some(sourced.event_source_arn)
+}
+
+/// The first record, without a look at the megabytes behind it.
+fn first(records: &RawValue) -> Option<&RawValue> {
+    let rest = records.get().strip_prefix('[')?;
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+    values.next()?.ok()
+}
+
+fn sequence_number(raw: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Numbered {
         dynamodb: Sequence,
@@ -156,18 +199,281 @@ pub fn sequence_number(raw: &RawValue) -> Option<String> {
     Some(numbered.dynamodb.sequence_number)
 }
 
-/// The value of the name attribute, if it is a text worth showing or a number.
-fn named<'a>(
-    image: &'a RawValue,
-    part: &'static str,
-    attribute: &str,
-) -> Result<Option<Cow<'a, str>>, Error> {
-    let attributes: Attributes<'a> = parse(image, part)?;
-    let Some(value) = attributes.get(attribute) else {
-        return Ok(None);
-    };
-    let scalar: Scalar<'a> = parse(value, part)?;
-    Ok(scalar.string.or(scalar.number).filter(|name| shows(name)))
+struct Reader<'s> {
+    settings: &'s Settings,
+    /// MODIFYs still to be read with everything that changed.
+    detailed: usize,
+}
+
+impl<'s> Reader<'s> {
+    fn record(&self) -> RecordSeed<'s> {
+        RecordSeed {
+            settings: self.settings,
+            detailed: self.detailed > 0,
+        }
+    }
+
+    fn change<'a>(&mut self, record: Record<'a>) -> Read<'a> {
+        let number = record.sequence_number.as_ref().map(ToString::to_string);
+        let modify = record.event_name == EventName::Modify;
+        match record.into_change() {
+            Ok(change) => {
+                self.detailed = self.detailed.saturating_sub(usize::from(modify));
+                Read::Change(change)
+            }
+            Err(error) => Read::Malformed(error, number),
+        }
+    }
+}
+
+/// Visits all records until one cannot be read.
+struct All<'r, 's, F> {
+    reader: &'r mut Reader<'s>,
+    taken: &'r mut usize,
+    take: F,
+}
+
+impl<'de, F: FnMut(Read<'de>)> Visitor<'de> for All<'_, '_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stream records")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(record) = seq.next_element_seed(self.reader.record())? {
+            *self.taken += 1;
+            (self.take)(match record {
+                Some(record) => self.reader.change(record),
+                None => Read::Passed,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A record as it is read, before anybody knows what it means.
+struct Record<'a> {
+    event_name: EventName,
+    dynamodb: Dynamodb<'a>,
+    sequence_number: Option<Cow<'a, str>>,
+}
+
+impl<'a> Record<'a> {
+    fn into_change(self) -> Result<Change<'a>, Error> {
+        let Dynamodb {
+            keys,
+            old,
+            new,
+            raw_old,
+            raw_new,
+            ..
+        } = self.dynamodb;
+        let image = match self.event_name {
+            EventName::Insert | EventName::Modify => new.as_ref(),
+            EventName::Remove => old.as_ref(),
+        };
+        let name = match image.and_then(|image| image.name.as_ref()) {
+            Some(Value::S(name) | Value::N(name)) if shows(name) => name.clone(),
+            _ => keyed(keys.ok_or(Error::Unnamed)?)?,
+        };
+        let (attributes, more_attributes) = match (self.event_name, raw_old, raw_new) {
+            (EventName::Modify, Some(old), Some(new)) => {
+                change::between(old, new).map_err(|error| Error::record(&error))?
+            }
+            _ => (Vec::new(), 0),
+        };
+        Ok(Change {
+            event_name: self.event_name,
+            name,
+            sequence_number: self.sequence_number,
+            old,
+            new,
+            attributes,
+            more_attributes,
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct RecordSeed<'s> {
+    settings: &'s Settings,
+    detailed: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
+    /// `None` when nobody asked for this kind of change.
+    type Value = Option<Record<'de>>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordSeed<'_> {
+    type Value = Option<Record<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a stream record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut event_name = None;
+        let mut dynamodb = None;
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match &*key.0 {
+                "eventName" => event_name = Some(map.next_value::<EventName>()?),
+                "dynamodb" => {
+                    dynamodb = map.next_value_seed(DynamodbSeed::new(self, event_name))?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let event_name = event_name.ok_or_else(|| A::Error::missing_field("eventName"))?;
+        if !self.settings.wants(event_name) {
+            return Ok(None);
+        }
+        let mut dynamodb: Dynamodb<'de> =
+            dynamodb.ok_or_else(|| A::Error::missing_field("dynamodb"))?;
+        Ok(Some(Record {
+            event_name,
+            sequence_number: dynamodb.sequence_number.take(),
+            dynamodb,
+        }))
+    }
+}
+
+/// The part of a record that is DynamoDB's.
+#[derive(Default)]
+struct Dynamodb<'a> {
+    keys: Option<&'a RawValue>,
+    sequence_number: Option<Cow<'a, str>>,
+    old: Option<Image<'a>>,
+    new: Option<Image<'a>>,
+    raw_old: Option<&'a RawValue>,
+    raw_new: Option<&'a RawValue>,
+}
+
+struct DynamodbSeed<'s> {
+    wanted: Wanted<'s>,
+    old: bool,
+    new: bool,
+    /// Whether the images are kept as they came, too.
+    raw: bool,
+}
+
+impl<'s> DynamodbSeed<'s> {
+    /// What of a record is read when it is of this kind; all that could be wanted when the kind is not known yet.
+    fn new(record: RecordSeed<'s>, event_name: Option<EventName>) -> Self {
+        let settings = record.settings;
+        let wanted = |kind| event_name.is_none_or(|name| name == kind) && settings.wants(kind);
+        let modified = wanted(EventName::Modify);
+        Self {
+            wanted: Wanted {
+                name: &settings.name_attribute,
+                watched: settings.watch.attributes(),
+            },
+            new: wanted(EventName::Insert) || modified,
+            old: wanted(EventName::Remove) || modified && !settings.watch.is_empty(),
+            raw: record.detailed && modified && settings.reports(EventName::Modify),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for DynamodbSeed<'_> {
+    type Value = Option<Dynamodb<'de>>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for DynamodbSeed<'_> {
+    type Value = Option<Dynamodb<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the change to an item")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut read = Dynamodb::default();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match &*key.0 {
+                "Keys" => read.keys = Some(map.next_value()?),
+                "SequenceNumber" => read.sequence_number = Some(map.next_value::<Text<'de>>()?.0),
+                "NewImage" if self.raw => {
+                    (read.raw_new, read.new) = self.raw_image(map.next_value()?)?;
+                }
+                "OldImage" if self.raw => {
+                    (read.raw_old, read.old) = self.raw_image(map.next_value()?)?;
+                }
+                "NewImage" if self.new => read.new = map.next_value_seed(Optional(self.wanted))?,
+                "OldImage" if self.old => read.old = map.next_value_seed(Optional(self.wanted))?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Some(read))
+    }
+}
+
+impl DynamodbSeed<'_> {
+    fn raw_image<'de, E: serde::de::Error>(
+        &self,
+        raw: &'de RawValue,
+    ) -> Result<(Option<&'de RawValue>, Option<Image<'de>>), E> {
+        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+        let image = Optional(self.wanted)
+            .deserialize(&mut deserializer)
+            .map_err(E::custom)?;
+        Ok((image.is_some().then_some(raw), image))
+    }
+}
+
+/// An image, or null.
+struct Optional<'s>(Wanted<'s>);
+
+impl<'de> DeserializeSeed<'de> for Optional<'_> {
+    type Value = Option<Image<'de>>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Optional<'_> {
+    type Value = Option<Image<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an image of an item")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
+        self.0.deserialize(deserializer).map(Some)
+    }
 }
 
 fn shows(name: &str) -> bool {
@@ -177,150 +483,18 @@ fn shows(name: &str) -> bool {
 
 /// The key's value; of a composite key both, as `P1001/W2`.
 fn keyed(keys: &RawValue) -> Result<Cow<'_, str>, Error> {
-    let attributes: Attributes<'_> = parse(keys, "Keys")?;
+    // In name order, so that a composite key always reads the same way.
+    let attributes: BTreeMap<Text<'_>, Value<'_>> =
+        serde_json::from_str(keys.get()).map_err(|error| Error::record(&error))?;
     let mut key: Option<Cow<'_, str>> = None;
     for value in attributes.into_values() {
-        let Scalar {
-            string,
-            number,
-            binary,
-        } = parse(value, "Keys")?;
-        let value = string.or(number).or(binary).ok_or(Error::Unnamed)?;
+        let (Value::S(value) | Value::N(value) | Value::B(value)) = value else {
+            return Err(Error::Unnamed);
+        };
         key = Some(match key {
             None => value,
             Some(first) => Cow::Owned(format!("{first}/{value}")),
         });
     }
     key.ok_or(Error::Unnamed)
-}
-
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue, part: &'static str) -> Result<T, Error> {
-    serde_json::from_str(raw.get()).map_err(|error| Error::Record {
-        part,
-        line: error.line(),
-        column: error.column(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(event_names: &[EventName]) -> Settings {
-        Settings {
-            topic_arn: "arn:aws:sns:eu-central-1:123456789012:inventory-alerts".into(),
-            event_names: event_names.to_vec(),
-            name_attribute: "name".into(),
-        }
-    }
-
-    fn read_all_kinds(json: &str) -> Result<Option<(EventName, String)>, Error> {
-        let raw: &RawValue = serde_json::from_str(json).unwrap();
-        let settings = settings(&[EventName::Insert, EventName::Modify, EventName::Remove]);
-        Ok(read(raw, &settings)?.map(|change| (change.event_name, change.name.into_owned())))
-    }
-
-    fn insert(keys: &str, image: &str) -> String {
-        format!(r#"{{"eventName":"INSERT","dynamodb":{{"Keys":{keys},"NewImage":{image}}}}}"#)
-    }
-
-    #[test]
-    fn an_item_is_called_by_its_name_else_by_its_key() {
-        let key = r#"{"productId":{"S":"P1001"}}"#;
-        for (keys, image, expected) in [
-            (key, r#"{"name":{"S":"Laptop"}}"#, "Laptop"),
-            (
-                key,
-                r#"{"a":{"M":{"name":{"S":"x"}}},"name":{"S":"Laptop"}}"#,
-                "Laptop",
-            ),
-            (key, r#"{"n\u0061me":{"S":"L\u0061ptop"}}"#, "Laptop"),
-            (key, r#"{"name":{"N":"42"}}"#, "42"),
-            (key, r#"{"name":{"S":"  "}}"#, "P1001"),
-            (key, r#"{"name":{"S":"\u0000"}}"#, "P1001"),
-            (key, r#"{"name":{"BOOL":true}}"#, "P1001"),
-            (key, r#"{"name":{"NULL":true}}"#, "P1001"),
-            (key, r#"{"name":{"L":[{"S":"x"}]}}"#, "P1001"),
-            (key, r#"{"name":{"B":"AAEC"}}"#, "P1001"),
-            (key, "{}", "P1001"),
-            (key, "null", "P1001"),
-            ("{}", r#"{"name":{"S":"Laptop"}}"#, "Laptop"),
-            (r#"{"id":{"N":"7"}}"#, "{}", "7"),
-            (r#"{"id":{"B":"AAEC"}}"#, "{}", "AAEC"),
-            (
-                r#"{"warehouse":{"S":"W2"},"productId":{"S":"P1001"}}"#,
-                "{}",
-                "P1001/W2",
-            ),
-        ] {
-            let found = read_all_kinds(&insert(keys, image)).unwrap();
-            assert_eq!(
-                found,
-                Some((EventName::Insert, expected.to_owned())),
-                "Keys {keys}, NewImage {image}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_image_fits_the_event() {
-        let images = r#""Keys":{"id":{"S":"1"}},"NewImage":{"name":{"S":"new"}},"OldImage":{"name":{"S":"old"}}"#;
-        for (name, event_name, expected) in [
-            ("INSERT", EventName::Insert, "new"),
-            ("MODIFY", EventName::Modify, "new"),
-            ("REMOVE", EventName::Remove, "old"),
-        ] {
-            let found = read_all_kinds(&format!(
-                r#"{{"eventName":"{name}","dynamodb":{{{images}}}}}"#
-            ))
-            .unwrap();
-            assert_eq!(found, Some((event_name, expected.to_owned())));
-        }
-    }
-
-    #[test]
-    fn a_kind_that_is_not_asked_for_is_passed_over_unread() {
-        let raw: &RawValue =
-            serde_json::from_str(r#"{"eventName":"MODIFY","dynamodb":{"NewImage":7}}"#).unwrap();
-        assert_eq!(read(raw, &settings(&[EventName::Insert])).unwrap(), None);
-    }
-
-    #[test]
-    fn malformed_records_are_errors_that_show_no_contents() {
-        let key = r#"{"productId":{"S":"P1001"}}"#;
-        for json in [
-            "7".to_owned(),
-            "null".to_owned(),
-            "{}".to_owned(),
-            r#"{"eventName":"secret","dynamodb":{}}"#.to_owned(),
-            r#"{"eventName":"INSERT","dynamodb":"secret"}"#.to_owned(),
-            r#"{"eventName":"INSERT","dynamodb":{}}"#.to_owned(),
-            insert(key, r#""secret""#),
-            insert(key, r#"{"name":"secret"}"#),
-            insert(key, r#"{"name":{"S":{"secret":1}}}"#),
-            insert(key, r#"{"name":{"S":"\ud800secret"}}"#),
-            insert("{}", "{}"),
-            insert(r#"{"productId":{"BOOL":true}}"#, "{}"),
-            insert(r#"{"productId":"secret"}"#, "{}"),
-        ] {
-            let error = read_all_kinds(&json).expect_err(&json);
-            assert!(!error.chain().contains("secret"), "{json}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_sequence_number_is_read_from_a_record_that_is_otherwise_broken() {
-        for (json, expected) in [
-            (
-                r#"{"eventName":7,"dynamodb":{"SequenceNumber":"111","NewImage":7}}"#,
-                Some("111"),
-            ),
-            (r#"{"dynamodb":{"SequenceNumber":111}}"#, None),
-            (r#"{"dynamodb":{}}"#, None),
-            ("7", None),
-        ] {
-            let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(sequence_number(raw).as_deref(), expected, "{json}");
-        }
-    }
 }

@@ -21,6 +21,7 @@ ACTIONS = {
     "dynamodb.DescribeTable": {"dynamodb:DescribeTable"},
     "dynamodb.BatchWriteItem": {"dynamodb:BatchWriteItem"},
     "dynamodb.GetItem": {"dynamodb:GetItem"},
+    "dynamodb.PutItem": {"dynamodb:PutItem"},
     "dynamodb.Query": {"dynamodb:Query"},
     "dynamodb.UpdateItem": {"dynamodb:UpdateItem"},
     "sqs.SendMessage": {"sqs:SendMessage"},

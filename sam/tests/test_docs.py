@@ -47,6 +47,13 @@ def test_metrics_are_the_same_in_the_template_and_in_operations(plain):
     assert watched and watched <= documented
 
 
+@pytest.mark.parametrize("service", ["importer", "notifier"])
+def test_metrics_are_the_same_in_the_code_and_in_operations(service):
+    documented = {(cells[0].strip("`"), cells[2]) for cells in table(OPERATIONS, "Metrics") if cells[1] == service}
+    code = (ROOT / service / "src" / "metrics.rs").read_text()
+    assert set(re.findall(r'\("(\w+)", Unit::(\w+)\)', code)) == documented
+
+
 def test_every_alarm_says_what_to_do(plain):
     documented = {cells[0].strip("`"): cells for cells in table(OPERATIONS, "Alarms")}
     alarms = of_type(plain, "AWS::CloudWatch::Alarm")

@@ -143,6 +143,7 @@ def test_files_end_some_day(plain):
         "uploads/": "UploadRetentionDays",
         "reports/": "ReportRetentionDays",
         "aws/lambda/": "ReportRetentionDays",
+        "undelivered/": "ReportRetentionDays",
     }
     assert rules["abort-incomplete-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
@@ -250,8 +251,8 @@ def test_a_changed_parameter_makes_a_version(plain, function):
     configuration = {
         key: value
         for key, value in properties(plain, function).items()
-        # Neither can change what a version is: another name is another function, and a role is no configuration.
-        if key not in ("FunctionName", "Role", "LoggingConfig")
+        # Another name is another function, another processor another build, and a role is no configuration.
+        if key not in ("FunctionName", "Architectures", "Role", "LoggingConfig")
     }
     level = properties(plain, function)["LoggingConfig"]["ApplicationLogLevel"]
     named = set(references([configuration, level]))
@@ -262,7 +263,7 @@ def test_a_changed_parameter_makes_a_version(plain, function):
         for key in ("TableName", "TopicName")
     ]
     parameters = (named | set(references(names))) & set(plain["Parameters"])
-    assert parameters >= {"Architecture", "LogLevel", "TopicName"}
+    assert parameters >= {"LogLevel", "TopicName"}
     version = version_of(plain, function)
     assert parameters <= set(references(version["Description"]))
     version = [v for v in of_type(plain, "AWS::Lambda::Version").values() if v["Properties"] == version][0]
@@ -271,7 +272,7 @@ def test_a_changed_parameter_makes_a_version(plain, function):
 
 
 def test_a_versions_description_fits(sam, plain):
-    longest = {"MaxWcu": 10, "ImporterMemoryMb": 5, "MaxRejects": 12, "Architecture": 6, "LogLevel": 5, "EventNames": 20}
+    longest = {"MaxWcu": 10, "ImporterMemoryMb": 5, "MaxRejects": 12, "Architecture": 6, "LogLevel": 5, "EventNames": 20, "MessagesPerMinute": 3}
     for function in FUNCTIONS:
         description = version_of(plain, function)["Description"]["Fn::Sub"]
         if isinstance(description, list):

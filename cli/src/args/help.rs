@@ -19,6 +19,7 @@ pub(super) const CLI_HELP: &str = concat!(
   intake import catalog.csv --table InventoryTable --local        # import it into the local table
   intake import s3://bucket/catalog.json.gz --table InventoryTable
   intake status                                                   # how far uploaded files are
+  intake doctor --bucket inventory-upload-YOURNAME                # why nothing is imported
 
 ",
     exit_codes!()
@@ -69,9 +70,36 @@ Exit codes:
   1  there is no such job, or it has ended otherwise
   2  wrong usage";
 
+pub(super) const DOCTOR_HELP: &str = "Examples:
+  intake doctor --bucket inventory-upload-YOURNAME      # the stack as README's deploy section makes it
+  intake doctor --local                                 # that of `intake local`
+  intake doctor --bucket B --file inventory.json        # and whether this file fits the table's key
+  intake doctor --bucket B --json | jq -r .fix
+
+It finds, among others (the lab's bug in brackets):
+  [1] no S3 trigger, wrong bucket, prefix, suffix or event type; a queue that S3 may not send to; a mapping that is missing
+      or disabled; a function whose reserved concurrency is 0
+  [2] permissions that a function's role lacks             [3] no table; a file whose key is not the table's
+  [4] a timeout that is too low, or longer than the queue's visibility timeout
+  [5] no topic, no subscription, or one that is not confirmed; a variable that is not set
+  [6] a stream that is disabled, of the wrong view type, or read by nobody
+  [7] a file that is not valid JSON                        [8] no permission to publish
+  and files that were set aside in the dead-letter queue
+
+Each has a name that stays the same, and a command or a template parameter that repairs it. Nothing is changed.
+
+Exit codes:
+  0  nothing is wrong; a note may be told
+  1  something is wrong, or it cannot be told
+  2  wrong usage
+  3  nothing wrong was found, but not everything could be checked";
+
 pub(super) const LOCAL_HELP: &str = "Examples:
   intake local
-  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, SNS 4513
+  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, …
+  intake local --inbox                              # and show the e-mails
+  intake local --inbox email,sms,sqs --window 30    # and more, with all changes of half a minute in one message
+  intake local --functions .aws-sam/build           # with the functions that `sam build` has made
   intake import inventory.csv --table InventoryTable --local       # in another terminal
   aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
 

@@ -25,9 +25,9 @@ async fn without_arguments_the_whole_flow_is_shown() {
     }
     // One message for both rows or one for each, in any order, as the stream happens to be read.
     let text = &ended.stdout;
-    let together = ["Laptop, Mouse", "Mouse, Laptop"]
+    let together = [["Laptop", "Mouse"], ["Mouse", "Laptop"]]
         .iter()
-        .any(|names| text.contains(&format!("2 products added: {names}\n")));
+        .any(|[one, two]| text.contains(&format!("2 products added:\n\n  - {one}\n  - {two}\n")));
     let apart = ["Laptop", "Mouse"]
         .iter()
         .all(|name| text.contains(&format!("New product added: {name}\n")));

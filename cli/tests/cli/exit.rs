@@ -4,7 +4,7 @@ use crate::support::{Bench, sample, scan, stack};
 #[tokio::test]
 async fn wrong_usage_ends_with_2() {
     let bench = Bench::new();
-    let cases: [(&[&str], &str); 22] = [
+    let cases: [(&[&str], &str); 23] = [
         (&["frobnicate"], "unrecognized subcommand"),
         (&["import"], "--table"),
         (&["import", "a.csv"], "--table"),
@@ -53,7 +53,11 @@ async fn wrong_usage_ends_with_2() {
             "one file at a time",
         ),
         (&["generate", "--rows", "1"], "--shape"),
-        (&["local", "--port", "65533"], "--port"),
+        (&["local", "--port", "65531"], "--port"),
+        (
+            &["doctor", "--no-notifier", "--notifier", "N"],
+            "--no-notifier",
+        ),
     ];
     for (args, expected) in cases {
         let ended = bench.run(args).await.expect(2);
@@ -247,7 +251,7 @@ async fn generate_survives_a_reader_that_leaves() {
 async fn help_teaches_every_command() {
     let bench = Bench::new();
     for command in [
-        "import", "validate", "status", "cancel", "local", "generate",
+        "import", "validate", "status", "cancel", "doctor", "local", "generate",
     ] {
         let ended = bench.run([command, "--help"]).await.expect(0);
         let example = format!("Examples:\n  intake {command}");

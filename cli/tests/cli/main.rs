@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod demo;
+mod doctor;
 mod exit;
 mod import;
 mod interrupt;

@@ -3,7 +3,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdout};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::{Bench, LIMIT, sample, scan, signal, wait};
 use intake::state::State;
@@ -13,11 +13,13 @@ async fn start(bench: &Bench, args: &[&str]) -> (Child, BufReader<ChildStdout>, 
     let mut command = bench.command(["local"].iter().chain(args));
     let objects = bench.path("objects");
     std::fs::create_dir_all(&objects).unwrap();
-    let mut child = command
-        .env("TMPDIR", objects)
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap();
+    command.env("TMPDIR", objects).stderr(Stdio::inherit());
+    ready(command).await
+}
+
+/// Starts it, and reads what it prints until it is ready.
+async fn ready(mut command: Command) -> (Child, BufReader<ChildStdout>, Vec<String>) {
+    let mut child = command.spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut lines = Vec::new();
     let ready = async {
@@ -124,17 +126,119 @@ async fn an_upload_is_imported_by_the_function() {
     wait(child).await.expect(0);
 }
 
+/// The very files that are deployed. `make sam` runs it after `sam build`; `INTAKE_FUNCTIONS` names their folder.
+#[tokio::test]
+#[ignore = "needs the functions that `sam build` makes: `make sam` runs it"]
+async fn the_built_functions_import_the_samples_and_tell_of_them() {
+    let functions = std::env::var("INTAKE_FUNCTIONS").expect("INTAKE_FUNCTIONS names a folder");
+    let bench = Bench::new();
+    let log = bench.path("log");
+    let mut command = bench.command(["local", "--inbox", "--functions", &functions]);
+    command.env("RUST_LOG", "lambda=debug");
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let (child, mut stdout, _) = ready(command).await;
+    let endpoints = State::running(&bench.state_path()).unwrap().endpoints;
+    let s3 = intake::aws::Clients::for_local(&endpoints).s3;
+    for name in [
+        "inventory.json",
+        "inventory.json.gz",
+        "inventory.csv",
+        "bad-rows.jsonl",
+    ] {
+        let put = s3
+            .put_object()
+            .bucket(&endpoints.bucket)
+            .key(format!("uploads/{name}"));
+        put.body(std::fs::read(sample(name)).unwrap().into())
+            .send()
+            .await
+            .unwrap();
+        let object = format!("s3://{}/uploads/{name}", endpoints.bucket);
+        let status = ["status", &object, "--watch", "--local"];
+        let ended = bench.run(status).await;
+        let expected = if name == "bad-rows.jsonl" {
+            "COMPLETED_WITH_REJECTS\n"
+        } else {
+            "COMPLETED\n"
+        };
+        assert!(ended.stdout.contains(expected), "{name}: {ended:?}");
+    }
+    let names: Vec<String> = scan(&endpoints)
+        .await
+        .iter()
+        .map(|item| item["productId"].to_string())
+        .collect();
+    assert!(names.iter().any(|name| name.contains("P1001")), "{names:?}");
+
+    let mut told = String::new();
+    let digest = async {
+        while !told.contains("Laptop") || !told.contains("Import finished: inventory.csv") {
+            assert_ne!(stdout.read_line(&mut told).await.unwrap(), 0, "{told}");
+        }
+    };
+    tokio::time::timeout(LIMIT, digest)
+        .await
+        .expect("the notifier and the importer tell");
+    signal(&child, Signal::TERM);
+    drop(stdout);
+    wait(child).await.expect(0);
+
+    // What CloudWatch is told, as the functions' logs have it.
+    let log = std::fs::read_to_string(log).unwrap();
+    let importers = [
+        "rows_written",
+        "batch_latency_p99_ms",
+        "cold_start",
+        "remaining_time_ms",
+        "jobs_completed",
+    ];
+    for (service, metrics) in [
+        ("importer", &importers[..]),
+        ("notifier", &["records", "digests"]),
+    ] {
+        for metric in metrics {
+            let told = log.lines().any(|line| {
+                line.contains("CloudWatchMetrics")
+                    && line.contains(service)
+                    && line.contains(&format!("\"{metric}\":["))
+            });
+            assert!(told, "no {metric} of the {service} in:\n{log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn functions_that_are_not_there_are_missed() {
+    let bench = Bench::new();
+    let ended = bench
+        .run(["local", "--functions", "nowhere"])
+        .await
+        .expect(1);
+    assert!(
+        ended
+            .stderr
+            .contains("nowhere/ProcessInventoryFile/bootstrap"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("fix: run sam build"),
+        "{}",
+        ended.stderr
+    );
+}
+
 #[tokio::test]
 async fn ports_can_be_chosen() {
     let bench = Bench::new();
-    // Free a moment ago; another process may take one of the four in between, so a few are tried.
+    // Free a moment ago; another process may take one of the six in between, so a few are tried.
     for _ in 0..10 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let free = (port..=port.saturating_add(3))
+        let free = (port..=port.saturating_add(5))
             .all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
-        if !free || port > 65_532 {
+        if !free || port > 65_530 {
             continue;
         }
         let (child, _stdout, _) = start(&bench, &["--port", &port.to_string()]).await;
@@ -156,5 +260,5 @@ async fn ports_can_be_chosen() {
         wait(child).await.expect(0);
         return;
     }
-    panic!("no four free ports in a row");
+    panic!("no six free ports in a row");
 }

@@ -174,7 +174,12 @@ impl Settler {
             // A low cap makes a batch wait longer than failures may last.
             attempts.leave_out(began.elapsed());
             let body = returned.clone().unwrap_or_else(|| batch.body(&rows));
-            let failure = match lane.write(body).await {
+            let traffic = self.progress.traffic();
+            traffic.sends(self.limiter.rate());
+            let sent = Instant::now();
+            let answer = lane.write(body).await;
+            traffic.answered(sent.elapsed());
+            let failure = match answer {
                 Ok(written) => {
                     let before = rows.len();
                     rows = unprocessed_rows(batch, &rows, &written.unprocessed)?;

@@ -138,7 +138,13 @@ async fn s3_denies_access() {
     let url = format!("s3://{BUCKET}/{KEY}");
     assert_says(
         &error,
-        &["HeadObject", "403", "allow s3:GetObject on", &url],
+        &[
+            "HeadObject",
+            "403",
+            "allow s3:GetObject on",
+            &url,
+            "it is gone",
+        ],
     );
     assert_eq!(bench.job().await.status, Status::Queued);
     assert!(bench.items().await.is_empty() && bench.reports().await.is_empty());

@@ -12,7 +12,7 @@ use super::{
     CLOCK_SKEW, Fault,
     call::{Call, Service},
 };
-use crate::{ACCOUNT_ID, REGION, dynamodb, sns};
+use crate::{ACCOUNT_ID, REGION, dynamodb, iam, sns};
 
 /// What the errors say where the service's own words would not tell that a test is behind them.
 const INJECTED: &str = "Injected by the local stack";
@@ -37,6 +37,8 @@ pub(super) fn refusal(
         Service::DynamoDb => dynamodb(fault, call, earlier),
         Service::Sqs => sqs(fault, call),
         Service::Sns => sns(fault, call),
+        Service::Lambda => lambda(fault, call),
+        Service::Iam => iam(fault, call),
     }?;
     if fault == Fault::ClockSkew {
         let date = formatted(service_time(), HTTP_DATE);
@@ -208,6 +210,56 @@ fn sns(fault: Fault, call: &Call) -> Option<Response<Body>> {
         status,
         "text/xml",
         Body::from(sns::error_body(code, &message)),
+    ))
+}
+
+/// [Errors of Lambda](https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html).
+fn lambda(fault: Fault, call: &Call) -> Option<Response<Body>> {
+    let (status, name, message) = match fault {
+        Fault::Throttle => (429, "TooManyRequestsException", "Rate exceeded".to_owned()),
+        Fault::InternalError => (500, "ServiceException", INJECTED.to_owned()),
+        Fault::ExpiredToken => (403, "ExpiredTokenException", TOKEN_EXPIRED.to_owned()),
+        Fault::ClockSkew => (403, "InvalidSignatureException", signature_expired()),
+        Fault::AccessDenied => (
+            403,
+            "AccessDeniedException",
+            not_authorized(
+                &format!("lambda:{}", call.operation),
+                &format!(
+                    "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}",
+                    call.resource
+                ),
+            ),
+        ),
+        _ => return None,
+    };
+    let body = json!({ "Message": message }).to_string();
+    let mut answer = answer(status, "application/json", Body::from(body));
+    insert(&mut answer, "x-amzn-errortype", name);
+    Some(answer)
+}
+
+/// [Errors of IAM](https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html).
+fn iam(fault: Fault, call: &Call) -> Option<Response<Body>> {
+    let (status, code, message) = match fault {
+        Fault::Throttle => (400, "Throttling", "Rate exceeded".to_owned()),
+        Fault::InternalError => (500, "ServiceFailure", INJECTED.to_owned()),
+        Fault::ExpiredToken => (403, "ExpiredToken", TOKEN_EXPIRED.to_owned()),
+        Fault::ClockSkew => (403, "SignatureDoesNotMatch", signature_expired()),
+        Fault::AccessDenied => (
+            403,
+            "AccessDenied",
+            not_authorized(
+                &format!("iam:{}", call.operation),
+                &format!("arn:aws:iam::{ACCOUNT_ID}:role/{}", call.resource),
+            ),
+        ),
+        _ => return None,
+    };
+    Some(answer(
+        status,
+        "text/xml",
+        Body::from(iam::error_body(code, &message)),
     ))
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum Service {
     DynamoDb,
     Sqs,
     Sns,
+    Lambda,
+    Iam,
 }
 
 /// A call of an operation.
@@ -49,14 +51,38 @@ impl Call {
                     resource: json_resource(body),
                 }
             }
-            Service::Sns => {
+            Service::Lambda => Self::lambda(head),
+            Service::Sns | Service::Iam => {
                 let form: BTreeMap<_, _> = form_urlencoded::parse(body).collect();
                 let field = |name: &str| form.get(name).map_or("", Cow::as_ref);
+                let resource = match service {
+                    Service::Iam => last(field("PolicySourceArn"), '/'),
+                    _ => last(field("TopicArn"), ':'),
+                };
                 Self {
                     operation: field("Action").to_owned(),
-                    resource: last(field("TopicArn"), ':').to_owned(),
+                    resource: resource.to_owned(),
                 }
             }
+        }
+    }
+
+    fn lambda(head: &Parts) -> Self {
+        let path = percent_decode_str(head.uri.path()).decode_utf8_lossy();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let (operation, resource) = match (head.method.as_str(), parts.as_slice()) {
+            ("GET", [_, "event-source-mappings"]) => ("ListEventSourceMappings", ""),
+            ("PUT", [_, "event-source-mappings", uuid]) => ("UpdateEventSourceMapping", *uuid),
+            ("GET", [_, "functions", name, "configuration"]) => ("GetFunctionConfiguration", *name),
+            ("GET", [_, "functions", name, "concurrency"]) => ("GetFunctionConcurrency", *name),
+            ("GET", [_, "functions", name, "recursion-config"]) => {
+                ("GetFunctionRecursionConfig", *name)
+            }
+            _ => ("", ""),
+        };
+        Self {
+            operation: operation.to_owned(),
+            resource: resource.to_owned(),
         }
     }
 
@@ -84,6 +110,12 @@ impl Call {
             (&Method::DELETE, false) => "DeleteObject",
             (&Method::GET, true) if bucket.is_empty() => "ListBuckets",
             (&Method::GET, true) if asks_for("location") => "GetBucketLocation",
+            (&Method::GET, true) if asks_for("notification") => {
+                "GetBucketNotificationConfiguration"
+            }
+            (&Method::PUT, true) if asks_for("notification") => {
+                "PutBucketNotificationConfiguration"
+            }
             (&Method::GET, true) if asks_for("uploads") => "ListMultipartUploads",
             (&Method::GET, true) if asks_for("list-type") => "ListObjectsV2",
             (&Method::GET, true) => "ListObjects",
@@ -148,6 +180,13 @@ mod tests {
             ("GET", "/b/k?uploadId=u", false, "ListParts", "k"),
             ("HEAD", "/b/k", false, "HeadObject", "k"),
             ("HEAD", "/b", false, "HeadBucket", ""),
+            (
+                "GET",
+                "/b?notification",
+                false,
+                "GetBucketNotificationConfiguration",
+                "",
+            ),
             ("PUT", "/b", false, "CreateBucket", ""),
             ("PUT", "/b/k?x-id=PutObject", false, "PutObject", "k"),
             ("PUT", "/b/k", true, "CopyObject", "k"),
@@ -236,6 +275,13 @@ mod tests {
                 "Action=Publish&TopicArn=arn%3Aaws%3Asns%3Aus-east-1%3A1%3At&Message=m",
                 "Publish",
                 "t",
+            ),
+            (
+                Service::Iam,
+                "",
+                "Action=SimulatePrincipalPolicy&PolicySourceArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr",
+                "SimulatePrincipalPolicy",
+                "r",
             ),
             (Service::DynamoDb, "", "no JSON", "", ""),
         ] {

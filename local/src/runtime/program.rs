@@ -39,7 +39,7 @@ impl LambdaProgram {
         }
     }
 
-    pub(super) fn arn(&self) -> String {
+    pub(crate) fn arn(&self) -> String {
         format!(
             "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}",
             self.function_name

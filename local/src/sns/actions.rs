@@ -1,5 +1,3 @@
-use uuid::Uuid;
-
 use super::{
     Form, State, Subscription,
     error::SnsError,
@@ -27,8 +25,10 @@ const PROTOCOLS: [&str; 9] = [
     "lambda",
     "firehose",
 ];
-/// The ARN of a subscription whose owner has not confirmed it.
+/// The ARN of a subscription whose owner has not confirmed it, as `Subscribe` answers.
 const PENDING: &str = "pending confirmation";
+/// The same, as it is listed.
+const PENDING_LISTED: &str = "PendingConfirmation";
 
 impl State {
     /// Does one action of the API and returns what goes into its result element.
@@ -41,6 +41,12 @@ impl State {
                     .keys()
                     .map(|arn| vec![Element::text("TopicArn", arn)]);
                 Ok(vec![Element::list("Topics", topics)])
+            }
+            "GetTopicAttributes" => self.topic_attributes(form),
+            "DeleteTopic" => {
+                // A topic that is gone already is no error.
+                self.topics.remove(parameter(form, "TopicArn")?);
+                Ok(Vec::new())
             }
             "Subscribe" => self.subscribe(form),
             "Unsubscribe" => {
@@ -87,20 +93,17 @@ impl State {
         }
         let endpoint = parameter(form, "Endpoint")?;
         let (topic_arn, subscriptions) = self.topic(form)?;
+        // Those of people and of foreign servers wait for their consent.
+        let waits = matches!(protocol, "email" | "email-json" | "http" | "https");
         let same = |s: &&Subscription| s.protocol == protocol && s.endpoint == endpoint;
         let arn = if let Some(existing) = subscriptions.iter().find(same) {
             existing.arn.clone()
         } else {
-            let arn = format!("{topic_arn}:{}", Uuid::new_v4());
-            subscriptions.push(Subscription {
-                arn: arn.clone(),
-                protocol: protocol.to_owned(),
-                endpoint: endpoint.to_owned(),
-            });
+            let new = Subscription::new(topic_arn, protocol, endpoint, !waits);
+            let arn = new.arn.clone();
+            subscriptions.push(new);
             arn
         };
-        // Those of people and of foreign servers wait for their consent.
-        let waits = matches!(protocol, "email" | "email-json" | "http" | "https");
         let told = !waits
             || form
                 .get("ReturnSubscriptionArn")
@@ -114,8 +117,13 @@ impl State {
     fn list_subscriptions(&mut self, form: &Form) -> Result<Vec<Element>, SnsError> {
         let (topic_arn, subscriptions) = self.topic(form)?;
         let members = subscriptions.iter().map(|subscription| {
+            let arn = if subscription.confirmed {
+                &subscription.arn
+            } else {
+                PENDING_LISTED
+            };
             vec![
-                Element::text("SubscriptionArn", &subscription.arn),
+                Element::text("SubscriptionArn", arn),
                 Element::text("Owner", ACCOUNT_ID),
                 Element::text("Protocol", &subscription.protocol),
                 Element::text("Endpoint", &subscription.endpoint),
@@ -123,6 +131,24 @@ impl State {
             ]
         });
         Ok(vec![Element::list("Subscriptions", members)])
+    }
+
+    fn topic_attributes(&mut self, form: &Form) -> Result<Vec<Element>, SnsError> {
+        let (topic_arn, subscriptions) = self.topic(form)?;
+        let confirmed = subscriptions.iter().filter(|s| s.confirmed).count();
+        let pending = subscriptions.len() - confirmed;
+        let attributes = [
+            ("TopicArn", topic_arn.to_owned()),
+            ("Owner", ACCOUNT_ID.to_owned()),
+            ("SubscriptionsConfirmed", confirmed.to_string()),
+            ("SubscriptionsPending", pending.to_string()),
+        ];
+        let entry = |(name, value): (&str, String)| {
+            let entry = vec![Element::text("key", name), Element::text("value", value)];
+            Element::of("entry", entry)
+        };
+        let entries = attributes.map(entry).into();
+        Ok(vec![Element::of("Attributes", entries)])
     }
 
     fn publish(&mut self, form: &Form) -> Result<Vec<Element>, SnsError> {

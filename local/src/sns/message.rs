@@ -5,6 +5,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::Value;
+use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
 use super::{Form, error::SnsError};
@@ -30,6 +31,10 @@ pub struct Message {
     pub by_protocol: BTreeMap<String, String>,
     /// Message attributes: name to string value.
     pub attributes: BTreeMap<String, String>,
+    /// Their data types, such as `String` and `Number`.
+    pub attribute_types: BTreeMap<String, String>,
+    /// When it was published, in RFC 3339 with milliseconds, in UTC.
+    pub timestamp: String,
 }
 
 impl Message {
@@ -57,6 +62,7 @@ impl Message {
             Some("json") => by_protocol(text)?,
             Some(_) => return Err(SnsError::invalid("MessageStructure")),
         };
+        let (attributes, attribute_types) = attributes(form, prefix)?;
         Ok(Self {
             id: Uuid::new_v4().to_string(),
             topic_arn: topic_arn.to_owned(),
@@ -66,7 +72,9 @@ impl Message {
                 .map_or(text, String::as_str)
                 .to_owned(),
             by_protocol,
-            attributes: attributes(form, prefix)?,
+            attributes,
+            attribute_types,
+            timestamp: now(),
         })
     }
 }
@@ -132,9 +140,11 @@ impl<'de> Deserialize<'de> for UniqueTexts {
     }
 }
 
-/// `MessageAttributes.entry.1.Name` and so on, as the query protocol numbers them.
-fn attributes(form: &Form, prefix: &str) -> Result<BTreeMap<String, String>, SnsError> {
-    let mut attributes = BTreeMap::new();
+type Texts = BTreeMap<String, String>;
+
+/// The values and the data types of `MessageAttributes.entry.1.Name` and so on, as the query protocol numbers them.
+fn attributes(form: &Form, prefix: &str) -> Result<(Texts, Texts), SnsError> {
+    let (mut attributes, mut types) = (BTreeMap::new(), BTreeMap::new());
     for number in 1.. {
         let part =
             |part: &str| form.get(&format!("{prefix}MessageAttributes.entry.{number}.{part}"));
@@ -156,8 +166,18 @@ fn attributes(form: &Form, prefix: &str) -> Result<BTreeMap<String, String>, Sns
             ))
         })?;
         attributes.insert(name.clone(), value.clone());
+        types.insert(name.clone(), data_type.to_owned());
     }
-    Ok(attributes)
+    Ok((attributes, types))
+}
+
+fn now() -> String {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    // Only parts that every date-time has.
+    OffsetDateTime::now_utc()
+        .format(format)
+        .expect("a date-time has a date and a time")
 }
 
 #[cfg(test)]

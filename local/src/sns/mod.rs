@@ -1,8 +1,9 @@
 //! SNS: topics, subscriptions and publishing over the
 //! [query protocol](https://docs.aws.amazon.com/sns/latest/api/CommonParameters.html), with an inbox to read
-//! what was published. Nothing is delivered to subscribers: [`Message::for_protocol`] gives what one would get.
+//! what was published. Nothing is delivered to subscribers: [`Message::delivered`] gives what one would get.
 
 mod actions;
+mod delivery;
 mod error;
 mod message;
 mod xml;
@@ -15,9 +16,11 @@ use std::{
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
+use tokio::sync::watch;
+use uuid::Uuid;
 
-pub use self::message::Message;
 pub(crate) use self::xml::error as error_body;
+pub use self::{delivery::PROTOCOLS, message::Message};
 use self::{error::SnsError, xml::Element};
 use crate::{ACCOUNT_ID, REGION, lock::lock, server::read_body};
 
@@ -26,7 +29,11 @@ type Form = BTreeMap<String, String>;
 
 /// The topics of one endpoint and what was published to them.
 #[derive(Debug, Default)]
-pub(crate) struct Topics(Mutex<State>);
+pub(crate) struct Topics {
+    state: Mutex<State>,
+    /// How many messages were published.
+    published: watch::Sender<usize>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,6 +47,19 @@ struct Subscription {
     arn: String,
     protocol: String,
     endpoint: String,
+    /// Whether its owner has consented. Those of people and of foreign servers wait for that, here for ever.
+    confirmed: bool,
+}
+
+impl Subscription {
+    fn new(topic_arn: &str, protocol: &str, endpoint: &str, confirmed: bool) -> Self {
+        Self {
+            arn: format!("{topic_arn}:{}", Uuid::new_v4()),
+            protocol: protocol.to_owned(),
+            endpoint: endpoint.to_owned(),
+            confirmed,
+        }
+    }
 }
 
 /// ARN of the topic with this name.
@@ -51,13 +71,28 @@ impl Topics {
     /// Adds a topic, if there is none with the name, and returns its ARN.
     pub(crate) fn create(&self, name: &str) -> String {
         let arn = topic_arn(name);
-        lock(&self.0).topics.entry(arn.clone()).or_default();
+        lock(&self.state).topics.entry(arn.clone()).or_default();
         arn
+    }
+
+    /// Subscribes an address that has confirmed already.
+    pub(crate) fn subscribe(&self, topic_arn: &str, protocol: &str, endpoint: &str) {
+        if let Some(subscriptions) = lock(&self.state).topics.get_mut(topic_arn) {
+            subscriptions.push(Subscription::new(topic_arn, protocol, endpoint, true));
+        }
     }
 
     /// What was published so far, oldest first.
     pub(crate) fn inbox(&self) -> Vec<Message> {
-        lock(&self.0).inbox.clone()
+        lock(&self.state).inbox.clone()
+    }
+
+    /// The messages after the first `seen`, as soon as there are some.
+    pub(crate) async fn published_after(&self, seen: usize) -> Vec<Message> {
+        let mut published = self.published.subscribe();
+        // The sender lives as long as this does.
+        drop(published.wait_for(|published| *published > seen).await);
+        self.inbox().split_off(seen)
     }
 
     /// Answers one HTTP request.
@@ -83,7 +118,16 @@ impl Topics {
             body.ok_or_else(|| SnsError::invalid("The request body is too large or broke off"))?;
         let form: Form = form_urlencoded::parse(&body).into_owned().collect();
         let action = form.get("Action").ok_or_else(SnsError::no_action)?;
-        let result = lock(&self.0).act(action, &form)?;
+        let (result, published) = {
+            let mut state = lock(&self.state);
+            (state.act(action, &form), state.inbox.len())
+        };
+        self.published.send_if_modified(|before| {
+            let grown = published > *before;
+            *before = published.max(*before);
+            grown
+        });
+        let result = result?;
         Ok((action.clone(), result))
     }
 }

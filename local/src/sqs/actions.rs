@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Queue, Queues,
+    Queue, QueueSettings, Queues,
     attributes::{
         AttributeValue, MAX_DELAY_SECONDS, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS, asked_for,
         describe, md5_of_attributes, seconds, settings,
@@ -59,6 +59,12 @@ struct OnQueue<T> {
     queue_url: String,
     #[serde(flatten)]
     rest: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SetQueueAttributes {
+    attributes: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +200,16 @@ impl Queues {
                     Err(SqsError::not_in_flight())
                 }
             }
+            "SetQueueAttributes" => {
+                let (queue, SetQueueAttributes { attributes }) = self.on_queue(body)?;
+                queue.set(settings(queue.settings(), &attributes, self)?);
+                Ok(json!({}))
+            }
+            "DeleteQueue" => {
+                let (queue, Nothing {}) = self.on_queue(body)?;
+                self.delete(queue.name());
+                Ok(json!({}))
+            }
             "PurgeQueue" => {
                 let (queue, Nothing {}) = self.on_queue(body)?;
                 queue.purge();
@@ -218,7 +234,7 @@ impl Queues {
                            the local SQS has no FIFO queues";
             return Err(SqsError::invalid_value(message));
         }
-        let settings = settings(&attributes, self)?;
+        let settings = settings(QueueSettings::default(), &attributes, self)?;
         if let Some(queue) = self.find(&queue_name) {
             let current = describe(&queue);
             let differs =
@@ -247,7 +263,7 @@ fn is_name(name: &str) -> bool {
 }
 
 fn known_attribute(attributes: &BTreeMap<&'static str, String>, name: &str) -> bool {
-    name == "All" || name == "RedrivePolicy" || attributes.contains_key(name)
+    matches!(name, "All" | "RedrivePolicy" | "Policy") || attributes.contains_key(name)
 }
 
 impl<T> Batch<T> {

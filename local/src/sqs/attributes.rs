@@ -28,12 +28,12 @@ pub(super) fn seconds(parameter: &str, seconds: i64, max: i64) -> Result<Duratio
         .ok_or_else(|| SqsError::out_of_range(parameter, seconds, 0, max))
 }
 
-/// The settings that the attributes of `CreateQueue` ask for.
+/// `settings` with what the attributes of `CreateQueue` or `SetQueueAttributes` ask for.
 pub(super) fn settings(
+    mut settings: QueueSettings,
     attributes: &BTreeMap<String, String>,
     queues: &Queues,
 ) -> Result<QueueSettings, SqsError> {
-    let mut settings = QueueSettings::default();
     for (name, value) in attributes {
         let number = |max| {
             let number = value
@@ -45,11 +45,23 @@ pub(super) fn settings(
             "VisibilityTimeout" => settings.visibility_timeout = number(MAX_VISIBILITY_SECONDS)?,
             "DelaySeconds" => settings.delay = number(MAX_DELAY_SECONDS)?,
             "ReceiveMessageWaitTimeSeconds" => settings.receive_wait = number(MAX_WAIT_SECONDS)?,
+            // Empty takes it away.
+            "RedrivePolicy" if value.is_empty() => settings.redrive = None,
             "RedrivePolicy" => settings.redrive = Some(redrive(value, queues)?),
+            "Policy" if value.is_empty() => settings.policy = None,
+            "Policy" => settings.policy = Some(policy(value)?),
             _ => return Err(SqsError::invalid_attribute(name)),
         }
     }
     Ok(settings)
+}
+
+fn policy(text: &str) -> Result<String, SqsError> {
+    let parsed = serde_json::from_str::<Value>(text).ok();
+    parsed
+        .filter(|policy| policy.get("Statement").is_some())
+        .map(|_| text.to_owned())
+        .ok_or_else(|| SqsError::invalid_value("Invalid value for the parameter Policy."))
 }
 
 fn redrive(policy: &str, queues: &Queues) -> Result<Redrive, SqsError> {
@@ -125,6 +137,9 @@ pub(super) fn describe(queue: &Queue) -> BTreeMap<&'static str, String> {
             "maxReceiveCount": redrive.max_receive_count,
         });
         attributes.insert("RedrivePolicy", policy.to_string());
+    }
+    if let Some(policy) = settings.policy {
+        attributes.insert("Policy", policy);
     }
     attributes
 }

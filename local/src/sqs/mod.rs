@@ -21,7 +21,7 @@ use self::error::SqsError;
 pub use self::queue::Delivery;
 #[cfg(test)]
 pub(crate) use self::queue::MessageAttribute;
-pub(crate) use self::queue::{Queue, QueueSettings, Redrive};
+pub(crate) use self::queue::{Queue, QueueSettings, Redrive, arn};
 use crate::{ACCOUNT_ID, lock::lock, server::read_body};
 
 /// The queues of one endpoint.
@@ -52,6 +52,17 @@ impl Queues {
     /// The URL that names `queue` in requests.
     pub(crate) fn url(&self, queue: &Queue) -> String {
         format!("{}/{ACCOUNT_ID}/{}", self.endpoint, queue.name())
+    }
+
+    /// Forgets a queue. Who holds it still has it; nobody else finds it.
+    fn delete(&self, name: &str) {
+        lock(&self.queues).remove(name);
+    }
+
+    /// The queue with this ARN.
+    pub(crate) fn by_arn(&self, arn: &str) -> Option<Arc<Queue>> {
+        let queue = self.find(arn.rsplit(':').next()?)?;
+        (queue.arn() == arn).then_some(queue)
     }
 
     fn find(&self, name: &str) -> Option<Arc<Queue>> {

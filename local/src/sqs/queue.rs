@@ -14,6 +14,11 @@ use uuid::Uuid;
 
 use crate::{ACCOUNT_ID, REGION, lock::lock};
 
+/// ARN of the queue with this name.
+pub(crate) fn arn(name: &str) -> String {
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}")
+}
+
 /// How a queue behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueSettings {
@@ -25,6 +30,8 @@ pub(crate) struct QueueSettings {
     pub(crate) receive_wait: Duration,
     /// Where messages go that were received too often.
     pub(crate) redrive: Option<Redrive>,
+    /// Who may do what with it, as JSON. It is kept and told, and not enforced.
+    pub(crate) policy: Option<String>,
 }
 
 impl Default for QueueSettings {
@@ -35,6 +42,7 @@ impl Default for QueueSettings {
             delay: Duration::ZERO,
             receive_wait: Duration::ZERO,
             redrive: None,
+            policy: None,
         }
     }
 }
@@ -146,7 +154,7 @@ pub(crate) struct Depth {
 #[derive(Debug)]
 pub(crate) struct Queue {
     name: String,
-    settings: QueueSettings,
+    settings: Mutex<QueueSettings>,
     created: SystemTime,
     messages: Mutex<Vec<Stored>>,
     /// Messages in the queue, in whatever state.
@@ -159,7 +167,7 @@ impl Queue {
     pub(crate) fn new(name: String, settings: QueueSettings) -> Arc<Self> {
         Arc::new(Self {
             name,
-            settings,
+            settings: Mutex::new(settings),
             created: SystemTime::now(),
             messages: Mutex::default(),
             held: watch::Sender::new(0),
@@ -171,8 +179,13 @@ impl Queue {
         &self.name
     }
 
-    pub(crate) fn settings(&self) -> &QueueSettings {
-        &self.settings
+    pub(crate) fn settings(&self) -> QueueSettings {
+        lock(&self.settings).clone()
+    }
+
+    /// Has it behave in another way from now on.
+    pub(crate) fn set(&self, settings: QueueSettings) {
+        *lock(&self.settings) = settings;
     }
 
     pub(crate) fn created(&self) -> SystemTime {
@@ -180,7 +193,7 @@ impl Queue {
     }
 
     pub(crate) fn arn(&self) -> String {
-        format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{}", self.name)
+        arn(&self.name)
     }
 
     /// Adds a message, hidden for `delay`, or for the queue's own without one. Returns its id.
@@ -198,7 +211,7 @@ impl Queue {
             sent: SystemTime::now(),
             first_received: None,
             receive_count: 0,
-            visible_at: Instant::now() + delay.unwrap_or(self.settings.delay),
+            visible_at: Instant::now() + delay.unwrap_or_else(|| self.settings().delay),
             receipt_handle: None,
         });
         id
@@ -224,8 +237,9 @@ impl Queue {
             // Before looking, so that a message sent in between is not missed.
             let mut arrived = std::pin::pin!(self.arrived.notified());
             arrived.as_mut().enable();
-            let (deliveries, next_visible) =
-                self.take(max, visibility.unwrap_or(self.settings.visibility_timeout));
+            let settings = self.settings();
+            let hidden = visibility.unwrap_or(settings.visibility_timeout);
+            let (deliveries, next_visible) = self.take(max, hidden, settings.redrive.as_ref());
             let now = Instant::now();
             if !deliveries.is_empty() || now >= deadline {
                 return deliveries;
@@ -239,10 +253,15 @@ impl Queue {
     }
 
     /// The messages to deliver now, and when the next hidden one becomes visible.
-    fn take(&self, max: usize, visibility: Duration) -> (Vec<Delivery>, Option<Instant>) {
+    fn take(
+        &self,
+        max: usize,
+        visibility: Duration,
+        redrive: Option<&Redrive>,
+    ) -> (Vec<Delivery>, Option<Instant>) {
         let now = Instant::now();
         let mut messages = lock(&self.messages);
-        if let Some(redrive) = &self.settings.redrive {
+        if let Some(redrive) = redrive {
             let spent = |message: &mut Stored| {
                 message.visible_at <= now && message.receive_count >= redrive.max_receive_count
             };

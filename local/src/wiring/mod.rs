@@ -6,19 +6,24 @@
 //!
 //! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back, each when its
 //! visibility timeout ends, until they have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again
-//! [`MAX_RETRY_ATTEMPTS`] times. Lambda's stop of a message that went round between a function and a queue
+//! as [`StreamMappingOptions`] say, and then go to the bucket. Lambda's stop of a message that went round between a function and a queue
 //! [16 times](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) is not modelled.
 
 mod imports;
 mod response;
-mod stream;
+mod setup;
+pub mod stream;
 mod uploads;
 
 use std::time::Duration;
 
+pub use self::stream::{
+    StreamMapping, StreamMappingOptions, StreamRecord, StreamSource, StreamTarget,
+};
 pub(crate) use self::{
     imports::{ImportsMapping, poll_imports},
-    stream::StreamMapping,
+    setup::{Setup, queue_policy},
+    stream::{NotifierTarget, TableStream},
     uploads::Announcements,
 };
 
@@ -29,11 +34,3 @@ pub const MAX_RECEIVE_COUNT: u32 = 10;
 pub const IMPORT_BATCH_SIZE: usize = 1;
 /// How much longer than the importer's timeout a message that it was given stays hidden, as in the SAM template.
 pub const VISIBILITY_MARGIN: Duration = Duration::from_mins(1);
-
-/// Largest batch of stream records:
-/// [as many as `GetRecords` returns](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html).
-pub const STREAM_BATCH_SIZE: usize = 1000;
-/// How long records are gathered into a batch.
-pub const STREAM_BATCHING_WINDOW: Duration = Duration::from_millis(100);
-/// How often records are offered again without progress before they are given up.
-pub const MAX_RETRY_ATTEMPTS: u32 = 4;

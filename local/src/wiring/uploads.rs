@@ -5,25 +5,26 @@ use std::{
 };
 
 use crate::{
-    UPLOAD_PREFIX,
     events::{self, ObjectCreated},
     lock::lock,
     s3::OnCreated,
-    sqs::Queue,
+    sqs::{Queue, Queues},
 };
 
-/// The bucket's notification: object created, under [`UPLOAD_PREFIX`], to a queue.
+/// What the buckets' notifications are sent by.
 #[derive(Debug)]
 pub(crate) struct Announcements {
-    queue: Arc<Queue>,
+    queues: Arc<Queues>,
+    imports: Arc<Queue>,
     /// Every one, oldest first.
     made: Mutex<Vec<ObjectCreated>>,
 }
 
 impl Announcements {
-    pub(crate) fn new(queue: Arc<Queue>) -> Arc<Self> {
+    pub(crate) fn new(queues: Arc<Queues>, imports: Arc<Queue>) -> Arc<Self> {
         Arc::new(Self {
-            queue,
+            queues,
+            imports,
             made: Mutex::default(),
         })
     }
@@ -31,23 +32,30 @@ impl Announcements {
     /// What S3 calls. The message is in the queue before the uploader has its answer.
     pub(crate) fn on_created(self: &Arc<Self>) -> OnCreated {
         let announcements = Arc::clone(self);
-        Arc::new(move |object| {
-            if object.key.starts_with(UPLOAD_PREFIX) {
+        Arc::new(move |object, queue_arns| {
+            // As on AWS, a queue that is gone is told nothing and nobody hears of that.
+            let queues = queue_arns
+                .iter()
+                .filter_map(|arn| announcements.queues.by_arn(arn));
+            for queue in queues {
                 lock(&announcements.made).push(object.clone());
-                announcements.send(&object);
+                send(&queue, &object);
             }
         })
     }
 
-    /// Announces an object, once more if it was before.
+    /// Announces an object to the imports queue, once more if it was before.
     pub(crate) fn send(&self, object: &ObjectCreated) {
-        let notification = events::s3_notification(slice::from_ref(object));
-        self.queue
-            .send(notification.to_string(), BTreeMap::new(), None);
+        send(&self.imports, object);
     }
 
     /// Every object that was announced, oldest first.
     pub(crate) fn made(&self) -> Vec<ObjectCreated> {
         lock(&self.made).clone()
     }
+}
+
+fn send(queue: &Queue, object: &ObjectCreated) {
+    let notification = events::s3_notification(slice::from_ref(object));
+    queue.send(notification.to_string(), BTreeMap::new(), None);
 }

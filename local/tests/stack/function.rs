@@ -40,6 +40,7 @@ async fn process() {
         match env::var(ROLE).unwrap().as_str() {
             "importer" => import(event.payload).await,
             "notifier" => notify(event.payload).await,
+            "digest" => crate::digest::digest(event.payload).await,
             _ => act(event).await,
         }
     };

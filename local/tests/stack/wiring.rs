@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use local::{BUCKET, LocalError, Stack, StackOptions, TABLE};
+use local::{BUCKET, LocalError, Stack, StackOptions, StreamMappingOptions, TABLE};
 use serde_json::json;
 
 use crate::{
@@ -15,6 +15,10 @@ async fn start() -> Stack {
         notifier: Some(program("notifier")),
         visibility_timeout: Some(SOON),
         retry_delay: Some(Duration::ZERO),
+        stream: StreamMappingOptions {
+            maximum_retry_attempts: Some(4),
+            ..StreamMappingOptions::without_window()
+        },
         ..StackOptions::default()
     };
     Stack::start(options).await.unwrap()
@@ -213,6 +217,8 @@ async fn restart() -> Result<(local::Endpoints, Stack), LocalError> {
         dynamodb: port(&endpoints.dynamodb),
         sqs: port(&endpoints.sqs),
         sns: port(&endpoints.sns),
+        lambda: port(&endpoints.lambda),
+        iam: port(&endpoints.iam),
     };
     let second = Stack::start(StackOptions {
         ports,

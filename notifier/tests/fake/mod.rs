@@ -1,18 +1,19 @@
-//! A tiny HTTP server in the place of SNS and of the Lambda Runtime API, on a free port of loopback.
+//! A tiny HTTP server in the place of SNS, S3 and the Lambda Runtime API, on a free port of loopback.
 
 #![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use tokio::{net::TcpListener, sync::mpsc};
 
@@ -32,7 +33,11 @@ struct Shared {
     /// Events for the function; when there are none, it waits for ever.
     events: Mutex<VecDeque<String>>,
     responses: mpsc::UnboundedSender<String>,
+    objects: Objects,
 }
+
+/// Objects by bucket and key.
+pub(crate) type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 /// The server; it stops with the test's runtime.
 pub(crate) struct Fake {
@@ -42,13 +47,19 @@ pub(crate) struct Fake {
     pub(crate) published: mpsc::UnboundedReceiver<Published>,
     /// What the function answered to its invocations.
     pub(crate) responses: mpsc::UnboundedReceiver<String>,
+    /// What was put into buckets.
+    pub(crate) objects: Objects,
 }
 
 /// Starts a server that gives SNS' `answers` in turn, then succeeds, and hands `events` to a function.
+///
+/// An answer is a status and an error code; of status 200, the entries of a batch that fail, as `0:Throttled 1:NotFound`.
 pub(crate) async fn start(answers: &[(u16, &str)], events: &[&str]) -> Fake {
     let (published_sender, published) = mpsc::unbounded_channel();
     let (response_sender, responses) = mpsc::unbounded_channel();
+    let objects = Objects::default();
     let shared = Arc::new(Shared {
+        objects: Arc::clone(&objects),
         answers: Mutex::new(
             answers
                 .iter()
@@ -61,6 +72,7 @@ pub(crate) async fn start(answers: &[(u16, &str)], events: &[&str]) -> Fake {
     });
     let router = Router::new()
         .route("/", post(sns))
+        .route("/{bucket}/{*key}", put(object))
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route(
             "/2018-06-01/runtime/invocation/{id}/response",
@@ -75,7 +87,18 @@ pub(crate) async fn start(answers: &[(u16, &str)], events: &[&str]) -> Fake {
         address,
         published,
         responses,
+        objects,
     }
+}
+
+async fn object(
+    State(shared): State<Arc<Shared>>,
+    Path((bucket, key)): Path<(String, String)>,
+    body: Bytes,
+) -> StatusCode {
+    let mut objects = shared.objects.lock().unwrap();
+    objects.insert(format!("{bucket}/{key}"), body.to_vec());
+    StatusCode::OK
 }
 
 async fn sns(
@@ -83,22 +106,65 @@ async fn sns(
     headers: HeaderMap,
     body: Bytes,
 ) -> (StatusCode, String) {
-    let form = form_urlencoded::parse(&body).into_owned().collect();
+    let form: HashMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+    let entries = (1..)
+        .map(|member| {
+            form.get(&format!("PublishBatchRequestEntries.member.{member}.Id"))
+                .cloned()
+        })
+        .map_while(|id| id)
+        .collect::<Vec<String>>();
     shared.published.send(Published { headers, form }).unwrap();
     let namespace = "http://sns.amazonaws.com/doc/2010-03-31/";
-    match shared.answers.lock().unwrap().pop_front() {
-        None => (
-            StatusCode::OK,
-            format!(
-                r#"<PublishResponse xmlns="{namespace}"><PublishResult><MessageId>m-1</MessageId></PublishResult><ResponseMetadata><RequestId>r-1</RequestId></ResponseMetadata></PublishResponse>"#
-            ),
-        ),
-        Some((status, code)) => (
+    let metadata = "<ResponseMetadata><RequestId>r-1</RequestId></ResponseMetadata>";
+    let answer = shared.answers.lock().unwrap().pop_front();
+    match answer {
+        Some((status @ 300.., code)) => (
             StatusCode::from_u16(status).unwrap(),
             format!(
                 r#"<ErrorResponse xmlns="{namespace}"><Error><Type>Sender</Type><Code>{code}</Code><Message>told so</Message></Error><RequestId>r-1</RequestId></ErrorResponse>"#
             ),
         ),
+        _ if entries.is_empty() => (
+            StatusCode::OK,
+            format!(
+                r#"<PublishResponse xmlns="{namespace}"><PublishResult><MessageId>m-1</MessageId></PublishResult>{metadata}</PublishResponse>"#
+            ),
+        ),
+        other => {
+            let failing = other.map(|(_, failing)| failing).unwrap_or_default();
+            let failing: HashMap<&str, &str> = failing
+                .split_whitespace()
+                .map(|failure| failure.split_once(':').unwrap())
+                .collect();
+            let (mut successful, mut failed) = (String::new(), String::new());
+            for id in &entries {
+                match failing.get(id.as_str()) {
+                    Some(&"silent") => {}
+                    Some(code) => {
+                        let sender = *code != "InternalError";
+                        write!(
+                            failed,
+                            "<member><Id>{id}</Id><Code>{code}</Code><Message>told so</Message><SenderFault>{sender}</SenderFault></member>"
+                        )
+                        .unwrap();
+                    }
+                    None => {
+                        write!(
+                            successful,
+                            "<member><Id>{id}</Id><MessageId>m-{id}</MessageId></member>"
+                        )
+                        .unwrap();
+                    }
+                }
+            }
+            (
+                StatusCode::OK,
+                format!(
+                    r#"<PublishBatchResponse xmlns="{namespace}"><PublishBatchResult><Successful>{successful}</Successful><Failed>{failed}</Failed></PublishBatchResult>{metadata}</PublishBatchResponse>"#
+                ),
+            )
+        }
     }
 }
 

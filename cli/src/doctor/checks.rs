@@ -1,0 +1,47 @@
+//! What follows from the facts: each function looks at one part and says what is wrong with it.
+
+mod function;
+mod permission;
+mod queue;
+mod table;
+mod topic;
+mod trigger;
+
+use super::facts::Facts;
+use super::finding::{Finding, Level};
+
+/// Everything that is wrong, what is wrong for certain first; within that, on the way of a file through the deployment.
+pub fn all(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    trigger::check(facts, &mut findings);
+    queue::check(facts, &mut findings);
+    function::check_importer(facts, &mut findings);
+    table::check(facts, &mut findings);
+    function::check_notifier(facts, &mut findings);
+    topic::check(facts, &mut findings);
+    permission::check(facts, &mut findings);
+    findings.sort_by_key(|finding| match finding.level {
+        Level::Wrong => 0,
+        Level::Unchecked => 1,
+        Level::Note => 2,
+    });
+    findings
+}
+
+/// An argument of a command as a shell takes it.
+fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// The last part of an ARN or a URL.
+fn last(arn: &str) -> &str {
+    arn.rsplit([':', '/']).next().unwrap_or(arn)
+}
+
+#[cfg(test)]
+mod tests;

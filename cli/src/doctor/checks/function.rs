@@ -1,0 +1,558 @@
+//! The two functions, and what starts them.
+
+use importer::config::Config;
+use notifier::settings::{self, Settings};
+use serde_json::{Value, json};
+
+use super::{last, quoted};
+use crate::doctor::facts::{Configuration, Fact, Facts, Function, Mapping};
+use crate::doctor::finding::{Finding, LabBug};
+
+/// Shortest time that an invocation needs to import anything: it hands on 35 seconds before its end.
+const IMPORTER_SECONDS_MIN: u64 = 60;
+/// What the SAM template has.
+const IMPORTER_SECONDS: u64 = 900;
+/// The lab's, and what it takes to publish through a short outage of SNS.
+const NOTIFIER_SECONDS: u64 = 30;
+
+pub(super) const QUEUE_URL: &str = "INTAKE_QUEUE_URL";
+pub(super) const TABLE: &str = "INTAKE_TABLE";
+
+/// What is said of one function, with its own ids.
+struct Ids {
+    what: &'static str,
+    missing: &'static str,
+    broken: &'static str,
+    timeout: &'static str,
+    concurrency: &'static str,
+    mapping_missing: &'static str,
+    mapping_disabled: &'static str,
+    mapping_failures: &'static str,
+    mapping_problem: &'static str,
+    bug: LabBug,
+}
+
+const IMPORTER: Ids = Ids {
+    what: "importer",
+    missing: "importer-missing",
+    broken: "importer-broken",
+    timeout: "importer-timeout",
+    concurrency: "importer-concurrency",
+    mapping_missing: "importer-mapping-missing",
+    mapping_disabled: "importer-mapping-disabled",
+    mapping_failures: "importer-mapping-failures",
+    mapping_problem: "importer-mapping-problem",
+    bug: LabBug::NotTriggered,
+};
+
+const NOTIFIER: Ids = Ids {
+    what: "notifier",
+    missing: "notifier-missing",
+    broken: "notifier-broken",
+    timeout: "notifier-timeout",
+    concurrency: "notifier-concurrency",
+    mapping_missing: "notifier-mapping-missing",
+    mapping_disabled: "notifier-mapping-disabled",
+    mapping_failures: "notifier-mapping-failures",
+    mapping_problem: "notifier-mapping-problem",
+    bug: LabBug::NoStream,
+};
+
+pub(super) fn check_importer(facts: &Facts, findings: &mut Vec<Finding>) {
+    let function = &facts.importer;
+    check_function(
+        function,
+        &IMPORTER,
+        (IMPORTER_SECONDS_MIN, IMPORTER_SECONDS),
+        findings,
+    );
+    let queue = facts.queue.as_ref().and_then(|queue| queue.fact.known());
+    let queue_arn = queue.map(|queue| queue.arn.as_str());
+    let mut create = format!(
+        "aws lambda create-event-source-mapping --function-name {} --event-source-arn {} --batch-size 1 \
+         --function-response-types ReportBatchItemFailures",
+        qualified(function),
+        queue_arn.unwrap_or("QUEUE_ARN")
+    );
+    create.push_str(" --scaling-config MaximumConcurrency=2");
+    let of_queues = mappings(function, ":sqs:");
+    if let Some(of_queues) = &of_queues
+        && !is_started_by_bucket(facts)
+    {
+        check_mappings(function, of_queues, &IMPORTER, &create, findings);
+        for mapping in of_queues
+            .iter()
+            .filter(|mapping| !mapping.filters.is_empty())
+        {
+            let problem = format!(
+                "a filter on the mapping of queue {} deletes messages about files that it does not let through",
+                last(&mapping.source_arn)
+            );
+            findings.push(
+                Finding::wrong("importer-mapping-filter", problem)
+                    .lab(IMPORTER.bug)
+                    .fix(update(mapping, "--filter-criteria '{}'")),
+            );
+        }
+    }
+    if let Fact::Known(loops) = &function.recursive_loop
+        && loops == "Terminate"
+    {
+        let problem = "Lambda ends the importer when it has gone on with a large file 16 times (RecursiveLoop is Terminate)";
+        let fix = format!(
+            "aws lambda put-function-recursion-config --function-name {} --recursive-loop Allow",
+            function.name
+        );
+        findings.push(
+            Finding::wrong("importer-recursion", problem)
+                .lab(LabBug::Timeout)
+                .fix(fix),
+        );
+    }
+    let Some(configuration) = function.configuration.known() else {
+        return;
+    };
+    let lookup = |name: &str| configuration.variable(name).map(str::to_owned);
+    if let Err(error) = Config::from_env(lookup) {
+        let fix = error.fix().unwrap_or_default().to_owned();
+        findings.push(
+            Finding::wrong(
+                "importer-variable",
+                format!("environment of the importer: {error}"),
+            )
+            .fix(fix),
+        );
+    }
+    if let Some(wanted) = &facts.table_wanted
+        && configuration.variable(TABLE).unwrap_or("InventoryTable") != wanted
+    {
+        let problem = format!(
+            "the importer writes to table {} and not to {wanted}",
+            configuration
+                .variable(TABLE)
+                .unwrap_or("InventoryTable (no INTAKE_TABLE is set)")
+        );
+        findings.push(
+            Finding::wrong("importer-table", problem)
+                .lab(LabBug::TableEmpty)
+                .fix(set_variable(function, configuration, TABLE, wanted)),
+        );
+    }
+    check_own_queue(facts, configuration, of_queues.as_deref(), findings);
+    if configuration.variable(settings::TOPIC_ARN).is_none() {
+        let topic = facts
+            .topic
+            .as_ref()
+            .map_or("TOPIC_ARN", |topic| topic.name.as_str());
+        let problem = "the importer tells nobody when an import ends: INTAKE_TOPIC_ARN is not set";
+        findings.push(Finding::note("importer-topic", problem).fix(set_variable(
+            function,
+            configuration,
+            settings::TOPIC_ARN,
+            topic,
+        )));
+    }
+}
+
+/// Whether the importer sends what is left of a file to the queue that starts it.
+fn check_own_queue(
+    facts: &Facts,
+    configuration: &Configuration,
+    of_queues: Option<&[&Mapping]>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(started_by) = of_queues.and_then(|of_queues| of_queues.first()) else {
+        return;
+    };
+    let name = last(&started_by.source_arn);
+    let own = configuration.variable(QUEUE_URL);
+    let problem = match own {
+        None => format!(
+            "{QUEUE_URL} of the importer is not set: a file that takes longer than one invocation is tried three times \
+             and then fails"
+        ),
+        Some(url) if last(url) != name => format!(
+            "the importer sends what is left of a file to queue {}, and is started by queue {name}",
+            last(url)
+        ),
+        Some(_) => return,
+    };
+    let url = format!("$(aws sqs get-queue-url --queue-name {name} --output text)");
+    findings.push(
+        Finding::wrong("importer-queue-variable", problem)
+            .lab(LabBug::Timeout)
+            .fix(format!(
+                "{} with the URL {url}",
+                set_variable(&facts.importer, configuration, QUEUE_URL, "URL")
+            )),
+    );
+}
+
+pub(super) fn check_notifier(facts: &Facts, findings: &mut Vec<Finding>) {
+    let Some(function) = &facts.notifier else {
+        return;
+    };
+    check_function(
+        function,
+        &NOTIFIER,
+        (NOTIFIER_SECONDS, NOTIFIER_SECONDS),
+        findings,
+    );
+    let stream_arn = facts
+        .table
+        .fact
+        .known()
+        .and_then(|table| table.stream_arn.as_deref());
+    if let Some(of_streams) = mappings(function, ":dynamodb:") {
+        let create = format!(
+            "sam deploy (for a table of your own with --parameter-overrides ExistingTableStreamLabel=…), or aws lambda \
+             create-event-source-mapping --function-name {} --event-source-arn {} --starting-position TRIM_HORIZON \
+             --batch-size 10000 --tumbling-window-in-seconds 60 --bisect-batch-on-function-error \
+             --function-response-types ReportBatchItemFailures",
+            qualified(function),
+            stream_arn.unwrap_or("STREAM_ARN")
+        );
+        check_mappings(function, &of_streams, &NOTIFIER, &create, findings);
+        check_stream(facts, &of_streams, stream_arn, &create, findings);
+        if let Some(configuration) = function.configuration.known() {
+            check_filter(configuration, &of_streams, findings);
+        }
+    }
+    let Some(configuration) = function.configuration.known() else {
+        return;
+    };
+    let lookup = |name: &str| configuration.variable(name).map(str::to_owned);
+    if let Err(error) = Settings::from_variables(lookup) {
+        let topic = facts
+            .topic
+            .as_ref()
+            .map_or("TOPIC_ARN", |topic| topic.name.as_str());
+        let fix = match configuration.variable(settings::TOPIC_ARN) {
+            None => set_variable(function, configuration, settings::TOPIC_ARN, topic),
+            Some(_) => "put the variable right: sam deploy".to_owned(),
+        };
+        findings.push(
+            Finding::wrong(
+                "notifier-variable",
+                format!("the notifier does not start: {error}"),
+            )
+            .lab(LabBug::NoEmail)
+            .fix(fix),
+        );
+    }
+}
+
+/// A mapping of another stream than the table's newest: that of another table, or one that was switched off.
+fn check_stream(
+    facts: &Facts,
+    of_streams: &[&Mapping],
+    stream_arn: Option<&str>,
+    create: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let (Some(stream_arn), Some(mapping)) = (stream_arn, of_streams.first()) else {
+        return;
+    };
+    if of_streams
+        .iter()
+        .any(|mapping| mapping.source_arn == stream_arn)
+    {
+        return;
+    }
+    let problem = format!(
+        "the notifier reads the stream {}, which is not that of table {}, {stream_arn}: a stream that is enabled again is \
+         a new one",
+        mapping.source_arn, facts.table.name
+    );
+    let delete = format!(
+        "aws lambda delete-event-source-mapping --uuid {}",
+        mapping.uuid
+    );
+    findings.push(
+        Finding::wrong("notifier-mapping-stream", problem)
+            .lab(LabBug::NoStream)
+            .fix(format!("{create}; then {delete}")),
+    );
+}
+
+/// A filter that keeps from the notifier what it is to tell of.
+fn check_filter(
+    configuration: &Configuration,
+    of_streams: &[&Mapping],
+    findings: &mut Vec<Finding>,
+) {
+    let told = configuration
+        .variable(settings::EVENT_NAMES)
+        .unwrap_or("INSERT");
+    for mapping in of_streams
+        .iter()
+        .filter(|mapping| !mapping.filters.is_empty())
+    {
+        let lets_through =
+            |event: &str| mapping.filters.iter().any(|pattern| covers(pattern, event));
+        let held: Vec<&str> = told
+            .split(',')
+            .map(str::trim)
+            .filter(|event| !lets_through(event))
+            .collect();
+        if held.is_empty() {
+            continue;
+        }
+        let problem = format!(
+            "the filter of the notifier's mapping keeps back {}, of which it is to tell",
+            held.join(", ")
+        );
+        let names: Vec<&str> = told.split(',').map(str::trim).collect();
+        let filters =
+            json!({ "Filters": [{ "Pattern": json!({ "eventName": names }).to_string() }] });
+        findings.push(
+            Finding::wrong("notifier-mapping-filter", problem)
+                .lab(LabBug::NoStream)
+                .fix(update(
+                    mapping,
+                    &format!("--filter-criteria {}", quoted(&filters.to_string())),
+                )),
+        );
+    }
+}
+
+/// Whether a pattern may let records of this event name through.
+fn covers(pattern: &str, event: &str) -> bool {
+    let pattern: Value = serde_json::from_str(pattern).unwrap_or_default();
+    match pattern["eventName"].as_array() {
+        // Anything but plain names is taken to let it through.
+        Some(names) => names.iter().any(|name| name == event || !name.is_string()),
+        None => true,
+    }
+}
+
+fn check_function(
+    function: &Function,
+    ids: &Ids,
+    (least, advised): (u64, u64),
+    findings: &mut Vec<Finding>,
+) {
+    let (name, what) = (&function.name, ids.what);
+    let option = format!("--{what}");
+    match &function.configuration {
+        Fact::Known(configuration) => {
+            if let Some(reason) = &configuration.broken {
+                findings.push(
+                    Finding::wrong(
+                        ids.broken,
+                        format!("Lambda cannot run function {name}: {reason}"),
+                    )
+                    .lab(ids.bug)
+                    .fix("sam build && sam deploy"),
+                );
+            }
+            let seconds = configuration.timeout_seconds;
+            if seconds < least {
+                let problem = format!(
+                    "the timeout of function {name}, the {what}, is too low: {seconds} s, and it needs {least} at least"
+                );
+                findings.push(
+                    Finding::wrong(ids.timeout, problem)
+                        .lab(LabBug::Timeout)
+                        .fix(set(
+                            function,
+                            configuration,
+                            &format!("--timeout {advised}"),
+                        )),
+                );
+            }
+        }
+        Fact::Missing => findings.push(
+            Finding::wrong(
+                ids.missing,
+                format!("function {name}, the {what}, does not exist"),
+            )
+            .lab(ids.bug)
+            .fix(format!(
+                "name it with {option}, check AWS_REGION, or sam build && sam deploy"
+            )),
+        ),
+        Fact::Unknown(refusal) => {
+            findings.push(Finding::refused(format!("function {name}"), refusal));
+        }
+    }
+    match &function.reserved_concurrency {
+        Fact::Known(Some(0)) => findings.push(
+            Finding::wrong(
+                ids.concurrency,
+                format!(
+                    "the reserved concurrency of function {name}, the {what}, is 0: it never runs"
+                ),
+            )
+            .lab(ids.bug)
+            .fix(format!(
+                "aws lambda delete-function-concurrency --function-name {name}"
+            )),
+        ),
+        Fact::Unknown(refusal) => {
+            findings.push(Finding::refused(
+                format!("reserved concurrency of function {name}"),
+                refusal,
+            ));
+        }
+        Fact::Known(_) | Fact::Missing => {}
+    }
+    if let Fact::Unknown(refusal) = &function.recursive_loop {
+        findings.push(Finding::refused(
+            format!("recursion of function {name}"),
+            refusal,
+        ));
+    }
+    if let Fact::Unknown(refusal) = &function.mappings {
+        findings.push(Finding::refused(
+            format!("event source mappings of function {name}"),
+            refusal,
+        ));
+    }
+}
+
+fn check_mappings(
+    function: &Function,
+    mappings: &[&Mapping],
+    ids: &Ids,
+    create: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let (name, what) = (&function.name, ids.what);
+    if mappings.is_empty() {
+        let source = if ids.bug == LabBug::NoStream {
+            "stream"
+        } else {
+            "queue"
+        };
+        let problem = format!(
+            "nothing starts function {name}, the {what}: its {source}'s event source mapping is missing"
+        );
+        findings.push(
+            Finding::wrong(ids.mapping_missing, problem)
+                .lab(ids.bug)
+                .fix(create),
+        );
+    }
+    for mapping in mappings {
+        let source = last(
+            mapping
+                .source_arn
+                .split("/stream/")
+                .next()
+                .unwrap_or_default(),
+        );
+        if matches!(mapping.state.as_str(), "Disabled" | "Disabling") {
+            let problem = format!(
+                "the event source mapping from {source} to function {name}, the {what}, is disabled: nothing starts it"
+            );
+            findings.push(
+                Finding::wrong(ids.mapping_disabled, problem)
+                    .lab(ids.bug)
+                    .fix(update(mapping, "--enabled")),
+            );
+        }
+        if !mapping.reports_item_failures {
+            let problem = format!(
+                "the mapping from {source} to the {what} lacks ReportBatchItemFailures: what the function could not do is \
+                 taken for done and lost"
+            );
+            findings.push(Finding::wrong(ids.mapping_failures, problem).fix(update(
+                mapping,
+                "--function-response-types ReportBatchItemFailures",
+            )));
+        }
+        if let Some(result) = mapping
+            .last_result
+            .as_deref()
+            .filter(|result| result.starts_with("PROBLEM"))
+        {
+            let problem =
+                format!("Lambda says of the mapping from {source} to the {what}: {result}");
+            findings.push(
+                Finding::wrong(ids.mapping_problem, problem)
+                    .lab(ids.bug)
+                    .fix(format!("see the function's log: aws logs tail /aws/lambda/{name} --since 1h --filter-pattern ERROR")),
+            );
+        }
+    }
+}
+
+/// The function's mappings of one kind of source.
+fn mappings<'a>(function: &'a Function, kind: &str) -> Option<Vec<&'a Mapping>> {
+    let mappings = function.mappings.known()?.iter();
+    Some(
+        mappings
+            .filter(|mapping| mapping.source_arn.contains(kind))
+            .collect(),
+    )
+}
+
+/// Whether it is as in the lab: the bucket starts the importer itself, and no queue does.
+fn is_started_by_bucket(facts: &Facts) -> bool {
+    let bucket = facts.bucket.as_ref().and_then(|bucket| bucket.fact.known());
+    let notifications = bucket.and_then(|bucket| bucket.notifications.known());
+    let name = format!(":function:{}", facts.importer.name);
+    notifications.is_some_and(|told| {
+        told.targets.iter().any(|target| {
+            target.target_arn.ends_with(&name) || target.target_arn.contains(&format!("{name}:"))
+        })
+    })
+}
+
+/// The function as its events are to start it.
+fn qualified(function: &Function) -> String {
+    let configuration = function.configuration.known();
+    match configuration.and_then(|configuration| configuration.qualifier.as_deref()) {
+        Some(qualifier) => format!("{}:{qualifier}", function.name),
+        None => function.name.clone(),
+    }
+}
+
+fn update(mapping: &Mapping, what: &str) -> String {
+    format!(
+        "aws lambda update-event-source-mapping --uuid {} {what}",
+        mapping.uuid
+    )
+}
+
+fn set(function: &Function, configuration: &Configuration, what: &str) -> String {
+    let command = format!(
+        "aws lambda update-function-configuration --function-name {} {what}",
+        function.name
+    );
+    match &configuration.qualifier {
+        // A version is never changed.
+        Some(qualifier) => format!(
+            "sam deploy, which publishes a version for the alias {qualifier}; without SAM: {command}, and publish one"
+        ),
+        None => command,
+    }
+}
+
+/// The command that sets a variable, with all others of Intake: it replaces them all. What else there may be is not for
+/// the screen.
+fn set_variable(
+    function: &Function,
+    configuration: &Configuration,
+    name: &str,
+    value: &str,
+) -> String {
+    let is_own = |name: &String| name.starts_with("INTAKE_");
+    let mut variables = configuration.variables.clone();
+    let others = variables.keys().any(|name| !is_own(name));
+    variables.retain(|name, _| is_own(name));
+    variables.insert(name.to_owned(), value.to_owned());
+    let environment = quoted(&json!({ "Variables": variables }).to_string());
+    let others = if others {
+        " (add its other variables: all are replaced)"
+    } else {
+        ""
+    };
+    let set = set(
+        function,
+        configuration,
+        &format!("--environment {environment}"),
+    );
+    format!("{set}{others}")
+}

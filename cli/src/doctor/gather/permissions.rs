@@ -1,0 +1,311 @@
+use serde::Deserialize;
+
+use crate::doctor::facts::{Configuration, Fact, Facts, Function, Lack, Permissions, Refusal, Who};
+use crate::doctor::signed::Signed;
+
+/// What a function does with one resource.
+struct Need {
+    actions: Vec<&'static str>,
+    resource: String,
+}
+
+/// To read a file, and a part of its report; to write the report.
+const OBJECTS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
+const TABLE: &[&str] = &["dynamodb:DescribeTable", "dynamodb:BatchWriteItem"];
+const JOBS: &[&str] = &["dynamodb:UpdateItem"];
+/// Lambda takes the messages with the function's role; the function sends what is left of a file.
+const QUEUE: &[&str] = &[
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:SendMessage",
+];
+const STREAM: &[&str] = &[
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    simulate_principal_policy_result: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Outcome {
+    #[serde(default)]
+    evaluation_results: Members<Evaluation>,
+}
+
+#[derive(Deserialize)]
+struct Members<T> {
+    #[serde(default = "Vec::new")]
+    member: Vec<T>,
+}
+
+impl<T> Default for Members<T> {
+    fn default() -> Self {
+        Self { member: Vec::new() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Evaluation {
+    eval_action_name: String,
+    eval_decision: String,
+    #[serde(default)]
+    missing_context_values: Members<String>,
+}
+
+/// What the roles of both functions may do of what the functions need.
+pub(super) async fn of(signed: &Signed, facts: &Facts) -> Vec<Permissions> {
+    let mut all = Vec::new();
+    if let Some(importer) = facts.importer.configuration.known() {
+        let needs = of_importer(facts, importer);
+        all.push(permissions(signed, Who::Importer, importer, needs).await);
+    }
+    let notifier = facts.notifier.as_ref();
+    if let Some(notifier) = notifier.and_then(|notifier| notifier.configuration.known()) {
+        let needs = of_notifier(facts, notifier);
+        all.push(permissions(signed, Who::Notifier, notifier, needs).await);
+    }
+    all
+}
+
+fn of_importer(facts: &Facts, importer: &Configuration) -> Vec<Need> {
+    let mut needs = Needs::of(importer);
+    if let Some(bucket) = &facts.bucket {
+        let reports = importer
+            .variable("INTAKE_REPORT_PREFIX")
+            .unwrap_or("reports/");
+        let object = |key: &str| format!("arn:{}:s3:::{}/{key}", needs.partition, bucket.name);
+        // Any object below stands for all.
+        let upload = object(&format!("{}doctor", facts.prefix));
+        let (report, part) = (
+            object(&format!("{reports}doctor/summary.json")),
+            object(&format!("{reports}doctor/parts/1")),
+        );
+        let [get, put] = OBJECTS;
+        needs.add(&[get], upload);
+        needs.add(&[put], report);
+        needs.add(&[get], part);
+    }
+    if let Some(table) = facts.table.fact.known() {
+        needs.add(TABLE, table.arn.clone());
+    }
+    if let Some(jobs) = facts.jobs_table.fact.known() {
+        needs.add(JOBS, jobs.table.arn.clone());
+    }
+    for source in sources(&facts.importer, ":sqs:") {
+        needs.add(QUEUE, source);
+    }
+    needs.all
+}
+
+fn of_notifier(facts: &Facts, notifier: &Configuration) -> Vec<Need> {
+    let mut needs = Needs::of(notifier);
+    let sources = facts
+        .notifier
+        .iter()
+        .flat_map(|own| sources(own, ":dynamodb:"));
+    for source in sources {
+        needs.add(STREAM, source);
+    }
+    needs.all
+}
+
+/// What a function's mappings read.
+fn sources(function: &Function, kind: &str) -> Vec<String> {
+    let mappings = function.mappings.known().into_iter().flatten();
+    let sources = mappings.map(|mapping| mapping.source_arn.clone());
+    sources.filter(|arn| arn.contains(kind)).collect()
+}
+
+/// What a function needs, being gathered.
+struct Needs {
+    partition: String,
+    all: Vec<Need>,
+}
+
+impl Needs {
+    /// What both functions need: to publish and to log.
+    fn of(function: &Configuration) -> Self {
+        let mut arn = function.arn.split(':').skip(1);
+        let [partition, _, region, account] = [(); 4].map(|()| arn.next().unwrap_or_default());
+        let mut needs = Self {
+            partition: partition.to_owned(),
+            all: Vec::new(),
+        };
+        if let Some(topic) = function.variable("INTAKE_TOPIC_ARN") {
+            needs.add(&["sns:Publish"], topic.to_owned());
+        }
+        let group = &function.log_group;
+        needs.add(
+            &["logs:CreateLogStream", "logs:PutLogEvents"],
+            format!("arn:{partition}:logs:{region}:{account}:log-group:{group}:log-stream:doctor"),
+        );
+        needs
+    }
+
+    fn add(&mut self, actions: &[&'static str], resource: String) {
+        let actions = actions.to_vec();
+        self.all.push(Need { actions, resource });
+    }
+}
+
+async fn permissions(
+    signed: &Signed,
+    who: Who,
+    function: &Configuration,
+    needs: Vec<Need>,
+) -> Permissions {
+    let role_arn = function.role_arn.clone();
+    let mut lacking = Vec::new();
+    for need in needs {
+        match lacks(signed, &role_arn, &need).await {
+            Ok(lacks) => lacking.extend(lacks),
+            Err(refusal) => {
+                let lacking = if refusal.code == "NoSuchEntity" {
+                    Fact::Missing
+                } else {
+                    Fact::Unknown(refusal)
+                };
+                return Permissions {
+                    who,
+                    role_arn,
+                    lacking,
+                };
+            }
+        }
+    }
+    let lacking = Fact::Known(lacking);
+    Permissions {
+        who,
+        role_arn,
+        lacking,
+    }
+}
+
+/// What the role's policies and boundary do not allow of a need. Policies of resources and of the organisation do not count.
+async fn lacks(signed: &Signed, role_arn: &str, need: &Need) -> Result<Vec<Lack>, Refusal> {
+    const ACTION: &str = "iam:SimulatePrincipalPolicy";
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("Action", "SimulatePrincipalPolicy")
+        .append_pair("Version", "2010-05-08")
+        .append_pair("PolicySourceArn", role_arn)
+        .append_pair("ResourceArns.member.1", &need.resource);
+    for (index, action) in need.actions.iter().enumerate() {
+        form.append_pair(&format!("ActionNames.member.{}", index + 1), action);
+    }
+    let answer: Answer = signed.iam(ACTION, form.finish()).await?;
+    let mut lacks = Vec::new();
+    for evaluation in answer
+        .simulate_principal_policy_result
+        .evaluation_results
+        .member
+    {
+        if evaluation.eval_decision == "allowed" {
+            continue;
+        }
+        let conditions = evaluation.missing_context_values.member;
+        if !conditions.is_empty() {
+            return Err(Refusal {
+                action: ACTION,
+                code: String::new(),
+                message: format!(
+                    "whether {} is allowed on {} depends on {}",
+                    evaluation.eval_action_name,
+                    need.resource,
+                    conditions.join(", ")
+                ),
+            });
+        }
+        lacks.push(Lack {
+            action: evaluation.eval_action_name,
+            resource: need.resource.clone(),
+            is_forbidden: evaluation.eval_decision == "explicitDeny",
+        });
+    }
+    Ok(lacks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is asked for is what the template grants; `make sam` compares that with the code.
+    #[test]
+    fn the_template_grants_what_is_asked_for() {
+        let template = include_str!("../../../../sam/template.yaml");
+        let mut asked = vec!["sns:Publish", "logs:CreateLogStream", "logs:PutLogEvents"];
+        asked.extend(
+            OBJECTS
+                .iter()
+                .chain(TABLE)
+                .chain(JOBS)
+                .chain(QUEUE)
+                .chain(STREAM),
+        );
+        for action in asked {
+            assert!(template.contains(action), "{action}");
+        }
+    }
+
+    /// As IAM answers: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>
+    #[test]
+    fn an_answer_is_understood() {
+        let xml = r#"<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
+  <SimulatePrincipalPolicyResult>
+    <IsTruncated>false</IsTruncated>
+    <EvaluationResults>
+      <member>
+        <MatchedStatements>
+          <member>
+            <SourcePolicyId>PolicyInputList.1</SourcePolicyId>
+            <EndPosition><Column>4</Column><Line>7</Line></EndPosition>
+            <StartPosition><Column>16</Column><Line>3</Line></StartPosition>
+          </member>
+        </MatchedStatements>
+        <MissingContextValues/>
+        <EvalResourceName>arn:aws:s3:::teambucket</EvalResourceName>
+        <EvalDecision>allowed</EvalDecision>
+        <EvalActionName>s3:ListBucket</EvalActionName>
+      </member>
+      <member>
+        <MissingContextValues><member>aws:MultiFactorAuthPresent</member></MissingContextValues>
+        <EvalResourceName>arn:aws:s3:::teambucket</EvalResourceName>
+        <EvalDecision>implicitDeny</EvalDecision>
+        <EvalActionName>s3:GetObject</EvalActionName>
+      </member>
+    </EvaluationResults>
+  </SimulatePrincipalPolicyResult>
+  <ResponseMetadata><RequestId>1cdb5b0a-4c15-11e5-b121-bd8c7EXAMPLE</RequestId></ResponseMetadata>
+</SimulatePrincipalPolicyResponse>"#;
+        let answer: Answer = quick_xml::de::from_str(xml).unwrap();
+        let found = answer
+            .simulate_principal_policy_result
+            .evaluation_results
+            .member;
+        let found: Vec<_> = found
+            .iter()
+            .map(|e| {
+                (
+                    e.eval_action_name.as_str(),
+                    e.eval_decision.as_str(),
+                    e.missing_context_values.member.len(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("s3:ListBucket", "allowed", 0),
+                ("s3:GetObject", "implicitDeny", 1)
+            ]
+        );
+    }
+}
