@@ -369,9 +369,14 @@ pub struct DoctorArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = LOCAL_HELP)]
 pub struct LocalArgs {
-    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Lambda) and N+5 (IAM) [default: free ports]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65530))]
+    /// Listen on N (S3), N+1 (DynamoDB), N+2 (SQS), N+3 (SNS), N+4 (Lambda), N+5 (IAM), N+6 (Cognito) and N+7 (the
+    /// dashboard) [default: free ports]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65528))]
     pub port: Option<u16>,
+
+    /// Serve the dashboard that was built into this folder [default: dashboard/dist]
+    #[arg(long, value_name = "DIR")]
+    pub dashboard: Option<PathBuf>,
 
     /// Show messages as they come, as subscribers with these protocols get them [default: email]
     #[arg(long, value_name = "PROTOCOL", value_enum, value_delimiter = ',', num_args = 0.., default_missing_value = "email")]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use local::{Message, Stack};
+use local::{Mail, Message, Stack};
 
 /// A protocol of SNS subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,13 +45,35 @@ impl Protocol {
 ///
 /// Standard output is closed.
 pub async fn follow(stack: &Stack, protocols: &[Protocol]) -> io::Result<()> {
-    let mut seen = 0;
+    let (mut seen, mut mails_seen) = (0, 0);
     loop {
-        for message in stack.published_after(seen).await {
-            seen += 1;
-            write(&message, seen, protocols, &mut io::stdout().lock())?;
+        tokio::select! {
+            messages = stack.published_after(seen) => for message in messages {
+                seen += 1;
+                write(&message, seen, protocols, &mut io::stdout().lock())?;
+            },
+            mails = stack.cognito().mails_after(mails_seen) => for mail in mails {
+                mails_seen += 1;
+                write_mail(&mail, &mut io::stdout().lock())?;
+            },
         }
     }
+}
+
+/// Writes what Cognito mailed, whatever the protocols: it is no message of the topic.
+fn write_mail(mail: &Mail, out: &mut impl Write) -> io::Result<()> {
+    let Mail {
+        to,
+        subject,
+        text,
+        timestamp,
+        ..
+    } = mail;
+    writeln!(
+        out,
+        "\n==== mail to {to}, {timestamp} ====\n\nSubject: {subject}\n\n{text}"
+    )?;
+    out.flush()
 }
 
 fn write(
@@ -84,6 +106,24 @@ mod tests {
             .map(|protocol| protocol.name())
             .collect();
         assert_eq!(names, local::sns::PROTOCOLS);
+    }
+
+    #[test]
+    fn a_mail_is_written_with_who_it_is_for() {
+        let mail = Mail {
+            id: "id-1".to_owned(),
+            to: "ada@example.com".to_owned(),
+            subject: "Your verification code".to_owned(),
+            text: "Your confirmation code is 123456".to_owned(),
+            timestamp: "2027-01-15T08:00:00.000Z".to_owned(),
+        };
+        let mut out = Vec::new();
+        write_mail(&mail, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\n==== mail to ada@example.com, 2027-01-15T08:00:00.000Z ====\n\n\
+             Subject: Your verification code\n\nYour confirmation code is 123456\n"
+        );
     }
 
     #[test]

@@ -34,8 +34,9 @@ const OUTPUT_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What is logged if `RUST_LOG` does not say: whatever needs somebody's attention.
 const LOG_FILTER: &str = "error";
-/// The same for `intake local`, where what the functions log is part of what one wants to see.
-const LOG_FILTER_LOCAL: &str = "warn,lambda=debug";
+/// The same for `intake local`, where what the functions log is part of what one wants to see. What S3 refuses is no error of
+/// the stack: its client hears of it.
+const LOG_FILTER_LOCAL: &str = "warn,lambda=debug,s3s::ops=off";
 
 /// Does what the command line asks for and says how it ended.
 pub fn run(cli: Cli) -> ExitCode {

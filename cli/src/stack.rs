@@ -14,7 +14,10 @@ use crate::signal;
 use crate::state::{self, State};
 
 /// Offsets from `--port`, also told in its help.
-const PORT_OFFSETS: [u16; 6] = [0, 1, 2, 3, 4, 5];
+const PORT_OFFSETS: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/// Who can sign in to the dashboard of `intake local` at once. Nothing is sent to this address.
+const DEMO_USER: &str = "demo@example.com";
 
 /// How soon a file that failed is tried again. On AWS it takes the queue's visibility timeout, a quarter of an hour;
 /// whoever waits for it here is at the keyboard.
@@ -155,7 +158,8 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
     let window = Duration::from_secs(args.window);
     let mut options = with_functions(window, args.functions.as_deref())?;
     if let Some(port) = args.port {
-        let [s3, dynamodb, sqs, sns, lambda, iam] = PORT_OFFSETS.map(|offset| port + offset);
+        let [s3, dynamodb, sqs, sns, lambda, iam, cognito, dashboard] =
+            PORT_OFFSETS.map(|offset| port + offset);
         options.ports = Ports {
             s3,
             dynamodb,
@@ -163,16 +167,30 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
             sns,
             lambda,
             iam,
+            cognito,
+            dashboard,
         };
     }
+    let dashboard = args.dashboard.clone().unwrap_or_else(built_dashboard);
+    let is_built = dashboard.join("index.html").is_file();
+    if args.dashboard.is_some() && !is_built {
+        let missing = format!("there is no index.html in {}", dashboard.display());
+        return Err(Failure::new(missing).fix(BUILD_DASHBOARD));
+    }
+    options.dashboard = Some(dashboard);
     let mut signals = signal::Stop::listen()?;
     let stack = start(options).await?;
     let state = State {
         pid: std::process::id(),
         endpoints: stack.endpoints().clone(),
     };
+    let dashboard = dashboard_lines(&stack, is_built)?;
+    let told = Told {
+        window: args.window,
+        dashboard,
+    };
     let kept = tokio::select! {
-        kept = keep_up(&state, &path, args.window, &mut signals) => kept,
+        kept = keep_up(&state, &path, &told, &mut signals) => kept,
         closed = show_inbox(&stack, args.inbox.as_deref()) => closed,
     };
     state.remove(&path);
@@ -191,19 +209,60 @@ async fn show_inbox(stack: &Stack, protocols: Option<&[inbox::Protocol]>) -> Res
 async fn keep_up(
     state: &State,
     path: &Path,
-    window: u64,
+    told: &Told,
     signals: &mut signal::Stop,
 ) -> Result<(), Failure> {
     state.write(path).map_err(|error| {
         Failure::caused(format!("cannot write {}", path.display()), &error)
             .fix(format!("name a writable file in {}", state::PATH_VARIABLE))
     })?;
-    describe(&state.endpoints, window, &mut io::stdout().lock())?;
+    describe(&state.endpoints, told, &mut io::stdout().lock())?;
     signals.wait().await;
     Ok(())
 }
 
-fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Result<()> {
+/// What is told of the stack besides where it is.
+struct Told {
+    /// Whole seconds.
+    window: u64,
+    /// How to get into the dashboard.
+    dashboard: String,
+}
+
+/// How the dashboard is built.
+const BUILD_DASHBOARD: &str =
+    "build it in the folder dashboard of the sources: npm ci && npm run build";
+
+/// Where the build of the dashboard leaves it: in these sources, or else in those that the command is run in.
+fn built_dashboard() -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboard/dist");
+    if sources.is_dir() {
+        sources
+    } else {
+        PathBuf::from("dashboard/dist")
+    }
+}
+
+/// Adds somebody who can sign in, and says how.
+fn dashboard_lines(stack: &Stack, is_built: bool) -> Result<String, Failure> {
+    let password = stack.cognito().add_user(DEMO_USER);
+    let password =
+        password.map_err(|error| Failure::caused("cannot add a user to the local pool", &error))?;
+    let url = &stack.endpoints().dashboard;
+    Ok(if is_built {
+        format!(
+            "{url}/
+            sign in as {DEMO_USER}, password {password}, or sign up with any address"
+        )
+    } else {
+        format!(
+            "not built; {BUILD_DASHBOARD}
+            then it is at {url}/, for {DEMO_USER}, password {password}"
+        )
+    })
+}
+
+fn describe(endpoints: &Endpoints, told: &Told, out: &mut impl Write) -> io::Result<()> {
     let Endpoints {
         s3,
         dynamodb,
@@ -211,6 +270,7 @@ fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Res
         sns,
         lambda,
         iam,
+        cognito,
         bucket,
         table,
         jobs_table,
@@ -228,16 +288,23 @@ fn describe(endpoints: &Endpoints, window: u64, out: &mut impl Write) -> io::Res
   SNS       {sns}  topic {topic_arn}
   Lambda    {lambda}  configuration only
   IAM       {iam}  the functions' roles only
+  Cognito   {cognito}  pool {}, inbox {cognito}/inbox
+  Dashboard {}
 
 {}
 
 To use it from another terminal with the AWS CLI or an SDK:
 
 ",
-        if window == 0 {
+        local::cognito::USER_POOL_ID,
+        told.dashboard,
+        if told.window == 0 {
             "Changes are told at once, each batch in a message of its own.".to_owned()
         } else {
-            format!("Changes of {window} s are told in one message (--window; on AWS 60 s).")
+            format!(
+                "Changes of {} s are told in one message (--window; on AWS 60 s).",
+                told.window
+            )
         }
     )?;
     for (name, value) in endpoints.env() {

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ACCESS_KEY_ID, BUCKET, JOBS_TABLE, LocalError, REGION, SECRET_ACCESS_KEY, TABLE,
+    doors::Doors,
     server::{Bound, bind},
 };
 
@@ -20,6 +21,10 @@ pub struct Ports {
     pub lambda: u16,
     /// For IAM.
     pub iam: u16,
+    /// For Cognito.
+    pub cognito: u16,
+    /// For the dashboard.
+    pub dashboard: u16,
 }
 
 /// Where a running [`Stack`](crate::Stack) listens, and the names of what is in it.
@@ -39,6 +44,10 @@ pub struct Endpoints {
     pub lambda: String,
     /// URL of IAM.
     pub iam: String,
+    /// URL of Cognito: of the user pool, its hosted pages and the identity pool.
+    pub cognito: String,
+    /// URL of the dashboard, without a slash at its end.
+    pub dashboard: String,
     /// Region to sign for.
     pub region: String,
     /// Access key to sign with.
@@ -73,6 +82,7 @@ impl Endpoints {
             ("AWS_ENDPOINT_URL_SNS", &self.sns),
             ("AWS_ENDPOINT_URL_LAMBDA", &self.lambda),
             ("AWS_ENDPOINT_URL_IAM", &self.iam),
+            ("AWS_ENDPOINT_URL_COGNITO_IDENTITY", &self.cognito),
             ("AWS_REGION", &self.region),
             // The CLI and boto3 read only this one.
             ("AWS_DEFAULT_REGION", &self.region),
@@ -107,7 +117,11 @@ impl Listeners {
     }
 
     /// With the names of the topic, the queue and its dead-letter queue.
-    pub(crate) fn endpoints(&self, [topic_arn, queue_url, dlq_url]: [String; 3]) -> Endpoints {
+    pub(crate) fn endpoints(
+        &self,
+        doors: &Doors,
+        [topic_arn, queue_url, dlq_url]: [String; 3],
+    ) -> Endpoints {
         Endpoints {
             s3: self.s3.url.clone(),
             dynamodb: self.dynamodb.url.clone(),
@@ -115,6 +129,8 @@ impl Listeners {
             sns: self.topics.url.clone(),
             lambda: self.lambda.url.clone(),
             iam: self.iam.url.clone(),
+            cognito: doors.cognito.url.clone(),
+            dashboard: doors.dashboard.url.clone(),
             region: REGION.to_owned(),
             access_key_id: ACCESS_KEY_ID.to_owned(),
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),

@@ -52,6 +52,9 @@ pub enum LocalError {
         /// What it does not take.
         reason: &'static str,
     },
+    /// The user pool's key pair could not be made.
+    #[error("cannot make a key pair for the local user pool: the system gives no random numbers")]
+    SigningKey,
     /// [`Stack::wait_idle`](crate::Stack::wait_idle) ran out of time.
     #[error("the stack is still busy after {waited:?}: {imports} messages in the imports queue{}",
         if *.stream_pending { ", stream records for the notifier" } else { "" })]

@@ -42,14 +42,24 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Body;
 use bytes::Bytes;
+use http::{Response, request::Parts};
 
+use self::call::Call;
 pub use self::injector::{FaultCounts, Faults};
 pub(crate) use self::{
     batch::{add_unprocessed, nothing_written},
     call::{Service, header},
     guard::{BoxError, Dropped, guard},
 };
+
+/// How a service says that it is not allowed to do what a request asks for; `body` is not needed for S3.
+pub(crate) fn access_denied(service: Service, head: &Parts, body: &[u8]) -> Response<Body> {
+    let call = Call::of(service, head, body);
+    // Every service can say so.
+    answer::refusal(service, Fault::AccessDenied, &call, 0).unwrap_or_default()
+}
 
 /// What goes wrong with one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,9 +1,11 @@
 //! The AWS services that Intake is built on, embedded in one process on loopback: S3, DynamoDB with
-//! Streams, SQS, SNS and Lambda, with the event wiring between them that `sam/template.yaml` makes on AWS.
+//! Streams, SQS, SNS, Cognito and Lambda, with the event wiring between them that `sam/template.yaml` makes on AWS.
 //!
 //! ```text
 //! S3 ObjectCreated (uploads/) ─▶ SQS intake-imports ─▶ importer ─▶ DynamoDB InventoryTable ─▶ stream ─▶ notifier ─▶ SNS
 //!                                  └─▶ intake-imports-dlq after 3 receives
+//!
+//! dashboard ─▶ Cognito ─▶ credentials: uploads/IDENTITY/, reports/IDENTITY/, own jobs, the table to read
 //! ```
 //!
 //! [`Stack::start`] brings everything up on free ports of 127.0.0.1 and [`Endpoints`] says where. Every
@@ -37,15 +39,23 @@
 //! It is a stand-in for development and tests, not for production: everything is kept in memory or in a
 //! temporary folder and is gone after [`Stack::shutdown`].
 
+mod access;
 pub mod capacity;
+mod clock;
+pub mod cognito;
+mod cors;
+mod doors;
 pub mod dynamodb;
 mod endpoints;
 mod error;
 pub mod events;
 pub mod faults;
 mod iam;
+mod inbox;
 mod lambda;
 mod lock;
+mod page;
+mod random;
 pub mod runtime;
 mod s3;
 mod server;
@@ -55,6 +65,7 @@ mod stack;
 pub mod wiring;
 
 pub use capacity::{Capacity, CapacityPlan, CapacitySink};
+pub use cognito::{Cognito, CognitoOptions, Mail};
 pub use endpoints::{Endpoints, Ports};
 pub use error::LocalError;
 pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
@@ -67,7 +78,8 @@ pub use wiring::StreamMappingOptions;
 pub const REGION: &str = "us-east-1";
 /// The account in every ARN and queue URL.
 pub const ACCOUNT_ID: &str = "000000000000";
-/// The access key that S3 accepts; the other services accept any.
+/// The access key that S3 accepts, with which everything is allowed; the other services accept any. Temporary keys, which
+/// begin with `ASIA`, are accepted as [`cognito`] gave them, and for what `DashboardUserRole` allows.
 pub const ACCESS_KEY_ID: &str = "intake-local";
 /// The secret of [`ACCESS_KEY_ID`]. S3 checks the signature made with it.
 pub const SECRET_ACCESS_KEY: &str = "intake-local-secret";

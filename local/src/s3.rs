@@ -1,5 +1,7 @@
 //! S3: `s3s` for the protocol and `s3s-fs` for the storage, with what the latter lacks: object-created events,
-//! conditional reads, missing buckets told from missing keys, and no way out of a bucket.
+//! conditional reads, missing buckets told from missing keys, long keys, and no way out of a bucket.
+
+mod long_keys;
 
 mod notification;
 
@@ -18,26 +20,23 @@ use bytes::Bytes;
     reason = "two types for each of the 21 operations"
 )]
 use s3s::dto::*;
-use s3s::{
-    S3, S3Request, S3Response, S3Result, auth::SimpleAuth, s3_error, service::S3ServiceBuilder,
-};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
-use tower_http::cors::CorsLayer;
 
+use self::long_keys::LongKeys;
 pub(crate) use self::notification::Notifications;
 use crate::{
-    ACCESS_KEY_ID, LocalError, SECRET_ACCESS_KEY,
+    LocalError,
+    access::{Access, Person},
+    cors::cors,
     events::{Creation, ObjectCreated},
     faults::{Faults, Service, guard},
     server::Server,
 };
-
-/// Longest file name of the common file systems.
-const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Called with every object created and the ARNs of the queues that are to hear of it, before its creator gets the
 /// answer.
@@ -59,7 +58,7 @@ impl ObjectStore {
         undisturbed: TcpListener,
         faults: Faults,
         bucket: &str,
-        notifications: Notifications,
+        (access, notifications): (Access, Notifications),
         on_created: OnCreated,
     ) -> Result<Self, LocalError> {
         let folder = tempfile::Builder::new()
@@ -72,7 +71,7 @@ impl ObjectStore {
         })?;
         let objects = Objects {
             buckets: Buckets {
-                files: Arc::new(files),
+                files: Arc::new(LongKeys::new(files)),
                 root: folder.path().to_owned(),
                 notifications,
                 on_created,
@@ -81,9 +80,10 @@ impl ObjectStore {
             bucket: bucket.to_owned(),
         };
         let mut service = S3ServiceBuilder::new(objects.buckets.clone());
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+        service.set_auth(access.clone());
+        service.set_access(access);
         // As the deployed bucket: a browser may upload, and needs the ETag of each part.
-        let cors = CorsLayer::very_permissive().expose_headers([http::header::ETAG]);
+        let cors = cors(["etag", "x-amz-version-id"]);
         let service = service.build();
         let guarded = guard(faults, Service::S3, service.clone());
         let guarded = ServiceBuilder::new().layer(cors.clone()).service(guarded);
@@ -167,7 +167,7 @@ fn micros_since_epoch() -> u64 {
 
 #[derive(Clone)]
 struct Buckets {
-    files: Arc<FileSystem>,
+    files: Arc<LongKeys>,
     root: PathBuf,
     notifications: Notifications,
     on_created: OnCreated,
@@ -185,7 +185,7 @@ impl Buckets {
     }
 
     /// Checks that the key names a file within its bucket. `s3s-fs` uses keys as paths: without this, `../x`
-    /// would leave the bucket, `a//b` be `a/b`, and a long key fail with an internal error.
+    /// would leave the bucket, and `a//b` be `a/b`.
     fn check_key(&self, bucket: &str, key: &str) -> S3Result<PathBuf> {
         self.check_bucket(bucket)?;
         let path = Path::new(key);
@@ -204,14 +204,8 @@ impl Buckets {
                  or have an empty, '.' or '..' part"
             ));
         }
-        if metadata_name_bytes(bucket, key) > MAX_FILE_NAME_BYTES {
-            return Err(s3_error!(
-                KeyTooLongError,
-                "The local S3 keeps objects as files: with this bucket's name a key can have {} bytes",
-                longest_key_bytes(bucket)
-            ));
-        }
-        Ok(self.root.join(bucket).join(path))
+        let stored = self.files.stored(bucket, key)?;
+        Ok(self.root.join(bucket).join(stored))
     }
 
     /// As [`Self::check_key`], for an object that is read: a folder on the way to objects is not one.
@@ -240,6 +234,18 @@ impl Buckets {
         Ok(())
     }
 
+    /// As [`Self::check_existing`]. People may not list the bucket, so S3
+    /// [does not tell them](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html) that a key is missing.
+    fn check_readable<T>(&self, request: &S3Request<T>, bucket: &str, key: &str) -> S3Result<()> {
+        self.check_existing(bucket, key).map_err(|error| {
+            if request.extensions.get::<Person>().is_some() {
+                s3_error!(AccessDenied, "Access Denied")
+            } else {
+                error
+            }
+        })
+    }
+
     fn check_source(&self, source: &CopySource) -> S3Result<()> {
         match source {
             CopySource::Bucket { bucket, key, .. } => self.check_existing(bucket, key),
@@ -250,7 +256,8 @@ impl Buckets {
     }
 
     fn announce(&self, creation: Creation, bucket: String, key: String, etag: Option<&ETag>) {
-        let size_bytes = match std::fs::metadata(self.root.join(&bucket).join(&key)) {
+        let path = self.check_key(&bucket, &key).unwrap_or_default();
+        let size_bytes = match std::fs::metadata(path) {
             Ok(metadata) => metadata.len(),
             // Deleted since; AWS announces such an object too.
             Err(_) => 0,
@@ -268,21 +275,6 @@ impl Buckets {
         };
         (self.on_created)(object, queues);
     }
-}
-
-/// Length of the longest file name that `s3s-fs` makes for an object: its metadata during a multipart upload,
-/// `.bucket-<base64>.object-<base64>.upload-<uuid>.metadata.json`.
-fn metadata_name_bytes(bucket: &str, key: &str) -> usize {
-    let base64 = |text: &str| (text.len() * 4).div_ceil(3);
-    base64(bucket) + base64(key) + METADATA_NAME_FRAME_BYTES
-}
-
-const METADATA_NAME_FRAME_BYTES: usize =
-    ".bucket-.object-.upload-00000000-0000-0000-0000-000000000000.metadata.json".len();
-
-fn longest_key_bytes(bucket: &str) -> usize {
-    let bucket = (bucket.len() * 4).div_ceil(3);
-    (MAX_FILE_NAME_BYTES - METADATA_NAME_FRAME_BYTES).saturating_sub(bucket) * 3 / 4
 }
 
 /// `If-Match` of a read, which `s3s-fs` ignores.
@@ -327,7 +319,7 @@ macro_rules! s3_operations {
             )*
 
             async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-                self.check_existing(&request.input.bucket, &request.input.key)?;
+                self.check_readable(&request, &request.input.bucket, &request.input.key)?;
                 let condition = request.input.if_match.clone();
                 let mut response = self.files.get_object(request).await?;
                 check_if_match(condition.as_ref(), response.output.e_tag.as_ref())?;
@@ -336,7 +328,7 @@ macro_rules! s3_operations {
             }
 
             async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-                self.check_existing(&request.input.bucket, &request.input.key)?;
+                self.check_readable(&request, &request.input.bucket, &request.input.key)?;
                 let condition = request.input.if_match.clone();
                 let mut response = self.files.head_object(request).await?;
                 check_if_match(condition.as_ref(), response.output.e_tag.as_ref())?;
@@ -397,11 +389,7 @@ macro_rules! s3_operations {
             ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
                 let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
                 self.check_new(&bucket, &key)?;
-                let mut response = self.files.complete_multipart_upload(request).await?;
-                // The object is there; only the result, which has its ETag, is still to be had.
-                if let Some(result) = response.output.future.take() {
-                    response.output = result.await?;
-                }
+                let response = self.files.complete_multipart_upload(request).await?;
                 self.announce(Creation::CompleteMultipartUpload, bucket, key, response.output.e_tag.as_ref());
                 Ok(response)
             }

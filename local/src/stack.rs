@@ -1,4 +1,5 @@
 use std::{
+    path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -6,18 +7,22 @@ use std::{
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
-use tower::service_fn;
+use tower::{ServiceBuilder, service_fn};
 
 use crate::{
-    BUCKET, Capacity, CapacityPlan, Endpoints, FaultPlan, Faults, IMPORTS_DLQ, IMPORTS_QUEUE,
-    LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TOPIC, UPLOAD_PREFIX,
+    BUCKET, Capacity, CapacityPlan, Cognito, CognitoOptions, Endpoints, FaultPlan, Faults,
+    IMPORTS_DLQ, IMPORTS_QUEUE, LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TOPIC,
+    UPLOAD_PREFIX,
+    access::refuse_people,
+    cors::cors,
+    doors::{Doors, SignIn},
     dynamodb::{DynamoDb, Front},
     endpoints::Listeners,
     events::{self, ObjectCreated},
     faults::{Service, guard},
     runtime::{Function, InvokeError},
     s3::{Notifications, ObjectStore},
-    server::Server,
+    server::{Bound, Server},
     sns::Topics,
     sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
     wiring::{
@@ -26,11 +31,13 @@ use crate::{
     },
 };
 
-/// Serves what answers requests behind a guard at the first place, and as it is at the second.
+/// Serves what answers requests behind a guard at the first place, and as it is at the second; people have nothing to do
+/// there.
 macro_rules! serve {
     ($open:expr, $behind:expr, $faults:expr, $service:ident, $handler:expr) => {{
         let handler = Arc::clone(&$handler);
         let inner = service_fn(move |request| Arc::clone(&handler).handle(request));
+        let inner = refuse_people(Service::$service, inner);
         let guarded = guard($faults.clone(), Service::$service, inner.clone());
         [
             Server::start($open.listener, guarded),
@@ -62,6 +69,11 @@ pub struct StackOptions {
     pub max_receive_count: Option<u32>,
     /// How the table's stream is given to the notifier; by default as in the SAM template.
     pub stream: StreamMappingOptions,
+    /// How people sign in.
+    pub cognito: CognitoOptions,
+    /// A folder with the built dashboard, to be served at [`Endpoints::dashboard`]; without it there is only its
+    /// `config.json`. It may be built later.
+    pub dashboard: Option<PathBuf>,
     /// Where to listen; free ports by default.
     pub ports: Ports,
 }
@@ -72,6 +84,7 @@ pub struct Stack {
     endpoints: Endpoints,
     undisturbed: Endpoints,
     topics: Arc<Topics>,
+    cognito: Arc<Cognito>,
     imports: Arc<Queue>,
     dead_letters: Arc<Queue>,
     announcements: Arc<Announcements>,
@@ -87,6 +100,7 @@ pub struct Stack {
     s3: ObjectStore,
     servers: [[Server; 2]; 4],
     front: Server,
+    doors: [Server; 2],
     dynamodb: DynamoDb,
 }
 
@@ -111,6 +125,8 @@ impl Stack {
             capacity,
             retry_delay,
             stream,
+            cognito,
+            dashboard,
             ports,
             ..
         } = options;
@@ -118,6 +134,7 @@ impl Stack {
         let faults = Faults::new(faults);
         let open = Listeners::bind(ports).await?;
         let behind = Listeners::bind(Ports::default()).await?;
+        let doors = Doors::bind(ports).await?;
 
         let topics = Arc::new(Topics::default());
         let topic_arn = topics.create(TOPIC);
@@ -129,21 +146,24 @@ impl Stack {
             imports_settings(visibility_timeout, &dead_letters, max_receive_count),
         );
         let names = [topic_arn, queues.url(&imports), queues.url(&dead_letters)];
-        let endpoints = open.endpoints(names.clone());
-        let undisturbed = behind.endpoints(names);
+        let endpoints = open.endpoints(&doors, names.clone());
+        let undisturbed = behind.endpoints(&doors, names);
+        let sign_in = SignIn { cognito, dashboard };
+        let (access, cognito, doors) = sign_in.open(doors, &endpoints, &topics)?;
 
         let announcements = Announcements::new(Arc::clone(&queues), Arc::clone(&imports));
+        let notifications = Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn());
         let s3 = ObjectStore::start(
             open.s3.listener,
             behind.s3.listener,
             faults.clone(),
             BUCKET,
-            Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn()),
+            (access.clone(), notifications),
             announcements.on_created(),
         )?;
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
-        let front = Front::new(behind.dynamodb.url, capacity.clone());
-        let front = service_fn(move |request| front.clone().answer(request));
+        let front = Front::new(behind.dynamodb.url, capacity.clone(), access);
+        let front = serve_tables(open.dynamodb, faults.clone(), front);
         let topic_arn = endpoints.topic_arn.clone();
         let setup = Setup::new(dynamodb.tables(), imports.arn(), topic_arn);
         let servers = [
@@ -152,17 +172,11 @@ impl Stack {
             serve!(open.lambda, behind.lambda, faults, Lambda, setup.functions),
             serve!(open.iam, behind.iam, faults, Iam, setup.roles),
         ];
-        let front = guard(faults.clone(), Service::DynamoDb, front);
-        let front = Server::start(open.dynamodb.listener, front);
 
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
         let imports_enabled = Arc::new(imports_enabled);
-        let own = [
-            ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
-            ("INTAKE_QUEUE_URL", &endpoints.queue_url),
-        ];
-        let importer = importer.map(|program| configured(program, &endpoints, &own));
+        let importer = importer.map(|program| importer_function(program, &endpoints));
         if let Some(function) = &importer {
             setup.add_importer(function.program(), Arc::clone(&imports_enabled));
             let mapping = ImportsMapping {
@@ -186,6 +200,7 @@ impl Stack {
             endpoints,
             undisturbed,
             topics,
+            cognito,
             imports,
             dead_letters,
             announcements,
@@ -199,6 +214,7 @@ impl Stack {
             s3,
             servers,
             front,
+            doors,
             dynamodb,
         })
     }
@@ -209,7 +225,7 @@ impl Stack {
     }
 
     /// Where the same services listen without [faults](Self::faults), without counting and without a limited
-    /// [capacity](Self::capacity): for what a test itself uploads and reads.
+    /// [capacity](Self::capacity): for what a test itself uploads and reads. DynamoDB does not ask there who it is.
     pub fn undisturbed(&self) -> &Endpoints {
         &self.undisturbed
     }
@@ -222,6 +238,11 @@ impl Stack {
     /// The messages published to SNS after the first `seen`, as soon as there are some.
     pub async fn published_after(&self, seen: usize) -> Vec<Message> {
         self.topics.published_after(seen).await
+    }
+
+    /// The pools that people sign in with.
+    pub fn cognito(&self) -> &Cognito {
+        &self.cognito
     }
 
     /// The table's capacity, if it has one.
@@ -343,7 +364,7 @@ impl Stack {
                 function.shutdown().await;
             }
         }
-        for server in self.servers.into_iter().flatten() {
+        for server in self.servers.into_iter().flatten().chain(self.doors) {
             server.stop().await;
         }
         tokio::join!(self.s3.stop(), self.front.stop());
@@ -375,6 +396,23 @@ impl StackOptions {
         });
         self.visibility_timeout.unwrap_or(by_function)
     }
+}
+
+fn importer_function(program: LambdaProgram, endpoints: &Endpoints) -> Arc<Function> {
+    let own = [
+        ("INTAKE_JOBS_TABLE", &endpoints.jobs_table),
+        ("INTAKE_QUEUE_URL", &endpoints.queue_url),
+    ];
+    configured(program, endpoints, &own)
+}
+
+/// Serves DynamoDB behind a guard, to pages, too.
+fn serve_tables(open: Bound, faults: Faults, front: Front) -> Server {
+    let front = service_fn(move |request| front.clone().answer(request));
+    let guarded = ServiceBuilder::new()
+        .layer(cors(["x-amzn-requestid", "x-amz-crc32"]))
+        .service(guard(faults, Service::DynamoDb, front));
+    Server::start(open.listener, guarded)
 }
 
 /// The notifier, in as many environments as Lambda would start for its mapping.

@@ -96,8 +96,9 @@ Exit codes:
 
 pub(super) const LOCAL_HELP: &str = "Examples:
   intake local
-  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, SQS 4512, …
+  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, …, the dashboard on 4517
   intake local --inbox                              # and show the e-mails
+  intake local --dashboard ../dist                  # with a dashboard that was built elsewhere
   intake local --inbox email,sms,sqs --window 30    # and more, with all changes of half a minute in one message
   intake local --functions .aws-sam/build           # with the functions that `sam build` has made
   intake import inventory.csv --table InventoryTable --local       # in another terminal

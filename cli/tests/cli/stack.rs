@@ -229,16 +229,64 @@ async fn functions_that_are_not_there_are_missed() {
 }
 
 #[tokio::test]
+async fn the_dashboard_is_served_with_somebody_who_can_sign_in() {
+    let bench = Bench::new();
+    let folder = bench.path("dist");
+    std::fs::create_dir_all(&folder).unwrap();
+    let args = ["--dashboard", folder.to_str().unwrap()];
+    let refused = bench.run(["local"].iter().chain(&args)).await.expect(1);
+    assert!(
+        refused.stderr.contains("npm run build"),
+        "{}",
+        refused.stderr
+    );
+
+    std::fs::write(folder.join("index.html"), "<!doctype html>the page").unwrap();
+    let (child, _stdout, lines) = start(&bench, &args).await;
+    let endpoints = State::running(&bench.state_path()).unwrap().endpoints;
+    let address = endpoints.dashboard.trim_start_matches("http://");
+    let at = lines
+        .iter()
+        .position(|line| line.contains(&endpoints.dashboard))
+        .unwrap();
+    let (_, password) = lines[at + 1]
+        .split_once("demo@example.com, password ")
+        .unwrap();
+    assert!(
+        password.split(',').next().unwrap().len() >= 12,
+        "{password}"
+    );
+    for (path, expected) in [
+        ("/imports", "the page"),
+        ("/config.json", endpoints.cognito.as_str()),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer)
+            .await
+            .unwrap();
+        assert!(answer.contains(expected), "{answer}");
+    }
+    signal(&child, Signal::TERM);
+    wait(child).await.expect(0);
+}
+
+#[tokio::test]
 async fn ports_can_be_chosen() {
     let bench = Bench::new();
-    // Free a moment ago; another process may take one of the six in between, so a few are tried.
+    // Free a moment ago; another process may take one of the eight in between, so a few are tried.
     for _ in 0..10 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let free = (port..=port.saturating_add(5))
+        let free = (port..=port.saturating_add(7))
             .all(|port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
-        if !free || port > 65_530 {
+        if !free || port > 65_528 {
             continue;
         }
         let (child, _stdout, _) = start(&bench, &["--port", &port.to_string()]).await;
@@ -260,5 +308,5 @@ async fn ports_can_be_chosen() {
         wait(child).await.expect(0);
         return;
     }
-    panic!("no six free ports in a row");
+    panic!("no eight free ports in a row");
 }

@@ -13,6 +13,7 @@ use hyper_util::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    access::Access,
     capacity::{Capacity, PARTITION_KEY, throttled},
     faults::{BoxError, Dropped, add_unprocessed, header as header_value, nothing_written},
     server::{MAX_BODY_BYTES, read_body_up_to},
@@ -23,16 +24,18 @@ use crate::{
 pub(crate) struct Front {
     upstream: String,
     capacity: Option<Capacity>,
+    access: Access,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Front {
-    pub(crate) fn new(upstream: String, capacity: Option<Capacity>) -> Self {
+    pub(crate) fn new(upstream: String, capacity: Option<Capacity>, access: Access) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Self {
             upstream,
             capacity,
+            access,
             client: Client::builder(TokioExecutor::new()).build(connector),
         }
     }
@@ -43,6 +46,9 @@ impl Front {
         // Twice what DynamoDB takes, so that it is DynamoDB that refuses a body.
         let body = read_body_up_to(2 * MAX_BODY_BYTES, body).await;
         let body = body.ok_or(Dropped)?;
+        if let Some(refusal) = self.access.refuse_table_request(&head, &body) {
+            return Ok(refusal);
+        }
         let target = header_value(&head.headers, "x-amz-target");
         match &self.capacity {
             Some(capacity) if target.ends_with(".BatchWriteItem") => {
@@ -103,12 +109,14 @@ impl Front {
     }
 }
 
-/// The headers that are not about the one connection or the body's length, which may change.
+/// The headers that are not about the one connection or the body's length, which may change, nor about the page that
+/// calls: `dynoxide` would let any page read the answer.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     for name in [
         header::CONNECTION,
         header::TRANSFER_ENCODING,
         header::CONTENT_LENGTH,
+        header::ORIGIN,
     ] {
         headers.remove(name);
     }
@@ -119,9 +127,10 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 pub(crate) fn error_response(status: StatusCode, exception: &str, message: &str) -> Response<Body> {
     let namespace = match exception {
         "ThrottlingException" => "com.amazon.coral.availability",
-        "ExpiredTokenException" | "InvalidSignatureException" | "AccessDeniedException" => {
-            "com.amazon.coral.service"
-        }
+        "ExpiredTokenException"
+        | "InvalidSignatureException"
+        | "UnrecognizedClientException"
+        | "AccessDeniedException" => "com.amazon.coral.service",
         _ => "com.amazonaws.dynamodb.v20120810",
     };
     let body = json!({ "__type": format!("{namespace}#{exception}"), "message": message });

@@ -279,7 +279,7 @@ fn signature_expired() -> String {
 
 fn not_authorized(action: &str, resource: &str) -> String {
     format!(
-        "User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/local/injected is not authorized to perform: {action} on \
+        "User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/local/denied is not authorized to perform: {action} on \
          resource: {resource} because no identity-based policy allows the {action} action"
     )
 }

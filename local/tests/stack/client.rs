@@ -102,3 +102,10 @@ pub(crate) async fn json(url: &str, target: &str, body: &Value) -> (u16, Value) 
         serde_json::from_slice(response.body()).unwrap(),
     )
 }
+
+/// A GET whose answer is JSON: its status and the answer.
+pub(crate) async fn get(url: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    let answer = send(Method::GET, url, headers, "").await;
+    let body = serde_json::from_slice(answer.body()).unwrap();
+    (answer.status().as_u16(), body)
+}

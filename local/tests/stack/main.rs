@@ -7,15 +7,21 @@
     reason = "clippy.toml allows them in test functions, and all of this crate is for tests"
 )]
 
+mod browser;
 mod capacity;
 mod client;
+mod cognito;
 mod delivery;
 mod digest;
 mod dynamodb;
 mod faults;
 mod function;
+mod identity;
 mod jobs;
 mod mapping;
+mod page;
+mod people;
+mod person;
 mod plans;
 mod runtime;
 mod s3;

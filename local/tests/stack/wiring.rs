@@ -219,6 +219,8 @@ async fn restart() -> Result<(local::Endpoints, Stack), LocalError> {
         sns: port(&endpoints.sns),
         lambda: port(&endpoints.lambda),
         iam: port(&endpoints.iam),
+        cognito: port(&endpoints.cognito),
+        dashboard: port(&endpoints.dashboard),
     };
     let second = Stack::start(StackOptions {
         ports,
