@@ -29,7 +29,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness bench capacity full chaos digest race memory cold-start flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser bench capacity full chaos digest race memory cold-start flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -82,6 +82,15 @@ sam: ## lint and test the SAM template
 
 harness: ## test the scripts that race and measure memory
 	$(PYTHON) -B -m unittest discover -s benches
+
+dashboard: ## check, test and build the web page (Node.js)
+	cmp -s dashboard/package-lock.json dashboard/node_modules/installed.json || { \
+		(cd dashboard && npm ci --no-audit --no-fund) && \
+		cp dashboard/package-lock.json dashboard/node_modules/installed.json; }
+	cd dashboard && npm run check && npm test && npm run build && npm run size && npm run audit
+
+browser: dashboard ## try the web page in Chromium; at INTAKE_DASHBOARD_URL if it is set
+	cd dashboard && npm run e2e -- $(ARGS)
 
 bench: ## measure
 	cargo bench --workspace

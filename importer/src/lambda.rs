@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::report::put_object;
 use crate::source::Object;
 use crate::summary::{self, Failure, Summary};
-use crate::wire::WireWriter;
+use crate::wire::{self, WireWriter};
 use crate::writer::{SdkWriter, WriterKind};
 use crate::{aws, table};
 
@@ -42,6 +42,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
         .map_err(|e| format!("{}; {}", e.chain(), e.fix().unwrap_or_default()))?;
     let mut importer = Importer::new(config, aws::sdk_config().await);
     importer.metrics = Metrics::init()?;
+    // Now there is a whole processor, however small the function is.
+    // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    wire::warm_up();
     importer.metrics.add("cold_start", 1.0);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let invocation = Invocation {

@@ -176,6 +176,7 @@ def test_outputs(create):
         "InventoryTable",
         "ImportJobs",
     )
+    assert config["topic"] == "inventory-alerts"
 
 
 def test_buckets(create):

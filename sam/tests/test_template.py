@@ -449,7 +449,8 @@ def test_security_headers(plain):
     assert joiner == "; "
     written = {d.split(" ")[0]: d.split(" ")[1:] for d in directives if isinstance(d, str)}
     assert written["default-src"] == ["'none'"]
-    assert written["script-src"] == ["'self'"]
+    for directive in ("script-src", "style-src", "img-src", "font-src"):
+        assert written[directive] == ["'self'"], directive
     assert written["frame-ancestors"] == ["'none'"]
     assert written["base-uri"] == ["'none'"]
     (connect,) = [d["Fn::Join"][1] for d in directives if isinstance(d, dict)]

@@ -1,6 +1,7 @@
 //! What follows from the facts: each function looks at one part and says what is wrong with it.
 
 mod function;
+mod mapping;
 mod permission;
 mod queue;
 mod table;

@@ -297,7 +297,7 @@ pub enum Who {
 pub struct Lack {
     /// Such as `sns:Publish`.
     pub action: String,
-    /// The ARN it would be on.
+    /// The ARN that a policy would grant it on, perhaps with a `*`.
     pub resource: String,
     /// Whether a policy forbids it; else none allows it.
     pub is_forbidden: bool,

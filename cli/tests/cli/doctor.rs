@@ -63,7 +63,7 @@ type Case = (
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     // Bug 1: Lambda not triggered by S3.
-    (&[], &["--bucket", "inventory-upload-nobody"], "bucket-missing queue-policy importer-permission", "does not exist"),
+    (&[], &["--bucket", "inventory-upload-nobody"], "bucket-missing", "does not exist"),
     (&[NoTrigger], &[], "trigger-missing", "the S3 trigger is not attached"),
     (&[Trigger(QUEUE, CREATED, "upload/", "")], &[], "trigger-prefix", "for the prefix upload/"),
     (&[], &["--prefix", "inventory/"], "trigger-prefix importer-permission", "files under inventory/ are not imported"),
@@ -81,7 +81,7 @@ const CASES: &[Case] = &[
     (&[Lambda("PUT", IMPORTER_CONCURRENCY, r#"{"ReservedConcurrentExecutions":0}"#)], &[], "importer-concurrency", "aws lambda delete-function-concurrency"),
     // Bug 2: AccessDenied.
     (&[Iam("Action=PutRolePolicy&RoleName=intake-importer&PolicyName=no&PolicyDocument={\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"dynamodb:*\",\"Resource\":\"*\"}}")], &[], "importer-permission", "may not dynamodb:DescribeTable on arn:aws:dynamodb"),
-    (&[Iam("Action=DeleteRolePolicy&RoleName=intake-importer&PolicyName=own")], &[], "importer-permission importer-publish-permission", "aws iam put-role-policy --role-name intake-importer"),
+    (&[Iam("Action=DeleteRolePolicy&RoleName=intake-importer&PolicyName=own")], &[], "importer-permission importer-publish-permission", "\"Resource\":\"arn:aws:s3:::inventory-upload-local/uploads/*\""),
     (&[Iam("Action=PutRolePolicy&RoleName=intake-notifier&PolicyName=no&PolicyDocument={\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"dynamodb:GetRecords\",\"Resource\":\"*\"}}")], &[], "notifier-permission", "a policy forbids it"),
     // Bug 3: DynamoDB table empty.
     (&[Dynamo("DeleteTable", r#"{"TableName":"InventoryTable"}"#)], &[], "table-missing", "table InventoryTable does not exist"),

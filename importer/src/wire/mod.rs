@@ -75,6 +75,12 @@ struct Shared {
     answer_timeout: Duration,
 }
 
+/// Does beforehand what the first connection would wait for: reads the certificates that are trusted.
+pub(crate) fn warm_up() {
+    // An error is the first connection's to tell.
+    drop(tls::config());
+}
+
 impl WireWriter {
     /// A writer into the table of `schema`, which loads credentials but connects to nothing yet.
     ///

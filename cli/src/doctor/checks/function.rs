@@ -2,9 +2,9 @@
 
 use importer::config::Config;
 use notifier::settings::{self, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{last, quoted};
+use super::{last, mapping, quoted};
 use crate::doctor::facts::{Configuration, Fact, Facts, Function, Mapping};
 use crate::doctor::finding::{Finding, LabBug};
 
@@ -19,17 +19,17 @@ pub(super) const QUEUE_URL: &str = "INTAKE_QUEUE_URL";
 pub(super) const TABLE: &str = "INTAKE_TABLE";
 
 /// What is said of one function, with its own ids.
-struct Ids {
-    what: &'static str,
-    missing: &'static str,
-    broken: &'static str,
-    timeout: &'static str,
-    concurrency: &'static str,
-    mapping_missing: &'static str,
-    mapping_disabled: &'static str,
-    mapping_failures: &'static str,
-    mapping_problem: &'static str,
-    bug: LabBug,
+pub(super) struct Ids {
+    pub(super) what: &'static str,
+    pub(super) missing: &'static str,
+    pub(super) broken: &'static str,
+    pub(super) timeout: &'static str,
+    pub(super) concurrency: &'static str,
+    pub(super) mapping_missing: &'static str,
+    pub(super) mapping_disabled: &'static str,
+    pub(super) mapping_failures: &'static str,
+    pub(super) mapping_problem: &'static str,
+    pub(super) bug: LabBug,
 }
 
 const IMPORTER: Ids = Ids {
@@ -75,11 +75,11 @@ pub(super) fn check_importer(facts: &Facts, findings: &mut Vec<Finding>) {
         queue_arn.unwrap_or("QUEUE_ARN")
     );
     create.push_str(" --scaling-config MaximumConcurrency=2");
-    let of_queues = mappings(function, ":sqs:");
+    let of_queues = mapping::of(function, ":sqs:");
     if let Some(of_queues) = &of_queues
         && !is_started_by_bucket(facts)
     {
-        check_mappings(function, of_queues, &IMPORTER, &create, findings);
+        mapping::check(function, of_queues, &IMPORTER, &create, findings);
         for mapping in of_queues
             .iter()
             .filter(|mapping| !mapping.filters.is_empty())
@@ -91,7 +91,7 @@ pub(super) fn check_importer(facts: &Facts, findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::wrong("importer-mapping-filter", problem)
                     .lab(IMPORTER.bug)
-                    .fix(update(mapping, "--filter-criteria '{}'")),
+                    .fix(mapping::update(mapping, "--filter-criteria '{}'")),
             );
         }
     }
@@ -203,7 +203,7 @@ pub(super) fn check_notifier(facts: &Facts, findings: &mut Vec<Finding>) {
         .fact
         .known()
         .and_then(|table| table.stream_arn.as_deref());
-    if let Some(of_streams) = mappings(function, ":dynamodb:") {
+    if let Some(of_streams) = mapping::of(function, ":dynamodb:") {
         let create = format!(
             "sam deploy (for a table of your own with --parameter-overrides ExistingTableStreamLabel=…), or aws lambda \
              create-event-source-mapping --function-name {} --event-source-arn {} --starting-position TRIM_HORIZON \
@@ -212,10 +212,10 @@ pub(super) fn check_notifier(facts: &Facts, findings: &mut Vec<Finding>) {
             qualified(function),
             stream_arn.unwrap_or("STREAM_ARN")
         );
-        check_mappings(function, &of_streams, &NOTIFIER, &create, findings);
-        check_stream(facts, &of_streams, stream_arn, &create, findings);
+        mapping::check(function, &of_streams, &NOTIFIER, &create, findings);
+        mapping::check_stream(facts, &of_streams, stream_arn, &create, findings);
         if let Some(configuration) = function.configuration.known() {
-            check_filter(configuration, &of_streams, findings);
+            mapping::check_filter(configuration, &of_streams, findings);
         }
     }
     let Some(configuration) = function.configuration.known() else {
@@ -239,90 +239,6 @@ pub(super) fn check_notifier(facts: &Facts, findings: &mut Vec<Finding>) {
             .lab(LabBug::NoEmail)
             .fix(fix),
         );
-    }
-}
-
-/// A mapping of another stream than the table's newest: that of another table, or one that was switched off.
-fn check_stream(
-    facts: &Facts,
-    of_streams: &[&Mapping],
-    stream_arn: Option<&str>,
-    create: &str,
-    findings: &mut Vec<Finding>,
-) {
-    let (Some(stream_arn), Some(mapping)) = (stream_arn, of_streams.first()) else {
-        return;
-    };
-    if of_streams
-        .iter()
-        .any(|mapping| mapping.source_arn == stream_arn)
-    {
-        return;
-    }
-    let problem = format!(
-        "the notifier reads the stream {}, which is not that of table {}, {stream_arn}: a stream that is enabled again is \
-         a new one",
-        mapping.source_arn, facts.table.name
-    );
-    let delete = format!(
-        "aws lambda delete-event-source-mapping --uuid {}",
-        mapping.uuid
-    );
-    findings.push(
-        Finding::wrong("notifier-mapping-stream", problem)
-            .lab(LabBug::NoStream)
-            .fix(format!("{create}; then {delete}")),
-    );
-}
-
-/// A filter that keeps from the notifier what it is to tell of.
-fn check_filter(
-    configuration: &Configuration,
-    of_streams: &[&Mapping],
-    findings: &mut Vec<Finding>,
-) {
-    let told = configuration
-        .variable(settings::EVENT_NAMES)
-        .unwrap_or("INSERT");
-    for mapping in of_streams
-        .iter()
-        .filter(|mapping| !mapping.filters.is_empty())
-    {
-        let lets_through =
-            |event: &str| mapping.filters.iter().any(|pattern| covers(pattern, event));
-        let held: Vec<&str> = told
-            .split(',')
-            .map(str::trim)
-            .filter(|event| !lets_through(event))
-            .collect();
-        if held.is_empty() {
-            continue;
-        }
-        let problem = format!(
-            "the filter of the notifier's mapping keeps back {}, of which it is to tell",
-            held.join(", ")
-        );
-        let names: Vec<&str> = told.split(',').map(str::trim).collect();
-        let filters =
-            json!({ "Filters": [{ "Pattern": json!({ "eventName": names }).to_string() }] });
-        findings.push(
-            Finding::wrong("notifier-mapping-filter", problem)
-                .lab(LabBug::NoStream)
-                .fix(update(
-                    mapping,
-                    &format!("--filter-criteria {}", quoted(&filters.to_string())),
-                )),
-        );
-    }
-}
-
-/// Whether a pattern may let records of this event name through.
-fn covers(pattern: &str, event: &str) -> bool {
-    let pattern: Value = serde_json::from_str(pattern).unwrap_or_default();
-    match pattern["eventName"].as_array() {
-        // Anything but plain names is taken to let it through.
-        Some(names) => names.iter().any(|name| name == event || !name.is_string()),
-        None => true,
     }
 }
 
@@ -411,83 +327,6 @@ fn check_function(
     }
 }
 
-fn check_mappings(
-    function: &Function,
-    mappings: &[&Mapping],
-    ids: &Ids,
-    create: &str,
-    findings: &mut Vec<Finding>,
-) {
-    let (name, what) = (&function.name, ids.what);
-    if mappings.is_empty() {
-        let source = if ids.bug == LabBug::NoStream {
-            "stream"
-        } else {
-            "queue"
-        };
-        let problem = format!(
-            "nothing starts function {name}, the {what}: its {source}'s event source mapping is missing"
-        );
-        findings.push(
-            Finding::wrong(ids.mapping_missing, problem)
-                .lab(ids.bug)
-                .fix(create),
-        );
-    }
-    for mapping in mappings {
-        let source = last(
-            mapping
-                .source_arn
-                .split("/stream/")
-                .next()
-                .unwrap_or_default(),
-        );
-        if matches!(mapping.state.as_str(), "Disabled" | "Disabling") {
-            let problem = format!(
-                "the event source mapping from {source} to function {name}, the {what}, is disabled: nothing starts it"
-            );
-            findings.push(
-                Finding::wrong(ids.mapping_disabled, problem)
-                    .lab(ids.bug)
-                    .fix(update(mapping, "--enabled")),
-            );
-        }
-        if !mapping.reports_item_failures {
-            let problem = format!(
-                "the mapping from {source} to the {what} lacks ReportBatchItemFailures: what the function could not do is \
-                 taken for done and lost"
-            );
-            findings.push(Finding::wrong(ids.mapping_failures, problem).fix(update(
-                mapping,
-                "--function-response-types ReportBatchItemFailures",
-            )));
-        }
-        if let Some(result) = mapping
-            .last_result
-            .as_deref()
-            .filter(|result| result.starts_with("PROBLEM"))
-        {
-            let problem =
-                format!("Lambda says of the mapping from {source} to the {what}: {result}");
-            findings.push(
-                Finding::wrong(ids.mapping_problem, problem)
-                    .lab(ids.bug)
-                    .fix(format!("see the function's log: aws logs tail /aws/lambda/{name} --since 1h --filter-pattern ERROR")),
-            );
-        }
-    }
-}
-
-/// The function's mappings of one kind of source.
-fn mappings<'a>(function: &'a Function, kind: &str) -> Option<Vec<&'a Mapping>> {
-    let mappings = function.mappings.known()?.iter();
-    Some(
-        mappings
-            .filter(|mapping| mapping.source_arn.contains(kind))
-            .collect(),
-    )
-}
-
 /// Whether it is as in the lab: the bucket starts the importer itself, and no queue does.
 fn is_started_by_bucket(facts: &Facts) -> bool {
     let bucket = facts.bucket.as_ref().and_then(|bucket| bucket.fact.known());
@@ -507,13 +346,6 @@ fn qualified(function: &Function) -> String {
         Some(qualifier) => format!("{}:{qualifier}", function.name),
         None => function.name.clone(),
     }
-}
-
-fn update(mapping: &Mapping, what: &str) -> String {
-    format!(
-        "aws lambda update-event-source-mapping --uuid {} {what}",
-        mapping.uuid
-    )
 }
 
 fn set(function: &Function, configuration: &Configuration, what: &str) -> String {

@@ -68,7 +68,8 @@ fn check_queue(facts: &Facts, url: &str, queue: &Queue, findings: &mut Vec<Findi
         let attributes = quoted(&attributes.to_string());
         format!("aws sqs set-queue-attributes --queue-url {url} --attributes {attributes}")
     };
-    if let Some(bucket) = &facts.bucket {
+    let bucket = facts.bucket.as_ref();
+    if let Some(bucket) = bucket.filter(|bucket| bucket.fact != Fact::Missing) {
         let partition = queue.arn.split(':').nth(1).unwrap_or("aws");
         let bucket_arn = format!("arn:{partition}:s3:::{}", bucket.name);
         let policy = queue.policy.as_deref().unwrap_or_default();

@@ -6,6 +6,9 @@ use crate::doctor::signed::Signed;
 /// What a function does with one resource.
 struct Need {
     actions: Vec<&'static str>,
+    /// The ARN that a policy would name, perhaps with a `*`.
+    granted_on: String,
+    /// An ARN that it covers, to ask with.
     resource: String,
 }
 
@@ -78,21 +81,18 @@ pub(super) async fn of(signed: &Signed, facts: &Facts) -> Vec<Permissions> {
 
 fn of_importer(facts: &Facts, importer: &Configuration) -> Vec<Need> {
     let mut needs = Needs::of(importer);
-    if let Some(bucket) = &facts.bucket {
+    // What is not there needs no permissions.
+    let bucket = facts.bucket.as_ref();
+    if let Some(bucket) = bucket.filter(|bucket| bucket.fact != Fact::Missing) {
         let reports = importer
             .variable("INTAKE_REPORT_PREFIX")
             .unwrap_or("reports/");
-        let object = |key: &str| format!("arn:{}:s3:::{}/{key}", needs.partition, bucket.name);
-        // Any object below stands for all.
-        let upload = object(&format!("{}doctor", facts.prefix));
-        let (report, part) = (
-            object(&format!("{reports}doctor/summary.json")),
-            object(&format!("{reports}doctor/parts/1")),
-        );
+        let partition = needs.partition.clone();
+        let objects = |keys: String| format!("arn:{partition}:s3:::{}/{keys}", bucket.name);
         let [get, put] = OBJECTS;
-        needs.add(&[get], upload);
-        needs.add(&[put], report);
-        needs.add(&[get], part);
+        needs.add(&[get], objects(format!("{}*", facts.prefix)));
+        needs.add(&[put], objects(format!("{reports}*")));
+        needs.add(&[get], objects(format!("{reports}*/parts/*")));
     }
     if let Some(table) = facts.table.fact.known() {
         needs.add(TABLE, table.arn.clone());
@@ -114,6 +114,15 @@ fn of_notifier(facts: &Facts, notifier: &Configuration) -> Vec<Need> {
         .flat_map(|own| sources(own, ":dynamodb:"));
     for source in sources {
         needs.add(STREAM, source);
+    }
+    // What it may do with its budget in the table of jobs hangs on the item's owner, which is not simulated.
+    if let Some(bucket) = notifier.variable("INTAKE_FAILURE_BUCKET") {
+        let prefix = notifier
+            .variable("INTAKE_FAILURE_PREFIX")
+            .unwrap_or("undelivered/");
+        let [_, put] = OBJECTS;
+        let objects = format!("arn:{}:s3:::{bucket}/{prefix}*", needs.partition);
+        needs.add(&[put], objects);
     }
     needs.all
 }
@@ -146,14 +155,19 @@ impl Needs {
         let group = &function.log_group;
         needs.add(
             &["logs:CreateLogStream", "logs:PutLogEvents"],
-            format!("arn:{partition}:logs:{region}:{account}:log-group:{group}:log-stream:doctor"),
+            format!("arn:{partition}:logs:{region}:{account}:log-group:{group}:*"),
         );
         needs
     }
 
-    fn add(&mut self, actions: &[&'static str], resource: String) {
-        let actions = actions.to_vec();
-        self.all.push(Need { actions, resource });
+    fn add(&mut self, actions: &[&'static str], granted_on: impl Into<String>) {
+        let granted_on = granted_on.into();
+        self.all.push(Need {
+            actions: actions.to_vec(),
+            // Any one stands for all.
+            resource: granted_on.replace('*', "doctor"),
+            granted_on,
+        });
     }
 }
 
@@ -226,7 +240,7 @@ async fn lacks(signed: &Signed, role_arn: &str, need: &Need) -> Result<Vec<Lack>
         }
         lacks.push(Lack {
             action: evaluation.eval_action_name,
-            resource: need.resource.clone(),
+            resource: need.granted_on.clone(),
             is_forbidden: evaluation.eval_decision == "explicitDeny",
         });
     }

@@ -1,0 +1,33 @@
+import { createRoot } from "react-dom/client";
+import { parseConfig } from "./config";
+import { Session } from "./session/session";
+import { Root } from "./ui/app";
+import { currentTheme, showTheme } from "./ui/theme";
+
+async function start(root: HTMLElement): Promise<void> {
+  showTheme(currentTheme());
+  const home = new URL(import.meta.env.BASE_URL, location.origin).href;
+  const response = await fetch(new URL("config.json", home), { cache: "no-store" });
+  const config = parseConfig(response.ok ? await response.text() : "");
+  const session = new Session(config, home);
+  const path = await session.begin(location);
+  // Without code and state, which are of no more use.
+  if (path !== undefined) history.replaceState(null, "", path);
+  createRoot(root).render(<Root config={config} session={session} />);
+}
+
+const root = document.getElementById("root") as HTMLElement;
+start(root).catch((error: unknown) => {
+  // Without a configuration there is nothing to show but why.
+  const main = document.createElement("main");
+  main.className = "sign-in";
+  const heading = document.createElement("h1");
+  heading.textContent = "The dashboard cannot start";
+  const reason = document.createElement("p");
+  reason.textContent = error instanceof Error ? error.message : String(error);
+  const fix = document.createElement("p");
+  fix.textContent =
+    "Check your connection and reload. If that does not help, whoever deployed this stack must put its config.json next to this page.";
+  main.append(heading, reason, fix);
+  root.replaceChildren(main);
+});

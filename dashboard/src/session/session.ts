@@ -1,0 +1,174 @@
+import { ErrorResponse, type User, UserManager, WebStorageStateStore } from "oidc-client-ts";
+import { SessionEnded } from "../aws/problem";
+import { NetworkError } from "../aws/xhr";
+import { type Config, issuerOf } from "../config";
+import { RESUME_NAME } from "../upload/resume";
+import { Identity } from "./identity";
+import { safePath } from "./path";
+
+/** Who is signed in. */
+export interface SessionState {
+  /** The e-mail address of who signed in; nothing if nobody did. */
+  user: string | undefined;
+  /** Whether a session has ended while the page was open. */
+  ended: boolean;
+  /** Why signing in failed. */
+  failure: string | undefined;
+}
+
+/** Tokens are renewed this long before they expire. */
+const MARGIN_SECONDS = 60;
+
+/**
+ * Signs people in with Cognito's hosted page: authorization code, PKCE, state and nonce.
+ *
+ * Tokens are in the session storage of this one tab: a reload keeps the session, closing the tab ends it. The trade-off
+ * is in README.md.
+ */
+export class Session {
+  readonly identity: Identity;
+  private readonly manager: UserManager;
+  private user: User | null = null;
+  private renewal: Promise<User> | undefined;
+  private state: SessionState = { user: undefined, ended: false, failure: undefined };
+  private readonly listeners = new Set<() => void>();
+
+  constructor(
+    private readonly config: Config,
+    private readonly home: string,
+  ) {
+    const { signInUrl, userPoolClientId } = config;
+    const issuer = issuerOf(config);
+    this.manager = new UserManager({
+      authority: issuer,
+      // All of it is known: no request for the discovery document, and none that could be tampered with.
+      metadata: {
+        issuer,
+        authorization_endpoint: `${signInUrl}/oauth2/authorize`,
+        token_endpoint: `${signInUrl}/oauth2/token`,
+        revocation_endpoint: `${signInUrl}/oauth2/revoke`,
+        jwks_uri: `${issuer}/.well-known/jwks.json`,
+      },
+      client_id: userPoolClientId,
+      redirect_uri: home,
+      response_type: "code",
+      scope: "openid email profile",
+      loadUserInfo: false,
+      automaticSilentRenew: false,
+      monitorSession: false,
+      revokeTokenTypes: ["refresh_token"],
+      userStore: new WebStorageStateStore({ store: sessionStorage }),
+      stateStore: new WebStorageStateStore({ store: sessionStorage }),
+    });
+    this.identity = new Identity(config, () => this.idToken());
+  }
+
+  /** Finishes signing in if this is the way back from it, and gives the path to show. */
+  async begin(location: Location): Promise<string | undefined> {
+    const parameters = new URLSearchParams(location.search);
+    if (parameters.has("state") && (parameters.has("code") || parameters.has("error"))) {
+      try {
+        this.user = await this.manager.signinRedirectCallback(location.href);
+        this.become({ user: nameOf(this.user) });
+        return safePath(this.user.state);
+      } catch (error) {
+        this.become({ failure: failureOf(error) });
+        return "/";
+      }
+    }
+    this.user = await this.manager.getUser();
+    const usable = this.user && (!this.user.expired || this.user.refresh_token);
+    if (this.user && !usable) await this.manager.removeUser();
+    if (usable) this.become({ user: nameOf(this.user as User) });
+    return undefined;
+  }
+
+  /** Goes to the sign-in page, and after that to `path`. */
+  async signIn(path: string): Promise<void> {
+    await this.manager.signinRedirect({ state: path, nonce: crypto.randomUUID() });
+  }
+
+  /** Ends the session here and at Cognito. */
+  async signOut(): Promise<void> {
+    // Revoking is a courtesy to the next person at this computer; being offline must not prevent signing out.
+    await this.manager.revokeTokens().catch(() => undefined);
+    await this.manager.removeUser();
+    this.identity.forget();
+    // Whoever comes next at this computer learns nothing of what was uploaded.
+    sessionStorage.clear();
+    localStorage.removeItem(RESUME_NAME);
+    const query = new URLSearchParams({ client_id: this.config.userPoolClientId, logout_uri: this.home });
+    window.location.assign(`${this.config.signInUrl}/logout?${query}`);
+  }
+
+  /** Makes tokens and credentials be fetched anew: a service did not take them. */
+  async renew(): Promise<void> {
+    this.identity.forget();
+    await this.renewed();
+  }
+
+  private async idToken(): Promise<string> {
+    const user = this.user;
+    if (!user) throw new SessionEnded();
+    const fresh = (user.expires_in ?? 0) > MARGIN_SECONDS ? user : await this.renewed();
+    if (!fresh.id_token) throw new SessionEnded();
+    return fresh.id_token;
+  }
+
+  private renewed(): Promise<User> {
+    this.renewal ??= this.refresh().finally(() => {
+      this.renewal = undefined;
+    });
+    return this.renewal;
+  }
+
+  private async refresh(): Promise<User> {
+    if (!this.user?.refresh_token) return this.end();
+    try {
+      const user = await this.manager.signinSilent();
+      if (!user) return this.end();
+      this.user = user;
+      return user;
+    } catch (error) {
+      // What Cognito refuses is over; what cannot be asked is not.
+      if (error instanceof ErrorResponse) return this.end();
+      throw error instanceof TypeError || (error as Error).name === "ErrorTimeout"
+        ? new NetworkError("Cognito cannot be reached")
+        : error;
+    }
+  }
+
+  private async end(): Promise<never> {
+    await this.manager.removeUser();
+    this.user = null;
+    this.identity.forget();
+    this.become({ user: this.state.user, ended: true });
+    throw new SessionEnded();
+  }
+
+  /** Calls `listener` whenever the state changes, until the returned function is called. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): SessionState => this.state;
+
+  private become(state: Partial<SessionState>): void {
+    this.state = { user: undefined, ended: false, failure: undefined, ...state };
+    for (const listener of this.listeners) listener();
+  }
+}
+
+function nameOf(user: User): string {
+  return user.profile.email ?? user.profile.sub;
+}
+
+function failureOf(error: unknown): string {
+  if (error instanceof ErrorResponse)
+    return error.error_description ?? error.error ?? "Cognito refused to sign you in.";
+  const message = error instanceof Error ? error.message : "";
+  // A reload of the way back, or a link that somebody kept.
+  if (/state/i.test(message)) return "This sign-in was not begun in this tab, or is over already.";
+  return message || "Signing in failed.";
+}

@@ -1,0 +1,289 @@
+import { inWords, type Problem } from "../aws/problem";
+import type { Services } from "../aws/services";
+import type { ReadOptions } from "../preview/detect";
+import { type Preview, previewFile } from "../preview/preview";
+import type { Schema } from "../preview/schema";
+import { metadataOf, uploadKey } from "./plan";
+import type { ResumeStore } from "./resume";
+import { Transfer, type TransferStatus } from "./transfer";
+
+/** A file that was chosen and not uploaded yet. */
+export interface Draft {
+  id: number;
+  file: File;
+  options: ReadOptions;
+  /** Nothing while the file is looked at. */
+  preview: Preview | undefined;
+  schema: Schema | undefined;
+  /** Why the file could not be checked against the table. */
+  schemaProblem: Problem | undefined;
+}
+
+/** A file that is being uploaded, or was. */
+export interface Upload {
+  id: number;
+  file: File;
+  /** Where it goes; nothing until that is known. */
+  key: string | undefined;
+  status: TransferStatus;
+  /** Whether it goes on with what another page began. */
+  resumed: boolean;
+}
+
+/** What the page shows of both. */
+export interface Uploads {
+  drafts: Draft[];
+  uploads: Upload[];
+}
+
+/** Files that are uploaded at the same time. */
+const AT_ONCE = 2;
+const CONTENT_TYPES = {
+  csv: "text/csv",
+  json: "application/json",
+  jsonl: "application/x-ndjson",
+  "ddb-json": "application/x-ndjson",
+};
+
+/** Keeps chosen and uploading files while people look at other pages. */
+export class UploadManager {
+  private state: Uploads = { drafts: [], uploads: [] };
+  private readonly transfers = new Map<number, Transfer>();
+  private readonly starters = new Map<number, () => Promise<void>>();
+  private readonly waiting: (() => Promise<void>)[] = [];
+  private running = 0;
+  private ids = 0;
+  private readonly listeners = new Set<() => void>();
+
+  constructor(
+    private readonly services: Services,
+    private readonly resume: ResumeStore,
+    private readonly headers: Pick<Storage, "getItem" | "setItem">,
+  ) {
+    window.addEventListener("beforeunload", (event) => {
+      if (this.isBusy()) event.preventDefault();
+    });
+  }
+
+  /** Looks at files that were chosen. */
+  choose(files: File[]): void {
+    for (const file of files) {
+      const draft: Draft = {
+        id: ++this.ids,
+        file,
+        options: {},
+        preview: undefined,
+        schema: undefined,
+        schemaProblem: undefined,
+      };
+      this.change({ drafts: [...this.state.drafts, draft] });
+      void this.look(draft.id);
+    }
+  }
+
+  /** Looks at a file again, to be read in another way. */
+  setOptions(id: number, options: ReadOptions): void {
+    this.changeDraft(id, { options });
+    void this.look(id);
+  }
+
+  /** Forgets a chosen file. */
+  drop(id: number): void {
+    this.change({ drafts: this.state.drafts.filter((draft) => draft.id !== id) });
+  }
+
+  /** Uploads a chosen file. */
+  send(id: number): void {
+    const draft = this.state.drafts.find((one) => one.id === id);
+    if (!draft) return;
+    this.drop(id);
+    this.upload(draft.file, draft.options, draft.preview);
+  }
+
+  /** Uploads several chosen files. */
+  sendAll(drafts: Draft[]): void {
+    for (const draft of drafts) this.send(draft.id);
+  }
+
+  /** Uploads a file. */
+  upload(file: File, options: ReadOptions, preview: Preview | undefined): void {
+    const id = ++this.ids;
+    const status: TransferStatus = {
+      state: "waiting",
+      sentBytes: 0,
+      totalBytes: file.size,
+      bytesPerSecond: undefined,
+      parts: { done: 0, of: 1 },
+      problem: undefined,
+    };
+    this.change({ uploads: [{ id, file, key: undefined, status, resumed: false }, ...this.state.uploads] });
+    this.starters.set(id, async () => {
+      const transfer = this.transfers.get(id) ?? (await this.prepare(id, file, options, preview));
+      // It may have been cancelled while it waited.
+      if (this.find(id)?.status.state !== "cancelled") await transfer?.start();
+    });
+    this.goOn(id);
+  }
+
+  pause(id: number): void {
+    this.transfers.get(id)?.pause();
+  }
+
+  /** Goes on after a pause, or tries again after a failure. */
+  goOn(id: number): void {
+    const start = this.starters.get(id);
+    if (start) this.enqueue(start);
+  }
+
+  cancel(id: number): void {
+    const transfer = this.transfers.get(id);
+    if (transfer) void transfer.cancel();
+    else this.changeUpload(id, { state: "cancelled" });
+  }
+
+  /** Takes what has ended off the list. */
+  clear(): void {
+    const isOver = ({ status }: Upload) => status.state === "done" || status.state === "cancelled";
+    this.change({ uploads: this.state.uploads.filter((upload) => !isOver(upload)) });
+  }
+
+  /** Whether closing the page would interrupt something. */
+  isBusy(): boolean {
+    return this.state.uploads.some(({ status }) => ["waiting", "uploading", "retrying"].includes(status.state));
+  }
+
+  /** The CSV header of a file that was uploaded from this tab. */
+  headerOf(key: string): string | undefined {
+    return this.headers.getItem(`intake.header:${key}`) ?? undefined;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): Uploads => this.state;
+
+  private async look(id: number): Promise<void> {
+    const draft = this.state.drafts.find((one) => one.id === id);
+    if (!draft) return;
+    const { file, options } = draft;
+    let schema: Schema | undefined;
+    let schemaProblem: Problem | undefined;
+    try {
+      schema = await this.services.schema();
+    } catch (error) {
+      schemaProblem = inWords(error);
+    }
+    const preview = await previewFile(file, options, schema).catch((error: unknown): Preview => {
+      const { title, fix } = inWords(error);
+      return {
+        compression: "none",
+        columns: [],
+        rows: [],
+        rejected: 0,
+        whole: false,
+        failure: { problem: title, fix },
+      };
+    });
+    // Options may have changed while it was read.
+    if (this.state.drafts.find((one) => one.id === id)?.options === options) {
+      this.changeDraft(id, { preview, schema, schemaProblem });
+    }
+  }
+
+  private async prepare(
+    id: number,
+    file: File,
+    options: ReadOptions,
+    preview: Preview | undefined,
+  ): Promise<Transfer | undefined> {
+    let identity: string;
+    try {
+      identity = await this.services.identityId();
+    } catch (error) {
+      this.changeUpload(id, { state: "failed", problem: inWords(error) });
+      return undefined;
+    }
+    const begun = this.resume.find(identity, file);
+    const random = crypto.randomUUID().slice(0, 8);
+    const key = begun?.key ?? uploadKey(identity, file.name, new Date(), random);
+    const contentType = preview?.format ? CONTENT_TYPES[preview.format] : file.type || "application/octet-stream";
+    const transfer = new Transfer(
+      file,
+      this.services.uploadPort(key, metadataOf(options), contentType),
+      { now: () => performance.now(), wait: waitForNetwork, random: Math.random },
+      (status) => this.changeUpload(id, status),
+      begun?.uploadId,
+      (uploadId) => this.resume.save(identity, file, uploadId === undefined ? undefined : { uploadId, key }),
+    );
+    this.transfers.set(id, transfer);
+    this.change({
+      uploads: this.state.uploads.map((upload) =>
+        upload.id === id ? { ...upload, key, resumed: begun !== undefined } : upload,
+      ),
+    });
+    if (preview?.header !== undefined) {
+      try {
+        this.headers.setItem(`intake.header:${key}`, preview.header);
+      } catch {
+        // Full: whoever corrects rejected rows must type the header.
+      }
+    }
+    return transfer;
+  }
+
+  private enqueue(action: () => Promise<void>): void {
+    this.waiting.push(action);
+    this.next();
+  }
+
+  private next(): void {
+    if (this.running >= AT_ONCE) return;
+    const action = this.waiting.shift();
+    if (!action) return;
+    this.running++;
+    void action().finally(() => {
+      this.running--;
+      this.next();
+    });
+  }
+
+  private find(id: number): Upload | undefined {
+    return this.state.uploads.find((upload) => upload.id === id);
+  }
+
+  private changeDraft(id: number, changes: Partial<Draft>): void {
+    this.change({ drafts: this.state.drafts.map((draft) => (draft.id === id ? { ...draft, ...changes } : draft)) });
+  }
+
+  private changeUpload(id: number, changes: Partial<TransferStatus>): void {
+    this.change({
+      uploads: this.state.uploads.map((upload) =>
+        upload.id === id ? { ...upload, status: { ...upload.status, ...changes } } : upload,
+      ),
+    });
+  }
+
+  private change(changes: Partial<Uploads>): void {
+    this.state = { ...this.state, ...changes };
+    for (const listener of this.listeners) listener();
+  }
+}
+
+/** Waits, or until the browser is online again if that comes later; ends at once when aborted. */
+function waitForNetwork(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      if (navigator.onLine) done();
+    }, milliseconds);
+    window.addEventListener("online", done);
+    signal.addEventListener("abort", done);
+  });
+}
