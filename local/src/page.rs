@@ -30,9 +30,9 @@ const POLICY: [&[&str]; 2] = [
     &[
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self' data:",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
         "manifest-src 'self'",
         "worker-src 'self'",
     ],
