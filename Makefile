@@ -52,7 +52,7 @@ build: ## build the functions as Lambda runs them, for every architecture whose 
 		echo "$$bootstrap: $$(wc -c < $$bootstrap) bytes, $$(gzip -c $$bootstrap | wc -c) zipped"; \
 	done
 
-test: fmt clippy unit doc sam harness ## check and test everything, as CI does
+test: fmt clippy unit doc sam harness dashboard ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
@@ -89,8 +89,9 @@ dashboard: ## check, test and build the web page (Node.js)
 		cp dashboard/package-lock.json dashboard/node_modules/installed.json; }
 	cd dashboard && npm run check && npm test && npm run build && npm run size && npm run audit
 
-browser: dashboard ## try the web page in Chromium; at INTAKE_DASHBOARD_URL if it is set
-	cd dashboard && npm run e2e -- $(ARGS)
+browser: dashboard ## try the web page in the system's Chromium, with the local stack behind it (minutes)
+	cargo test --workspace --test cli --no-run
+	cd dashboard && INTAKE_BIN=$(abspath $(TARGET_DIR))/debug/intake npm run e2e -- $(ARGS)
 
 bench: ## measure
 	cargo bench --workspace

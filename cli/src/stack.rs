@@ -80,6 +80,9 @@ pub fn running() -> Option<Endpoints> {
     State::running(&state::path()).map(|state| state.endpoints)
 }
 
+/// How often jobs are saved here: somebody watches, and writing costs nothing.
+const CHECKPOINT: (&str, &str) = ("INTAKE_CHECKPOINT_SECONDS", "0.5");
+
 /// Both functions: their names on AWS, and those of their packages.
 const IMPORTER: (&str, &str) = ("ProcessInventoryFile", "importer");
 const NOTIFIER: (&str, &str) = ("NotifyInventoryUpdate", "notifier");
@@ -102,8 +105,11 @@ pub fn with_functions(window: Duration, built: Option<&Path>) -> Result<StackOpt
         function.args = vec![OsString::from("lambda"), OsString::from(package)];
         Ok(function)
     };
+    let mut importer = function(IMPORTER)?;
+    let (name, seconds) = CHECKPOINT;
+    importer.env.push((name.to_owned(), seconds.to_owned()));
     Ok(StackOptions {
-        importer: Some(function(IMPORTER)?),
+        importer: Some(importer),
         notifier: Some(function(NOTIFIER)?),
         retry_delay: Some(RETRY_DELAY),
         stream: if window.is_zero() {

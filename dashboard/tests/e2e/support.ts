@@ -1,13 +1,19 @@
-import { mkdirSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { test as base, expect, type Page } from "@playwright/test";
 import { Fake } from "../fake/fake";
 
 export { expect };
 
-/** What is tested: the local stack at INTAKE_DASHBOARD_URL, or else the fake of this folder. */
+/**
+ * What is tested: the local stack at INTAKE_DASHBOARD_URL, that of the program INTAKE_BIN, which is started for it, or else
+ * the fake of this folder.
+ */
 export interface Stack {
   url: string;
   /** Only the fake can be made to do what no page can ask for. */
@@ -24,6 +30,13 @@ export const test = base.extend<{ guarded: undefined }, { stack: Stack }>({
       const url = process.env.INTAKE_DASHBOARD_URL?.replace(/\/$/, "");
       if (url !== undefined) {
         await use({ url, fake: undefined });
+        return;
+      }
+      const program = process.env.INTAKE_BIN;
+      if (program !== undefined) {
+        const local = await startLocal(program);
+        await use({ url: local.url, fake: undefined });
+        local.stop();
         return;
       }
       const fake = await new Fake(here("../../dist")).start();
@@ -55,6 +68,25 @@ export const test = base.extend<{ guarded: undefined }, { stack: Stack }>({
     { auto: true },
   ],
 });
+
+/** Starts `intake local`, and finds out where it serves the page. */
+async function startLocal(program: string): Promise<{ url: string; stop: () => void }> {
+  const state = join(mkdtempSync(join(tmpdir(), "intake-browser-")), "state.json");
+  const local = spawn(program, ["local", "--dashboard", here("../../dist")], {
+    env: { ...process.env, INTAKE_LOCAL_STATE: state },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const stop = () => local.kill("SIGTERM");
+  for await (const line of createInterface(local.stdout)) {
+    const url = /^ *Dashboard +(http:\S+)/.exec(line)?.[1];
+    if (url !== undefined) {
+      // What follows is not read, and must not block it.
+      local.stdout.resume();
+      return { url: url.replace(/\/$/, ""), stop };
+    }
+  }
+  throw new Error("intake local ended before it told where the dashboard is");
+}
 
 /** The configuration that the page runs by. */
 export async function configOf(page: Page, stack: Stack) {
