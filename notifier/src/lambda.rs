@@ -288,7 +288,7 @@ fn parcel(event: &Event, state: State) -> Parcel {
 ///
 /// # Errors
 ///
-/// [`Error::Setting`](crate::Error::Setting) when the configuration is unusable, and whatever ends the
+/// [`Error::Setting`] when the configuration is unusable, and whatever ends the
 /// conversation with the Lambda Runtime API.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber();
