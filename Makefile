@@ -29,7 +29,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser bench capacity full chaos digest race memory cold-start flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity full chaos digest race memory cold-start flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -37,7 +37,7 @@ FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
 SECONDS ?= 600
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start everything on this machine, import the samples, show what came of it
 	cargo run
@@ -92,6 +92,9 @@ dashboard: ## check, test and build the web page (Node.js)
 browser: dashboard ## try the web page in the system's Chromium, with the local stack behind it (minutes)
 	cargo test --workspace --test cli --no-run
 	cd dashboard && INTAKE_BIN=$(abspath $(TARGET_DIR))/debug/intake npm run e2e -- $(ARGS)
+
+screenshots: browser ## take the README's pictures again
+	cd dashboard/test-results/screenshots && cp 03-preview.png 04-progress.png rejects.png 08-inbox.png ../../../docs/screenshots
 
 bench: ## measure
 	cargo bench --workspace
