@@ -18,6 +18,9 @@ environment = cmp -s $(1) $(2)/installed.txt || { \
 	$(2)/bin/python -m pip install --quiet --disable-pip-version-check -r $(1) && \
 	cp $(1) $(2)/installed.txt; }
 
+# What the page is tried in.
+CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome))
+
 # x86-64 always; arm64, which is the template's default, if rustup has it.
 ARCHITECTURES = x86-64 $(if $(findstring aarch64-unknown-linux-gnu,$(shell rustup target list --installed 2>/dev/null)),arm64)
 
@@ -52,7 +55,7 @@ build: ## build the functions as Lambda runs them, for every architecture whose 
 		echo "$$bootstrap: $$(wc -c < $$bootstrap) bytes, $$(gzip -c $$bootstrap | wc -c) zipped"; \
 	done
 
-test: fmt clippy unit doc sam harness dashboard ## check and test everything, as CI does
+test: fmt clippy unit doc sam harness browser ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
@@ -90,8 +93,9 @@ dashboard: ## check, test and build the web page (Node.js)
 	cd dashboard && npm run check && npm test && npm run build && npm run size && npm run audit
 
 browser: dashboard ## try the web page in the system's Chromium, with the local stack behind it (minutes)
+	@[ -n "$(CHROMIUM)" ] || { echo 'there is no Chromium: install it (apt-get install chromium), or name it in CHROMIUM' >&2; exit 1; }
 	cargo test --workspace --test cli --no-run
-	cd dashboard && INTAKE_BIN=$(abspath $(TARGET_DIR))/debug/intake npm run e2e -- $(ARGS)
+	cd dashboard && CHROMIUM="$(CHROMIUM)" INTAKE_BIN=$(abspath $(TARGET_DIR))/debug/intake npm run e2e -- $(ARGS)
 
 screenshots: browser ## take the README's pictures again
 	cd dashboard/test-results/screenshots && cp 03-preview.png 04-progress.png rejects.png 08-inbox.png ../../../docs/screenshots
