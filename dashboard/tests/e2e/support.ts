@@ -73,7 +73,8 @@ export const test = base.extend<{ guarded: undefined }, { stack: Stack }>({
 async function startLocal(program: string): Promise<{ url: string; stop: () => void }> {
   const state = join(mkdtempSync(join(tmpdir(), "intake-browser-")), "state.json");
   const local = spawn(program, ["local", "--dashboard", here("../../dist")], {
-    env: { ...process.env, INTAKE_LOCAL_STATE: state },
+    // Not what the functions log, which is what one sees of intake local otherwise.
+    env: { RUST_LOG: "warn", ...process.env, INTAKE_LOCAL_STATE: state },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const stop = () => local.kill("SIGTERM");
