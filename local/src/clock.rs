@@ -6,6 +6,26 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use time::{
+    OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
+};
+
+/// A time in RFC 3339 with milliseconds, in UTC: as most of what AWS sends has it.
+pub(crate) fn timestamp(time: impl Into<OffsetDateTime>) -> String {
+    format(
+        time,
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"),
+    )
+}
+
+/// A time in a format of date and time, in UTC.
+pub(crate) fn format(time: impl Into<OffsetDateTime>, format: &[BorrowedFormatItem<'_>]) -> String {
+    // Only parts that every date-time has.
+    let utc = time.into().to_offset(UtcOffset::UTC);
+    utc.format(format)
+        .expect("a date-time has a date and a time")
+}
+
 /// The time by which sign-ins and temporary credentials end: the system's, and what was let pass.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clock(Arc<AtomicU64>);

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
-use crate::{ACCOUNT_ID, REGION, sqs::Delivery};
+use crate::{
+    ACCOUNT_ID, REGION,
+    clock::{self, timestamp},
+    sqs::Delivery,
+};
 
 /// How an object came to be: the tail of S3's
 /// [event types](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html).
@@ -82,8 +86,6 @@ pub fn url_encode_key(key: &str) -> String {
 /// An [S3 event notification](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html),
 /// as a function or a queue gets it.
 pub fn s3_notification(objects: &[ObjectCreated]) -> Value {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let records: Vec<Value> = objects
         .iter()
         .map(|object| {
@@ -91,7 +93,7 @@ pub fn s3_notification(objects: &[ObjectCreated]) -> Value {
                 "eventVersion": "2.1",
                 "eventSource": "aws:s3",
                 "awsRegion": REGION,
-                "eventTime": format_time(object.time, format),
+                "eventTime": timestamp(object.time),
                 "eventName": format!("ObjectCreated:{}", object.creation),
                 "userIdentity": { "principalId": format!("AWS:{ACCOUNT_ID}") },
                 "requestParameters": { "sourceIPAddress": "127.0.0.1" },
@@ -123,12 +125,10 @@ pub fn s3_notification(objects: &[ObjectCreated]) -> Value {
 /// What S3 sends once
 /// [when a notification is configured](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html).
 pub fn s3_test_event(bucket: &str) -> Value {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     json!({
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
-        "Time": format_time(OffsetDateTime::now_utc(), format),
+        "Time": timestamp(OffsetDateTime::now_utc()),
         "Bucket": bucket,
         "RequestId": request_id(),
         "HostId": format!("{}{}", request_id(), request_id()),
@@ -150,7 +150,7 @@ pub fn eventbridge_object_created(object: &ObjectCreated) -> Value {
         "detail-type": "Object Created",
         "source": "aws.s3",
         "account": ACCOUNT_ID,
-        "time": format_time(object.time, format),
+        "time": clock::format(object.time, format),
         "region": REGION,
         "resources": [format!("arn:aws:s3:::{}", object.bucket)],
         "detail": {
@@ -228,16 +228,6 @@ pub fn dynamodb_event(stream_arn: &str, records: impl IntoIterator<Item = Value>
         })
         .collect();
     json!({ "Records": records })
-}
-
-fn format_time(
-    time: OffsetDateTime,
-    format: &[time::format_description::BorrowedFormatItem<'_>],
-) -> String {
-    let utc = time.to_offset(time::UtcOffset::UTC);
-    // Both formats use only parts that every date-time has.
-    utc.format(format)
-        .expect("a date-time has a date and a time")
 }
 
 /// 16 upper-case characters, as S3's request ids are.

@@ -155,12 +155,10 @@ fn decision(policies: &Policies, action: &str, resource: &str) -> &'static str {
         .flat_map(|policy| one_or_more(&policy["Statement"]));
     let covering: Vec<&Value> = statements
         .filter(|statement| {
-            let any = |field: &str, wanted: &str| {
-                one_or_more(&statement[field])
-                    .filter_map(Value::as_str)
-                    .any(|pattern| matches(pattern.as_bytes(), wanted.as_bytes()))
-            };
-            any("Action", action) && any("Resource", resource)
+            let patterns = |field: &str| one_or_more(&statement[field]).filter_map(Value::as_str);
+            let action = action.to_ascii_lowercase();
+            patterns("Action").any(|pattern| covers(&pattern.to_ascii_lowercase(), &action))
+                && patterns("Resource").any(|pattern| covers(pattern, resource))
         })
         .collect();
     let has = |effect: &str| {
@@ -183,19 +181,23 @@ fn one_or_more(value: &Value) -> impl Iterator<Item = &Value> {
     list.iter()
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for anything and `?` for one character.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..]))
+/// Whether `text` is `pattern`, in which `*` stands for anything and `?` for one character. ARNs differ by case; actions do
+/// not, and are to be compared in lower case.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html>
+pub fn covers(pattern: &str, text: &str) -> bool {
+    fn covers(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => {
+                covers(rest, text) || (!text.is_empty() && covers(pattern, &text[1..]))
+            }
+            ([b'?', rest @ ..], [_, text @ ..]) => covers(rest, text),
+            ([one, rest @ ..], [other, text @ ..]) if one == other => covers(rest, text),
+            _ => false,
         }
-        ([b'?', rest @ ..], [_, text @ ..]) => matches(rest, text),
-        ([one, rest @ ..], [other, text @ ..]) if one.eq_ignore_ascii_case(other) => {
-            matches(rest, text)
-        }
-        _ => false,
     }
+    covers(pattern.as_bytes(), text.as_bytes())
 }
 
 fn parameter<'a>(form: &'a Form, name: &str) -> Result<&'a str, IamError> {

@@ -69,6 +69,7 @@ pub use cognito::{Cognito, CognitoOptions, Mail};
 pub use endpoints::{Endpoints, Ports};
 pub use error::LocalError;
 pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
+pub use iam::covers as iam_pattern_covers;
 pub use runtime::LambdaProgram;
 pub use sns::Message;
 pub use stack::{Stack, StackOptions};

@@ -1,8 +1,18 @@
-//! What AWS' services answer when they do not do what was asked.
+//! How AWS' services are called, and what they answer when they do not do what was asked.
 
+use std::time::Duration;
+
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{Error, error::chain};
+
+/// `config` for calls that are tried once, for so long: [`crate::retry`] tries again, with the invocation's deadline in view.
+pub(crate) fn one_attempt(config: &SdkConfig, timeout: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout);
+    let builder = config.to_builder().retry_config(RetryConfig::disabled());
+    builder.timeout_config(timeouts.build()).build()
+}
 
 /// A failed call, as far as it matters what to do about it.
 #[derive(Clone, Debug)]

@@ -2,14 +2,15 @@
 
 use std::future::Future;
 
-use aws_sdk_s3::{
-    Client,
-    config::{retry::RetryConfig, timeout::TimeoutConfig},
-    primitives::ByteStream,
-};
+use aws_sdk_s3::{Client, primitives::ByteStream};
 use serde_json::{Value, json};
 
-use crate::{Error, aws::Failure, message::Message, settings::Settings};
+use crate::{
+    Error,
+    aws::{self, Failure},
+    message::Message,
+    settings::Settings,
+};
 
 /// What the function's role needs.
 const GRANT: &str = "s3:PutObject on the bucket's undelivered messages";
@@ -40,17 +41,11 @@ impl Bucket {
     /// The bucket of `settings`, reached as `config` says; `None` when none is set. The SDK's own retries are off.
     pub fn new(config: &aws_config::SdkConfig, settings: &Settings) -> Option<Self> {
         let bucket = settings.failure_bucket.clone()?;
-        let builder = aws_sdk_s3::config::Builder::from(config)
+        let builder = aws_sdk_s3::config::Builder::from(&aws::one_attempt(config, ATTEMPT_TIMEOUT))
             // Bucket names in the host's place would not resolve on a local endpoint.
             .force_path_style(
                 config.endpoint_url().is_some()
                     || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some(),
-            )
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
             );
         Some(Self {
             client: Client::from_conf(builder.build()),

@@ -8,6 +8,7 @@ use crate::{
     mail,
     number::TEXT_BYTES_MAX,
     parcel::{Parcel, Window},
+    text::json,
     watch::RULE_CHARS_MAX,
 };
 pub use mail::{ALERT_SUBJECT, SMS_ASCII_CHARS, SMS_UCS2_CHARS, SUBJECT, SUBJECT_CHARS_MAX};
@@ -228,11 +229,6 @@ fn attributes(parcel: &Parcel, kinds: &[String], count: u64, id: &str) -> Vec<At
             .map(|table| attribute("table", "String", table)),
     );
     attributes
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value)
-        .expect("strings, numbers and maps with string keys always serialise")
 }
 
 /// What both kinds of machine messages begin with.

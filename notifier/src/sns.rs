@@ -4,13 +4,12 @@ use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_sns::{
     Client,
-    config::{retry::RetryConfig, timeout::TimeoutConfig},
     types::{MessageAttributeValue, PublishBatchRequestEntry},
 };
 
 use crate::{
     Error,
-    aws::{Failure, Kind},
+    aws::{self, Failure, Kind},
     message::Message,
     publish::Publish,
 };
@@ -34,16 +33,8 @@ impl Topic {
     /// The topic `arn`, reached as `config` says. The SDK's own retries are off: [`until`](crate::publish::until) does
     /// that, with the invocation's deadline in view.
     pub fn new(config: &aws_config::SdkConfig, arn: impl Into<String>) -> Self {
-        let config = aws_sdk_sns::config::Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&aws::one_attempt(config, ATTEMPT_TIMEOUT)),
             arn: arn.into(),
         }
     }

@@ -1,4 +1,6 @@
-//! Text for people: safe to print, cut where it must be, grouped by thousands.
+//! Text for people: safe to print, cut where it must be, grouped by thousands. And JSON for machines.
+
+use serde::Serialize;
 
 /// Marks text that was cut. ASCII, so that it does not turn an SMS into the costlier UCS-2 encoding.
 const CUT_MARK: &str = "...";
@@ -77,6 +79,12 @@ pub(crate) fn grouped(count: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// JSON of what always is some.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value)
+        .expect("strings, numbers and maps with string keys always serialise")
 }
 
 #[cfg(test)]

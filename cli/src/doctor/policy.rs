@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html>
 
+use local::iam_pattern_covers;
 use serde_json::Value;
 
 /// Whether a queue's policy lets S3 send to it for a bucket.
@@ -13,7 +14,7 @@ pub(super) fn lets_bucket_send(policy: &str, queue_arn: &str, bucket_arn: &str) 
     };
     let account = queue_arn.split(':').nth(4).unwrap_or_default();
     let about_s3 = |statement: &&Value| {
-        any(&statement["Action"], "sqs:SendMessage")
+        has_action(&statement["Action"], "sqs:sendmessage")
             && any(&statement["Resource"], queue_arn)
             && is_s3(&statement["Principal"])
     };
@@ -52,19 +53,31 @@ fn is_s3(principal: &Value) -> bool {
 /// Whether the conditions on the source, such as `{"ArnEquals": {"aws:SourceArn": …}}`, are met.
 fn source_fits(condition: &Value, bucket_arn: &str, account: &str) -> bool {
     let operators = condition.as_object().into_iter().flatten();
-    let mut tests = operators.flat_map(|(_, keys)| keys.as_object().into_iter().flatten());
-    tests.all(|(key, expected)| match key.to_ascii_lowercase().as_str() {
-        "aws:sourcearn" => any(expected, bucket_arn),
-        "aws:sourceaccount" => any(expected, account),
-        _ => true,
+    let mut tests = operators.flat_map(|(operator, keys)| {
+        let keys = keys.as_object().into_iter().flatten();
+        keys.map(move |(key, expected)| (operator, key, expected))
+    });
+    tests.all(|(operator, key, expected)| {
+        // `ArnNotLike`, `StringNotEquals`: met by what the value is not.
+        let wanted = !operator.contains("Not");
+        match key.to_ascii_lowercase().as_str() {
+            "aws:sourcearn" => any(expected, bucket_arn) == wanted,
+            "aws:sourceaccount" => any(expected, account) == wanted,
+            _ => true,
+        }
     })
 }
 
-/// Whether one of the patterns covers `wanted`.
+/// Whether one of the patterns covers `wanted`, as resources and principals are compared.
 fn any(patterns: &Value, wanted: &str) -> bool {
-    list(patterns)
-        .filter_map(Value::as_str)
-        .any(|pattern| matches(pattern.as_bytes(), wanted.as_bytes()))
+    let mut patterns = list(patterns).filter_map(Value::as_str);
+    patterns.any(|pattern| iam_pattern_covers(pattern, wanted))
+}
+
+/// Whether one of the patterns covers an action in lower case: case does not matter here.
+fn has_action(patterns: &Value, action: &str) -> bool {
+    let mut patterns = list(patterns).filter_map(Value::as_str);
+    patterns.any(|pattern| iam_pattern_covers(&pattern.to_ascii_lowercase(), action))
 }
 
 /// A policy has a list where there are several, and else the thing itself.
@@ -73,21 +86,6 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
         .as_array()
         .map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
         .iter()
-}
-
-/// Whether `text` is `pattern`, in which `*` stands for anything and `?` for one character.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], _) => {
-            matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..]))
-        }
-        ([b'?', rest @ ..], [_, text @ ..]) => matches(rest, text),
-        ([one, rest @ ..], [other, text @ ..]) if one.eq_ignore_ascii_case(other) => {
-            matches(rest, text)
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -133,6 +131,19 @@ mod tests {
             (
                 r#""Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"Qx""#,
                 false,
+            ),
+            // Names differ by case.
+            (
+                r#""Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"arn:aws:sqs:eu-west-1:123456789012:Q""#,
+                false,
+            ),
+            (
+                r#""Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"Q","Condition":{"StringNotEquals":{"aws:SourceAccount":"123456789012"}}"#,
+                false,
+            ),
+            (
+                r#""Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"Q","Condition":{"ArnNotLike":{"aws:SourceArn":"arn:aws:s3:::other"}}"#,
+                true,
             ),
             (
                 r#""Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"Q"},{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"Q""#,

@@ -1,14 +1,10 @@
 use std::sync::Mutex;
 
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::lock::lock;
-
-/// As the messages of SNS have it.
-const TIMESTAMP: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+use crate::{clock::timestamp, lock::lock};
 
 /// An e-mail that Cognito would have sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +31,12 @@ pub(super) struct Mailbox {
 
 impl Mailbox {
     pub(super) fn send(&self, to: &str, subject: &str, text: String) {
-        let now = OffsetDateTime::now_utc().format(TIMESTAMP);
         let mail = Mail {
             id: Uuid::new_v4().to_string(),
             to: to.to_owned(),
             subject: subject.to_owned(),
             text,
-            // It uses only parts that every date-time has.
-            timestamp: now.unwrap_or_default(),
+            timestamp: timestamp(OffsetDateTime::now_utc()),
         };
         let mut mails = lock(&self.mails);
         mails.push(mail);

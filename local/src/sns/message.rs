@@ -5,10 +5,11 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::Value;
-use time::{OffsetDateTime, macros::format_description};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Form, error::SnsError};
+use crate::clock::timestamp;
 
 /// Largest [message, and largest batch of messages](https://docs.aws.amazon.com/sns/latest/api/API_Publish.html):
 /// 256 KiB, attributes included.
@@ -74,7 +75,7 @@ impl Message {
             by_protocol,
             attributes,
             attribute_types,
-            timestamp: now(),
+            timestamp: timestamp(OffsetDateTime::now_utc()),
         })
     }
 }
@@ -169,15 +170,6 @@ fn attributes(form: &Form, prefix: &str) -> Result<(Texts, Texts), SnsError> {
         types.insert(name.clone(), data_type.to_owned());
     }
     Ok((attributes, types))
-}
-
-fn now() -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    // Only parts that every date-time has.
-    OffsetDateTime::now_utc()
-        .format(format)
-        .expect("a date-time has a date and a time")
 }
 
 #[cfg(test)]

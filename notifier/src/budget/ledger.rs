@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::NAMELESS_BYTES_MAX, parcel::Parcel};
+use crate::{digest::NAMELESS_BYTES_MAX, parcel::Parcel, text::json};
 
 /// Ids remembered of digests that were published: those of a few minutes, for answers that got lost on their way.
 const DONE_MAX: usize = 128;
@@ -176,11 +176,6 @@ impl Ledger {
             }
         }
     }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value)
-        .expect("strings, numbers and maps with string keys always serialise")
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The ledger as an item of the jobs table.
 
-use aws_sdk_dynamodb::{
-    Client,
-    config::{retry::RetryConfig, timeout::TimeoutConfig},
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 
 use super::Store;
-use crate::{Error, aws::Failure, settings::Settings};
+use crate::{
+    Error,
+    aws::{self, Failure},
+    settings::Settings,
+};
 
 /// Longest time one attempt may take.
 const ATTEMPT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
@@ -29,16 +29,8 @@ pub struct Table {
 impl Table {
     /// The table that `settings` name, reached as `config` says. The SDK's own retries are off.
     pub fn new(config: &aws_config::SdkConfig, settings: &Settings) -> Self {
-        let config = aws_sdk_dynamodb::config::Builder::from(config)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
-            .build();
         Self {
-            client: Client::from_conf(config),
+            client: Client::new(&aws::one_attempt(config, ATTEMPT_TIMEOUT)),
             name: settings.jobs_table.clone(),
             topic_arn: settings.topic_arn.clone(),
         }

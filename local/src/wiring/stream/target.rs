@@ -5,12 +5,13 @@ use std::{
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use time::{OffsetDateTime, macros::format_description};
+use time::macros::format_description;
 use uuid::Uuid;
 
 use super::StreamRecord;
 use crate::{
     LocalError,
+    clock::{format, timestamp},
     runtime::{Function, InvokeError},
     s3::Objects,
 };
@@ -99,9 +100,6 @@ impl GivenUp<'_> {
     /// The [invocation record](https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html) that Lambda
     /// writes to a bucket: only there it holds the event itself.
     pub(super) fn invocation_record(&self, now: SystemTime) -> Value {
-        let millis = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
         let mut response = json!({ "statusCode": 200, "executedVersion": "$LATEST" });
         if self.function_error {
             response["functionError"] = "Unhandled".into();
@@ -115,7 +113,7 @@ impl GivenUp<'_> {
             },
             "responseContext": response,
             "version": "1.0",
-            "timestamp": format(now, millis),
+            "timestamp": timestamp(now),
             "DDBStreamBatchInfo": {
                 "shardId": self.shard_id,
                 "startSequenceNumber": self.first.sequence_number,
@@ -150,13 +148,6 @@ pub(super) fn seconds(time: SystemTime) -> String {
         time,
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"),
     )
-}
-
-fn format(time: SystemTime, format: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
-    // Only parts that every date-time has.
-    OffsetDateTime::from(time)
-        .format(format)
-        .expect("a date-time has a date and a time")
 }
 
 /// Start of the tumbling window of this length that a time is in: windows begin at multiples of their length.
