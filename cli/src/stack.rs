@@ -13,9 +13,6 @@ use crate::outcome::{Failure, Outcome, tell};
 use crate::signal;
 use crate::state::{self, State};
 
-/// Offsets from `--port`, also told in its help.
-const PORT_OFFSETS: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
-
 /// Who can sign in to the dashboard of `intake local` at once. Nothing is sent to this address.
 const DEMO_USER: &str = "demo@example.com";
 
@@ -164,18 +161,7 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
     let window = Duration::from_secs(args.window);
     let mut options = with_functions(window, args.functions.as_deref())?;
     if let Some(port) = args.port {
-        let [s3, dynamodb, sqs, sns, lambda, iam, cognito, dashboard] =
-            PORT_OFFSETS.map(|offset| port + offset);
-        options.ports = Ports {
-            s3,
-            dynamodb,
-            sqs,
-            sns,
-            lambda,
-            iam,
-            cognito,
-            dashboard,
-        };
+        options.ports = Ports::starting_at(port);
     }
     let dashboard = args.dashboard.clone().unwrap_or_else(built_dashboard);
     let is_built = dashboard.join("index.html").is_file();

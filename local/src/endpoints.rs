@@ -27,6 +27,27 @@ pub struct Ports {
     pub dashboard: u16,
 }
 
+impl Ports {
+    /// Eight ports in a row, in the order of the fields: `first` is for S3.
+    ///
+    /// # Panics
+    ///
+    /// If `first` is more than 65,528.
+    #[must_use]
+    pub const fn starting_at(first: u16) -> Self {
+        Self {
+            s3: first,
+            dynamodb: first + 1,
+            sqs: first + 2,
+            sns: first + 3,
+            lambda: first + 4,
+            iam: first + 5,
+            cognito: first + 6,
+            dashboard: first + 7,
+        }
+    }
+}
+
 /// Where a running [`Stack`](crate::Stack) listens, and the names of what is in it.
 ///
 /// It serializes to a flat JSON object, so that another process can be told in one line.

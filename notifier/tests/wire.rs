@@ -244,11 +244,10 @@ async fn answers_are_classified() {
 
 #[tokio::test]
 async fn no_answer_is_worth_another_try() {
-    // A port nobody listens on: bound once, then given back.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, but nobody listens: no other test can be given the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = socket.local_addr().unwrap();
     let error = publish(&closed.to_string()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
 }

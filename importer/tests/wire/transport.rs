@@ -1,6 +1,6 @@
 //! Connections that hang, end or talk nonsense.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -150,9 +150,10 @@ async fn an_answer_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn nobody_there_is_no_answer() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, but nobody listens: no other test can be given the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
     let error = lane(&url).await.write(body()).await.unwrap_err();
     assert_no_answer(&error, "refused");
     let mut unknown = lane("http://no-such-host.invalid:1").await;
