@@ -435,6 +435,7 @@ impl Importer {
             resume: Some(Resume {
                 beginning: checkpoint.row.map(|_| object.beginning(&self.s3)),
                 checkpoint,
+                until: None,
             }),
             schema: Arc::clone(&schema),
             options,

@@ -46,6 +46,7 @@ pub mod retry;
 pub mod row;
 pub mod schema;
 pub mod source;
+pub mod split;
 pub mod summary;
 pub mod table;
 pub mod text;

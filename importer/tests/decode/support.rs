@@ -149,6 +149,7 @@ pub(crate) fn run_from(
         Chunked(file, chunk),
         rest,
         at,
+        None,
         &setup.options,
         &schema,
     ))
