@@ -33,6 +33,7 @@ use json::JsonDecoder;
 use lines::LinesDecoder;
 use records::RecordsDecoder;
 use stream::StreamDecoder;
+pub(crate) use value::NESTING_MAX;
 use value::Typing;
 
 /// Bytes at the beginning of the text by which the format is recognised.

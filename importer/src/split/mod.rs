@@ -23,18 +23,20 @@
 //!
 //! For JSON neither the depth nor the place of the rows' array in it is known to a range. But it is known how far the depth falls
 //! below where the range began, and a comma is in a container that was open there only if the depth has never been lower than
-//! at the comma. So these commas are kept apart by how far the depth has fallen ([`Level`]).
+//! at the comma. So these commas are kept apart by how far the depth has fallen ([`Level`]), as far down as a decoder reads.
 //!
 //! A file that is broken has no true state behind the place where it is broken; up to there all is as in one that is not.
 //! Parts that begin before that place are those of the unbroken file, and decoding the last of them finds the same place. Parts
 //! behind it may begin anywhere: they hold rows that a reader from the beginning would never have come to.
 
+mod blocks;
 mod csv;
 mod json;
 mod lines;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decode::NESTING_MAX;
 use crate::position::Position;
 
 /// What tells where a row ends, in a file whose bytes are its text.
@@ -95,7 +97,7 @@ struct Run {
     /// How much deeper their end is than their beginning.
     rise: i64,
     /// How far below the beginning the depth falls at the lowest.
-    fall: u64,
+    fall: i64,
     /// Ends of rows, by how far the depth has fallen, from the beginning's depth downwards.
     levels: Vec<Level>,
 }
@@ -103,7 +105,7 @@ struct Run {
 /// Ends of rows, if rows are what is `fall` below the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Level {
-    fall: u64,
+    fall: i64,
     /// How many rows end.
     rows: u64,
     /// Where the first of them ends.
@@ -111,7 +113,7 @@ struct Level {
 }
 
 /// Where a row ends: at a comma, or at a line break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     /// Bytes before it.
     byte: u64,
@@ -131,19 +133,16 @@ impl Run {
 
     /// A row ends where the depth is as low as it has ever been.
     fn row_ends(&mut self, mark: Mark) {
-        self.rows_end(1, || mark);
+        self.rows_end(self.fall, 1, mark);
     }
 
-    /// `rows` end, the first of them at `first`.
-    fn rows_end(&mut self, rows: u64, first: impl FnOnce() -> Mark) {
+    /// `rows` end on a level that is as low as any so far, the first of them at `first`.
+    fn rows_end(&mut self, fall: i64, rows: u64, first: Mark) {
         match self.levels.last_mut() {
-            Some(level) if level.fall == self.fall => level.rows += rows,
-            _ if rows == 0 => {}
-            _ => self.levels.push(Level {
-                fall: self.fall,
-                rows,
-                first: first(),
-            }),
+            Some(level) if level.fall == fall => level.rows += rows,
+            // Rows that are deeper than what is read end in an error.
+            _ if fall > NESTING_MAX.into() => {}
+            _ => self.levels.push(Level { fall, rows, first }),
         }
     }
 
@@ -152,23 +151,14 @@ impl Run {
         let mut both = Self {
             end: next.end,
             rise: self.rise + next.rise,
-            fall: self.fall.max(next.fall.saturating_add_signed(-self.rise)),
+            fall: self.fall.max(next.fall - self.rise),
             levels: self.levels.clone(),
         };
         for level in &next.levels {
-            let fall = level.fall as i64 - self.rise;
+            let fall = level.fall - self.rise;
             // Else it is in a container that begins after the beginning, or in one after that which was open there.
-            if fall < self.fall as i64 {
-                continue;
-            }
-            let fall = fall as u64;
-            match both.levels.last_mut() {
-                Some(last) if last.fall == fall => last.rows += level.rows,
-                _ => both.levels.push(Level {
-                    fall,
-                    rows: level.rows,
-                    first: offset(level.first),
-                }),
+            if fall >= self.fall {
+                both.rows_end(fall, level.rows, offset(level.first));
             }
         }
         both
@@ -194,6 +184,17 @@ impl Scan {
             begins_with_feed: false,
             ends_with_return: false,
             runs: (0..syntax.states()).map(Run::new).collect(),
+        }
+    }
+
+    /// Fills in what the text itself tells; the runs are there already.
+    fn passed(self, text: &[u8], line_breaks: u64) -> Self {
+        Self {
+            bytes: text.len() as u64,
+            line_breaks,
+            begins_with_feed: text.first() == Some(&b'\n'),
+            ends_with_return: text.last() == Some(&b'\r'),
+            ..self
         }
     }
 
@@ -260,10 +261,11 @@ pub fn cut(first: Position, scans: &[Scan]) -> Vec<Part> {
         byte: first.byte,
         line_breaks: first.line - 1,
     };
+    let end_byte = first.byte + scans.iter().map(Scan::bytes).sum::<u64>();
     let (mut state, mut depth, mut rows_ended, mut after_return) = (0_u8, 0_i64, 0, false);
     for (index, scan) in scans.iter().enumerate() {
         let run = &scan.runs[usize::from(state)];
-        let level = run.levels.iter().find(|level| level.fall as i64 == depth);
+        let level = run.levels.iter().find(|level| level.fall == depth);
         let is_one_break = u64::from(after_return && scan.begins_with_feed);
         if let (Some(level), true) = (level, index > 0) {
             let after_feed = if level.first.byte > 0 {
@@ -281,18 +283,19 @@ pub fn cut(first: Position, scans: &[Scan]) -> Vec<Part> {
                 line: from.line_breaks + 1,
                 record: first.record + rows_ended + 1,
             };
-            if let Some(before) = parts.last_mut() {
+            // With nothing behind it a comma is not a row's end but where the file is cut off.
+            if let (Some(before), true) = (parts.last_mut(), from.byte < end_byte) {
                 before.until = Some(until);
                 before.rows = Some(from.record - before.from.record);
+                parts.push(Part {
+                    from,
+                    until: None,
+                    rows: None,
+                });
             }
-            parts.push(Part {
-                from,
-                until: None,
-                rows: None,
-            });
         }
         rows_ended += level.map_or(0, |level| level.rows);
-        if run.fall as i64 > depth {
+        if run.fall > depth {
             // The array of rows is closed.
             break;
         }
@@ -300,11 +303,9 @@ pub fn cut(first: Position, scans: &[Scan]) -> Vec<Part> {
         depth += run.rise;
         begin.byte += scan.bytes;
         begin.line_breaks += scan.line_breaks - is_one_break;
-        after_return = if scan.bytes == 0 {
-            after_return
-        } else {
-            scan.ends_with_return
-        };
+        if scan.bytes > 0 {
+            after_return = scan.ends_with_return;
+        }
     }
     parts
 }
