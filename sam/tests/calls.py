@@ -59,8 +59,8 @@ def services(crate):
     return [NAMES.get(name, name) for name in re.findall(r"^aws-sdk-(\w+)", dependencies, re.MULTILINE)]
 
 
-def operations(crate, texts=None):
-    """Every operation the crate calls, as `service.Operation`."""
+def operations(crate, texts=None, without=frozenset()):
+    """Every operation the crate calls, as `service.Operation`, but `without` those: (operation, file that it stands in)."""
     texts = list(sources(crate)) if texts is None else texts
     session = botocore.session.get_session()
     methods = {}
@@ -77,7 +77,7 @@ def operations(crate, texts=None):
             by_the_command = FOR_THE_COMMAND.get((path, function))
             if by_the_command and not re.search(by_the_command, everything):
                 continue
-            found |= methods[call[1]]
+            found |= {operation for operation in methods[call[1]] if (operation, path) not in without}
         # A request that is made without the SDK names its operation in a header.
         found |= {f"dynamodb.{operation}" for operation in re.findall(r"DynamoDB_20120810\.(\w+)", text)}
     return found
