@@ -35,6 +35,7 @@ mod json_text;
 mod key;
 pub mod lambda;
 pub mod lanes;
+mod large;
 pub mod limiter;
 pub mod limits;
 pub mod metrics;

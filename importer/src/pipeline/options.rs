@@ -66,7 +66,7 @@ impl MaxRejects {
     /// Rows from which on a percentage is judged before the end of the file.
     pub const ROWS_JUDGED: u64 = 1000;
 
-    pub(super) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
+    pub(crate) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
         match self {
             Self::Rows(rows) => counts.rows_rejected > rows,
             Self::Percent(percent) => {
