@@ -161,14 +161,16 @@ impl Ledger {
     }
 
     fn see(&mut self, now: Moment, page: usize, values: &Page) {
-        for (register, &value) in values.iter().enumerate() {
-            let number = page * REGISTERS + register;
+        let first = page * REGISTERS;
+        for (number, &value) in (first..).zip(values) {
             let seen = &mut self.seen[number];
             if seen.value != value {
                 *seen = Seen {
                     value,
                     since_ms: now.steady_ms,
                 };
+            } else if holder(value) != Some(self.me) {
+                continue;
             }
             if number >= SLOTS {
                 continue;

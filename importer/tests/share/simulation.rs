@@ -16,6 +16,12 @@ const NOTHING: Faults = Faults {
     skew_ms: 0,
 };
 
+/// How many worlds of each kind; `INTAKE_SHARE_SEEDS` asks for more.
+fn seeds() -> u64 {
+    let asked = std::env::var("INTAKE_SHARE_SEEDS").ok();
+    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(6)
+}
+
 /// Everybody who is there has a fair share, and all of the cap is in use.
 fn is_settled(world: &World, cap: u32) {
     let present = world.present();
@@ -227,7 +233,7 @@ fn nothing_that_goes_wrong_exceeds_the_cap() {
             },
         ),
     ] {
-        for seed in 0..25 {
+        for seed in 0..seeds() {
             for (cap, workers) in [(40, 5), (1_000, 3), (3_000, 25)] {
                 let mut world = World::new(seed);
                 world.faults = faults;

@@ -116,6 +116,8 @@ pub(crate) struct World {
     pub(crate) cost: Cost,
     timing: Timing,
     pages: BTreeMap<usize, Page>,
+    /// Registers that say anything.
+    values: usize,
     actors: Vec<Actor>,
     events: BinaryHeap<Due>,
     number: u64,
@@ -133,6 +135,7 @@ impl World {
             cost: Cost::default(),
             timing: Timing::default(),
             pages: BTreeMap::new(),
+            values: 0,
             actors: Vec::new(),
             events: BinaryHeap::new(),
             number: 0,
@@ -297,13 +300,7 @@ impl World {
 
     /// Bytes of all items, about as DynamoDB counts them.
     fn bytes(&self) -> f64 {
-        let items = self.pages.values().map(|page| {
-            let values = page.iter().flatten();
-            80 + values
-                .map(|value| 2 + value.to_string().len())
-                .sum::<usize>()
-        });
-        items.sum::<usize>() as f64
+        (self.pages.len() * 80 + self.values * 28) as f64
     }
 
     /// Makes a change if it fits, as the table would.
@@ -319,6 +316,8 @@ impl World {
         }
         for swap in &change.swaps {
             page[swap.register] = swap.to;
+            self.values += usize::from(swap.to.is_some());
+            self.values -= usize::from(swap.from.is_some());
         }
         None
     }
@@ -508,11 +507,6 @@ impl World {
     /// Registers of those who wait that say anything.
     pub(crate) fn waiting(&self) -> usize {
         let waits = self.pages.range(SLOT_PAGES..);
-        waits.map(|(_, page)| values(page)).sum()
+        waits.map(|(_, page)| page.iter().flatten().count()).sum()
     }
-}
-
-/// Registers that say anything.
-fn values(page: &Page) -> usize {
-    page.iter().flatten().count()
 }
