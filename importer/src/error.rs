@@ -1,5 +1,6 @@
 //! What can go wrong, and what to do about it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::position::Position;
@@ -143,6 +144,14 @@ pub enum Error {
     #[error("another invocation has taken the job over")]
     LeaseLost,
 
+    /// What the import may write is not known: the pages of the write cap that it shares cannot be used.
+    #[error("the write cap cannot be shared with other imports")]
+    Share {
+        /// Why.
+        #[source]
+        source: Arc<Error>,
+    },
+
     /// The counters do not add up: rows were lost or counted twice. Never expected.
     #[error(
         "the counters do not add up: {read} rows read, but {written} written + {superseded} superseded + {rejected} rejected"
@@ -211,6 +220,7 @@ impl Error {
             | Self::Object { .. }
             | Self::Stalled { .. }
             | Self::LeaseLost
+            | Self::Share { .. }
             | Self::Accounting { .. }
             | Self::RangesLeft { .. }
             | Self::Report { .. } => Class::Fatal,
@@ -239,6 +249,7 @@ impl Error {
             | Self::RetriesExhausted { .. }
             | Self::LeaseLost
             | Self::RangesLeft { .. }
+            | Self::Share { .. }
             | Self::Report { .. } => false,
         }
     }
@@ -262,6 +273,7 @@ impl Error {
             | Self::Object { fix, .. }
             | Self::Service { fix, .. } => Some(fix.as_str()).filter(|fix| !fix.is_empty()),
             Self::RetriesExhausted { source, .. } => source.fix(),
+            Self::Share { source } => source.fix(),
             Self::Throttled { .. } => Some(
                 "raise the table's capacity, or import with a lower --max-wcu (INTAKE_MAX_WCU)",
             ),

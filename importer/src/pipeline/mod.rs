@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use self::decoding::{Decoded, Decoding};
 use self::keeping::Keeping;
 pub use self::options::{ImportOptions, MaxRejects, Stop};
-use self::settling::{LaneError, settle_lanes, spawn_lanes};
+use self::settling::{LaneError, Limits, settle_lanes, spawn_lanes};
 use crate::checkpoint::{Checkpoint, Ledger};
 use crate::error::{Error, StopReason};
 use crate::limiter::Limiter;
@@ -108,7 +108,10 @@ impl Import {
             until,
         } = resume.unwrap_or_default();
         let settler = Arc::new(Settler {
-            limiter: Limiter::new(options.max_wcu),
+            limiter: match &options.share {
+                Some(share) => Limiter::sharing(share.cap()),
+                None => Limiter::new(options.max_wcu),
+            },
             policy: options.retry,
             jitter: Jitter::new(options.seed),
             progress: Arc::clone(&progress),
@@ -151,7 +154,12 @@ impl Import {
         };
         let decoded = decoding.start(source.reader, beginning);
 
-        let written = settle_lanes(lanes, options.give_up_at, &stop, &mut keeper.failed).await;
+        let limits = Limits {
+            give_up_at: options.give_up_at,
+            share: options.share,
+            journal_failed: &mut keeper.failed,
+        };
+        let written = settle_lanes(lanes, limits, &stop).await;
         if written.is_err() {
             // A decoder that waits for the source or for room must not keep the failure waiting.
             helpers.abort_all();
