@@ -37,7 +37,7 @@ async fn import(
     endpoints: Option<&Endpoints>,
 ) -> Result<Outcome, Failure> {
     if args.workers.workers.is_some() {
-        return workers::run(args, clients, endpoints).await;
+        return Box::pin(workers::run(args, clients, endpoints)).await;
     }
     let schema = table::describe(&clients.dynamodb, &args.table).await?;
     let defaults = ImportOptions::default();

@@ -95,7 +95,7 @@ async fn run_async(command: Option<Command>) -> Result<Outcome, Failure> {
         Some(Command::Doctor(args)) => doctor::run(&args).await,
         Some(Command::Local(args)) => stack::run(&args).await,
         Some(Command::Generate(args)) => generate(&args),
-        Some(Command::Worker) => workers::worker::run().await,
+        Some(Command::Worker) => Box::pin(workers::worker::run()).await,
         Some(Command::Lambda { function }) => lambda(function).await,
     }
 }

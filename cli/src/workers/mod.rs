@@ -67,7 +67,7 @@ pub async fn run(
     let jobs_table = jobs_table(&args, endpoints);
     let pool = Pool::new(
         args.workers.workers.map_or(1, NonZeroUsize::get),
-        starter(&args, &jobs_table, endpoints)?,
+        &starter(&args, &jobs_table, endpoints)?,
     );
     let stop = pool.stop();
     let master = Master {
@@ -174,7 +174,7 @@ impl Master {
     /// What is between plan and finish.
     async fn steps(&self, pool: &mut Pool, key: &JobKey, planned: &Value) -> Result<(), Broken> {
         let mut items = self.items(planned).await?;
-        let job = self.store.get(key).await.map_err(broken)?;
+        let job = self.store.get(key).await.map_err(|e| broken(&e))?;
         let counts = Arc::new(Mutex::new(Counts {
             bytes_total: job.and_then(|job| job.bytes_total),
             ..Counts::default()
@@ -285,8 +285,8 @@ fn finish(display: Option<Progress>) {
     }
 }
 
-fn broken(error: importer::error::Error) -> Broken {
-    Broken::Failed(causes(&error))
+fn broken(error: &importer::error::Error) -> Broken {
+    Broken::Failed(causes(error))
 }
 
 /// Steps for all items, some in each. Whoever goes on with one of them after a worker's end is its holder, too.

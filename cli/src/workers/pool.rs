@@ -54,16 +54,16 @@ impl Stop {
 }
 
 impl Pool {
-    pub(super) fn new(workers: usize, start: Start) -> Self {
+    pub(super) fn new(workers: usize, start: &Start) -> Self {
         let stop = watch::Sender::new(false);
         let worker = || Worker {
             process: None,
-            start: Arc::clone(&start),
+            start: Arc::clone(start),
             stopped: stop.subscribe(),
         };
         Self {
             workers: std::iter::repeat_with(worker).take(workers).collect(),
-            start: Arc::clone(&start),
+            start: Arc::clone(start),
             stop,
         }
     }
@@ -93,13 +93,13 @@ impl Pool {
             at_work.spawn(async move {
                 let mut answers = Vec::new();
                 loop {
-                    let step = lock(&queue).pop_front();
-                    let Some(step) = step else {
+                    let next = lock(&queue).pop_front();
+                    let Some(next) = next else {
                         return (worker, Ok(answers));
                     };
-                    match worker.take(step.clone()).await {
+                    match worker.take(next.clone()).await {
                         Ok(answer) => {
-                            done(&step);
+                            done(&next);
                             answers.push(answer);
                         }
                         Err(broken) => {
@@ -131,7 +131,7 @@ impl Pool {
 
     /// The same workers, to be asked once more after they were stopped.
     pub(super) fn again(self) -> Self {
-        Self::new(1, self.start)
+        Self::new(1, &self.start)
     }
 }
 
