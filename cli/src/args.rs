@@ -7,6 +7,7 @@
 
 mod help;
 mod jobs;
+mod workers;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use importer::writer::WriterKind;
 
 use self::help::{CLI_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP, VALIDATE_HELP};
 pub use self::jobs::{CancelArgs, DoctorArgs, JobsArgs, StatusArgs};
+pub use self::workers::WorkersArgs;
 use crate::generate;
 use crate::inbox::Protocol;
 use crate::input::Input;
@@ -79,6 +81,9 @@ pub enum Command {
     ///
     /// The same arguments give the same bytes on every machine and in every release.
     Generate(GenerateArgs),
+    /// Take steps of an import by several workers, from standard input
+    #[command(hide = true)]
+    Worker,
     /// Be the runtime of a Lambda function
     #[command(hide = true)]
     Lambda {
@@ -140,6 +145,10 @@ pub struct ImportArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// By how many processes
+    #[command(flatten)]
+    pub workers: WorkersArgs,
 
     /// How to read the rows
     #[command(flatten)]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use importer::decode::DecodeOptions;
 use importer::pipeline::ImportOptions;
 use importer::table;
+use local::Endpoints;
 
 use crate::args::ImportArgs;
 use crate::aws::Clients;
 use crate::job::Job;
 use crate::outcome::{Failure, Outcome};
 use crate::stack::LocalStack;
+use crate::workers;
 
 /// Imports a file, into the caller's table or a local one.
 ///
@@ -20,15 +22,23 @@ use crate::stack::LocalStack;
 pub async fn run(args: ImportArgs) -> Result<Outcome, Failure> {
     if !args.local {
         let clients = Clients::from_environment().await?;
-        return import(args, &clients).await;
+        return import(args, &clients, None).await;
     }
     let stack = LocalStack::find_or_start().await?;
-    let ended = import(args, &Clients::for_local(stack.endpoints())).await;
+    let endpoints = stack.endpoints();
+    let ended = import(args, &Clients::for_local(endpoints), Some(endpoints)).await;
     stack.release().await;
     ended
 }
 
-async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
+async fn import(
+    args: ImportArgs,
+    clients: &Clients,
+    endpoints: Option<&Endpoints>,
+) -> Result<Outcome, Failure> {
+    if args.workers.workers.is_some() {
+        return Box::pin(workers::run(args, clients, endpoints)).await;
+    }
     let schema = table::describe(&clients.dynamodb, &args.table).await?;
     let defaults = ImportOptions::default();
     let job = Job {

@@ -9,11 +9,12 @@ use aws_config::SdkConfig;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::attempt::{Attempt, Deadlines};
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, StopReason};
 use crate::event::{self, Event, ObjectCreated};
 use crate::jobs::Job;
 use crate::jobs::journal::Reports;
@@ -83,6 +84,8 @@ pub struct Importer {
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) jobs: JobStore,
     pub(crate) metrics: Metrics,
+    /// Why what it imports is to stop, if it is.
+    pub(crate) stopping: watch::Sender<Option<StopReason>>,
 }
 
 impl Importer {
@@ -99,7 +102,13 @@ impl Importer {
             sns: aws_sdk_sns::Client::new(&sdk),
             sdk,
             metrics: Metrics::default(),
+            stopping: watch::Sender::new(None),
         }
+    }
+
+    /// Asks what it imports to stop, now and later: for a process that is to end.
+    pub fn stop(&self, reason: StopReason) {
+        self.stopping.send_replace(Some(reason));
     }
 
     /// Handles one invocation.

@@ -10,7 +10,7 @@ use crate::position::Position;
 use crate::progress::Counts;
 
 /// An import's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Every row is written or superseded.
@@ -27,7 +27,7 @@ pub enum Status {
 ///
 /// `rows_read = rows_written + rows_superseded + rows_rejected + rows_unsettled`, and `rows_unsettled` is 0 unless the
 /// status is [`Status::Failed`] or [`Status::Cancelled`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// How it ended.
     pub status: Status,

@@ -221,6 +221,7 @@ impl Importer {
         let row = checkpoint.row.filter(|_| checkpoint.seekable);
         let begin = from.map_or(0, |from| from.byte);
         let progress = Arc::new(Progress::after_in(&checkpoint, begin));
+        let stop = Stop::default();
         let import = Import {
             name: job.url(),
             source: object.source_of(&self.s3, row.map_or(0, |row| row.byte), until),
@@ -232,7 +233,7 @@ impl Importer {
             }),
             schema: Arc::clone(&schema),
             options,
-            stop: Stop::default(),
+            stop: stop.clone(),
         };
         let journal = self.journal(attempt, &saved);
         let Ended {
@@ -243,11 +244,12 @@ impl Importer {
         } = match self.config.writer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(&self.sdk, schema).await?;
-                let import = import.run(writer, journal);
+                let import = self.stopped_by(stop, import.run(writer, journal));
                 Box::pin(self.metrics.follow(&progress, import)).await
             }
             WriterKind::Sdk => {
-                let import = import.run(SdkWriter::new(&self.sdk, schema), journal);
+                let writer = SdkWriter::new(&self.sdk, schema);
+                let import = self.stopped_by(stop, import.run(writer, journal));
                 Box::pin(self.metrics.follow(&progress, import)).await
             }
         };
@@ -262,6 +264,22 @@ impl Importer {
             error,
             journal: Some(journal),
         })
+    }
+
+    /// Runs `import`, and asks `stop` once this importer is to stop.
+    async fn stopped_by<T>(&self, stop: Stop, import: impl Future<Output = T>) -> T {
+        let mut stopping = self.stopping.subscribe();
+        let mut import = std::pin::pin!(import);
+        tokio::select! {
+            ended = &mut import => return ended,
+            // The sender lives in `self`, so this is no error.
+            why = stopping.wait_for(Option::is_some) => {
+                if let Some(why) = why.ok().and_then(|why| *why) {
+                    stop.request(why);
+                }
+            }
+        }
+        import.await
     }
 
     /// How the object is imported, but for what its metadata says.

@@ -18,6 +18,7 @@ use crate::jobs::store::Changes;
 use crate::jobs::{Job, JobKey, Mode, Status};
 use crate::lambda::Importer;
 use crate::report::{NDJSON, put_object};
+use crate::source::Object;
 use crate::summary::{self, Failure};
 
 /// Most objects under a prefix: the list of more would not fit into the function's memory.
@@ -102,12 +103,17 @@ impl Importer {
                     continue;
                 }
                 bytes_total += object.size.unwrap_or_default().unsigned_abs();
+                let etag = match object.e_tag {
+                    Some(etag) => Some(etag),
+                    // S3 lists it always, and not everything that is called S3 does.
+                    None => Object::head(&self.s3, bucket, &key).await?.etag,
+                };
                 // To the second, as everywhere else in S3.
                 let time = object.last_modified.map(|t| DateTime::from_secs(t.secs()));
                 objects.push(Listed {
                     bucket: bucket.to_owned(),
                     key,
-                    etag: object.e_tag,
+                    etag,
                     time: time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
                 });
             }

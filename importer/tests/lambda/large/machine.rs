@@ -63,7 +63,7 @@ impl<'a> Machine<'a> {
         serde_json::from_slice(&self.bench.get(key).await).unwrap()
     }
 
-    /// A step for items of a planned job, in the shape that ItemBatcher gives it.
+    /// A step for items of a planned job, in the shape that `ItemBatcher` gives it.
     pub(crate) fn batch(step: &str, plan: &Value, items: &[Value]) -> Value {
         json!({
             "BatchInput": { "step": step, "owner": plan["owner"], "job": plan["job"] },
