@@ -36,6 +36,9 @@ const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Whose items are no jobs: the notifier keeps its budget in the same table.
 const NOTIFIER: &str = "notifier";
 
+/// How the owners begin of the items by which imports share a write cap.
+const CAP: &str = "cap/";
+
 /// What the importer needs to go on, and is of no use to anybody else.
 const OPAQUE: &str = "checkpoint";
 
@@ -182,9 +185,10 @@ impl Jobs {
             .client
             .scan()
             .table_name(&self.table)
-            .filter_expression("#owner <> :notifier")
+            .filter_expression("#owner <> :notifier AND NOT begins_with(#owner, :cap)")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":notifier", AttributeValue::S(NOTIFIER.to_owned()));
+            .expression_attribute_values(":notifier", AttributeValue::S(NOTIFIER.to_owned()))
+            .expression_attribute_values(":cap", AttributeValue::S(CAP.to_owned()));
         let mut pages = scan.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {

@@ -1,6 +1,7 @@
 //! The importer as a Lambda function: `ProcessInventoryFile`.
 
 mod ending;
+mod sharing;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -117,6 +118,8 @@ struct Outcome {
     error: Option<Error>,
     /// The journal; none if the import did not begin.
     journal: Option<JobJournal>,
+    /// Whether other imports had all of the write cap, all the time.
+    had_no_share: bool,
 }
 
 impl Importer {
@@ -296,7 +299,8 @@ impl Importer {
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), String> {
         let url = attempt.job.url();
         let outcome = self.import(&attempt).await;
-        let is_stalled = outcome.journal.as_ref().is_none_or(JobJournal::is_stalled);
+        let is_stalled =
+            outcome.journal.as_ref().is_none_or(JobJournal::is_stalled) && !outcome.had_no_share;
         let is_exhausted = is_stalled && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX;
         let error = match &outcome.error {
             Some(Error::LeaseLost) => return Err(told(&url, &Error::LeaseLost)),
@@ -311,7 +315,11 @@ impl Importer {
             }
         );
         let failure = told(&url, error);
-        let changes = Changes::none().status(Status::Queued).released();
+        let mut changes = Changes::none().status(Status::Queued).released();
+        if outcome.had_no_share {
+            // Waiting for others is no failure.
+            changes = changes.number("stalled_attempts", 0_u64);
+        }
         let changes = if is_out_of_time {
             changes
         } else {
@@ -379,6 +387,7 @@ impl Importer {
             ),
             error: Some(error),
             journal: None,
+            had_no_share: false,
         })
     }
 
@@ -425,6 +434,11 @@ impl Importer {
             .text_or_none("reason", None::<String>)
             .text_or_none("fix", None::<String>);
         self.jobs.change(job, described).await?;
+        let share = self.share(attempt).await?;
+        let options = ImportOptions {
+            share: share.clone(),
+            ..options
+        };
         let checkpoint = saved.checkpoint.clone();
         let row = checkpoint.row.filter(|_| checkpoint.seekable);
         let progress = Arc::new(Progress::after(&checkpoint));
@@ -468,6 +482,7 @@ impl Importer {
             summary,
             error,
             journal: Some(journal),
+            had_no_share: sharing::leave(share).await,
         })
     }
 }
