@@ -122,6 +122,11 @@ pub struct ImportArgs {
     #[arg(long, value_name = "N")]
     pub max_wcu: Option<NonZeroU32>,
 
+    /// The table of jobs, through which all imports of the table share the cap of --max-wcu, deployed ones too [default:
+    /// $INTAKE_JOBS_TABLE, or else the cap is this import's own, and with --workers ImportJobs]
+    #[arg(long, value_name = "NAME")]
+    pub jobs_table: Option<String>,
+
     /// Write with N requests at a time
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<NonZeroUsize>,

@@ -28,7 +28,7 @@ pub struct Config {
     /// `INTAKE_REPORT_PREFIX`: where reports go in the file's bucket. Objects there are never imported.
     /// Default `reports/`.
     pub report_prefix: String,
-    /// `INTAKE_MAX_WCU`: cap on the write rate in WCU a second. Default none.
+    /// `INTAKE_MAX_WCU`: cap on the write rate in WCU a second, of all imports of the table together. Default none.
     pub max_wcu: Option<NonZeroU32>,
     /// `INTAKE_JOBS_TABLE`: the table of jobs. Default `ImportJobs`.
     pub jobs_table: String,

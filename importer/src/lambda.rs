@@ -2,6 +2,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod ending;
+mod sharing;
 
 use std::time::SystemTime;
 

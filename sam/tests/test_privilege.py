@@ -93,6 +93,7 @@ GRANTED = {
         "dynamodb:DescribeTable": TABLE,
         "dynamodb:BatchWriteItem": TABLE,
         "dynamodb:UpdateItem": {"ImportJobs.Arn"},
+        "dynamodb:Query": {"ImportJobs.Arn"},
         "sqs:SendMessage": {"ImportsQueue.Arn"},
         "sns:Publish": {"InventoryAlerts"},
         "states:StartExecution": {"ImportLarge"},

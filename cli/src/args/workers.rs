@@ -37,10 +37,6 @@ pub struct WorkersArgs {
     /// Bytes of a range, such as 64MiB: the smaller, the less is done again after a crash [default: 256MiB]
     #[arg(long, value_name = "BYTES", requires = "workers", value_parser = bytes)]
     pub range_size: Option<NonZeroU64>,
-
-    /// The table of jobs, with --workers [default: $INTAKE_JOBS_TABLE, or else ImportJobs]
-    #[arg(long, value_name = "NAME", requires = "workers")]
-    pub jobs_table: Option<String>,
 }
 
 fn workers(text: &str) -> Result<NonZeroUsize, String> {

@@ -64,7 +64,8 @@ pub async fn run(
     };
     let mut signals = signal::Stop::listen()?;
     let began = Instant::now();
-    let jobs_table = jobs_table(&args, endpoints);
+    let jobs_table = args.jobs_table.clone();
+    let jobs_table = jobs_table.unwrap_or_else(|| jobs::TABLE.to_owned());
     let pool = Pool::new(
         args.workers.workers.map_or(1, NonZeroUsize::get),
         &starter(&args, &jobs_table, endpoints)?,
@@ -307,18 +308,6 @@ fn batches(step: &str, key: &JobKey, items: &[Value], at_once: usize) -> Vec<Val
     batches.collect()
 }
 
-fn jobs_table(args: &ImportArgs, endpoints: Option<&Endpoints>) -> String {
-    let set = || {
-        let value = std::env::var(jobs::TABLE_VARIABLE).ok();
-        value.filter(|value| !value.is_empty())
-    };
-    let named = args.workers.jobs_table.clone();
-    match endpoints {
-        Some(endpoints) => named.unwrap_or_else(|| endpoints.jobs_table.clone()),
-        None => named.or_else(set).unwrap_or_else(|| jobs::TABLE.to_owned()),
-    }
-}
-
 /// How a worker is started: this very program, set up by its environment as the function is on AWS.
 fn starter(
     args: &ImportArgs,
@@ -327,7 +316,6 @@ fn starter(
 ) -> Result<Start, Failure> {
     let program: PathBuf = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find the intake program itself", &error))?;
-    let workers = args.workers.workers.map_or(1, NonZeroUsize::get);
     let mut set = vec![
         ("INTAKE_TABLE", args.table.clone()),
         ("INTAKE_JOBS_TABLE", jobs_table.to_owned()),
@@ -337,9 +325,8 @@ fn starter(
         set.push(("INTAKE_LANES", lanes.to_string()));
     }
     if let Some(max_wcu) = args.max_wcu {
-        // Each worker has its share, whether the others are at work or not.
-        let share = (max_wcu.get() as usize / workers).max(1);
-        set.push(("INTAKE_MAX_WCU", share.to_string()));
+        // They share it through the table of jobs, with everybody else.
+        set.push(("INTAKE_MAX_WCU", max_wcu.to_string()));
     }
     if let Some(max_rejects) = args.max_rejects {
         let text = match max_rejects {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Importer, told};
+use super::{Importer, sharing, told};
 use crate::checkpoint::Checkpoint;
 use crate::config::options_from_metadata;
 use crate::error::{Error, StopReason};
@@ -86,6 +86,8 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<Error>,
     /// The journal; none if the import did not begin.
     pub(crate) journal: Option<JobJournal>,
+    /// Whether other imports had all of the write cap, all the time.
+    pub(crate) had_no_share: bool,
 }
 
 impl Importer {
@@ -93,7 +95,8 @@ impl Importer {
     pub(super) async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), String> {
         let url = attempt.job.url();
         let outcome = self.import(&attempt).await;
-        let is_stalled = outcome.journal.as_ref().is_none_or(JobJournal::is_stalled);
+        let is_stalled =
+            outcome.journal.as_ref().is_none_or(JobJournal::is_stalled) && !outcome.had_no_share;
         let is_exhausted = is_stalled && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX;
         let error = match &outcome.error {
             Some(Error::LeaseLost) => return Err(told(&url, &Error::LeaseLost)),
@@ -101,7 +104,9 @@ impl Importer {
             _ => return Box::pin(self.finish(attempt, outcome, is_exhausted)).await,
         };
         let failure = told(&url, error);
-        let released = self.release(&attempt.job, error).await;
+        let released = self
+            .release(&attempt.job, error, outcome.had_no_share)
+            .await;
         released.map_err(|e| format!("{failure}; {}", told(&url, &e)))?;
         if !error.is_out_of_time() {
             tracing::warn!(
@@ -136,8 +141,17 @@ impl Importer {
     }
 
     /// Lets go of a job that `error` kept from its end, for whoever goes on.
-    pub(crate) async fn release(&self, job: &Job, error: &Error) -> Result<(), Error> {
-        let changes = Changes::none().status(Status::Queued).released();
+    pub(crate) async fn release(
+        &self,
+        job: &Job,
+        error: &Error,
+        had_no_share: bool,
+    ) -> Result<(), Error> {
+        let mut changes = Changes::none().status(Status::Queued).released();
+        if had_no_share {
+            // Waiting for others is no failure.
+            changes = changes.number("stalled_attempts", 0_u64);
+        }
         let changes = if error.is_out_of_time() {
             changes
         } else {
@@ -175,6 +189,7 @@ impl Importer {
             ),
             error: Some(error),
             journal: None,
+            had_no_share: false,
         })
     }
 
@@ -209,6 +224,11 @@ impl Importer {
             .text_or_none("reason", None::<String>)
             .text_or_none("fix", None::<String>);
         self.jobs.change(job, described).await?;
+        let share = self.share(attempt).await?;
+        let options = ImportOptions {
+            share: share.clone(),
+            ..options
+        };
         let (from, until) = range.map_or((None, None), |range| (range.from, range.until));
         let mut checkpoint = saved.checkpoint.clone();
         if let (None, Some(from)) = (checkpoint.row, from) {
@@ -263,6 +283,7 @@ impl Importer {
             summary,
             error,
             journal: Some(journal),
+            had_no_share: sharing::leave(share).await,
         })
     }
 

@@ -25,6 +25,7 @@ impl Importer {
             summary,
             error,
             journal,
+            ..
         } = outcome;
         let ended = self.end(&attempt, summary, journal, error.as_ref(), is_exhausted);
         let ended = match ended.await {

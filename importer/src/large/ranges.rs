@@ -109,7 +109,8 @@ impl Importer {
         let outcome = self.import(&attempt).await;
         if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_final()) {
             if !matches!(error, Error::LeaseLost) {
-                self.release(&attempt.job, error).await?;
+                self.release(&attempt.job, error, outcome.had_no_share)
+                    .await?;
             }
             return match outcome.error {
                 Some(error) if !error.is_out_of_time() => Err(error),
@@ -127,7 +128,7 @@ impl Importer {
             Ok(job) => Ok(Some(job)),
             Err(error) => {
                 if !matches!(error, Error::LeaseLost) {
-                    self.release(&attempt.job, &error).await?;
+                    self.release(&attempt.job, &error, false).await?;
                 }
                 if error.is_out_of_time() {
                     Ok(None)

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Pages;
-use super::ledger::{Ledger, Moment, Outcome, Timing};
+use super::ledger::{Ledger, Outcome};
 use super::page::Change;
+use super::timing::{Moment, Timing};
 use crate::error::{Class, Error};
 use crate::limiter::SharedCap;
 
@@ -23,8 +24,8 @@ const PLANS_MAX: usize = 4;
 const FAILING_MAX: Duration = Duration::from_mins(2);
 /// Longest wait after a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Looks at the short interval; from then on there are as many at the long one.
-const POLLS: u32 = 4;
+/// Looks at the short interval: as long as two rounds of those who have too much. After that it takes patience.
+const POLLS: u32 = 8;
 /// How long giving back may take.
 const LEAVING_MAX: Duration = Duration::from_secs(3);
 /// How often a worker says that it waits.

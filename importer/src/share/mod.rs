@@ -9,6 +9,7 @@ mod keeper;
 pub mod ledger;
 pub mod page;
 mod store;
+pub mod timing;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,9 +24,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::keeper::Keeper;
-use self::ledger::{Ledger, Timing};
+use self::ledger::Ledger;
 use self::page::{Change, Page, Worker};
 pub use self::store::TablePages;
+use self::timing::Timing;
 use crate::error::Error;
 use crate::limiter::SharedCap;
 

@@ -15,5 +15,8 @@
 )]
 mod support;
 
+mod memory;
 mod simulation;
+mod table;
+mod task;
 mod world;

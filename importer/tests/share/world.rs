@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 use fastrand::Rng;
-use importer::share::ledger::{Ledger, Moment, Outcome, Timing};
+use importer::share::ledger::{Ledger, Outcome};
 use importer::share::page::{Change, EMPTY, Page, SLOT_PAGES, Worker, slots};
+use importer::share::timing::{Moment, Timing};
 
 /// After so long a call is given up.
 const GIVE_UP_MS: u64 = 8_000;
@@ -464,7 +465,7 @@ impl World {
         let share = 0.9 + self.rng.f64() / 10.0;
         let actor = &mut self.actors[worker];
         actor.plans = 0;
-        let every = if actor.ledger.has_too_little() && actor.polls < 4 {
+        let every = if actor.ledger.has_too_little() && actor.polls < 8 {
             actor.polls += 1;
             self.timing.poll
         } else {

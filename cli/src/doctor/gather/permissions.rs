@@ -15,7 +15,8 @@ struct Need {
 /// To read a file, and a part of its report; to write the report.
 const OBJECTS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
 const TABLE: &[&str] = &["dynamodb:DescribeTable", "dynamodb:BatchWriteItem"];
-const JOBS: &[&str] = &["dynamodb:UpdateItem"];
+/// To keep jobs, and to share the write cap.
+const JOBS: &[&str] = &["dynamodb:UpdateItem", "dynamodb:Query"];
 /// Lambda takes the messages with the function's role; the function sends what is left of a file.
 const QUEUE: &[&str] = &[
     "sqs:ReceiveMessage",
