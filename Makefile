@@ -33,7 +33,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity full chaos digest race memory cold-start flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity full chaos digest race memory workers cold-start flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -137,6 +137,10 @@ race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the 
 memory: ## peak memory of 1 GiB and 4 GiB imports, in every format (minutes, release build)
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/memory.py $(ARGS)
+
+workers: ## 4 GiB of JSON by 1, 2 and 4 workers: time, memory, each row once (minutes, release build)
+	cargo build --release -p intake -p benches --bin intake --bin sink
+	$(PYTHON) -B benches/workers.py $(ARGS)
 
 cold-start: build ## measure what the built functions use until they first ask for an event
 	$(PYTHON) -B benches/cold_start.py $(TARGET_DIR)/lambda/x86-64

@@ -1,6 +1,5 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
@@ -10,7 +9,7 @@ use intake::aws::Clients;
 use local::{Endpoints, Fault, FaultPlan, LambdaProgram, Stack, StackOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Ended, sample, wait};
+use crate::support::{Bench, Ended, LIMIT, sample, wait};
 
 /// One change by which something breaks. `{queue}`, `{dlq}`, `{topic}`, `{subscription}`, `{imports}` and `{changes}`
 /// stand for the URLs, ARNs and mappings of the stack.
@@ -225,9 +224,7 @@ fn send(method: &str, url: &str, headers: &str, body: &str) -> String {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let length = body.len();
     write!(
         stream,

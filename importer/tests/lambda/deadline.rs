@@ -78,6 +78,23 @@ async fn next_event(bench: &Bench) -> Option<Value> {
     Some(queued(&[body]).0)
 }
 
+/// Hands an event to the function until it does not come again, and says how often it did.
+async fn handle_until_done(importer: &Importer, event: &Value, limit: Duration) -> u32 {
+    let mut repeated = 0;
+    loop {
+        let began = Instant::now();
+        let answer = importer.handle(event.clone(), invocation(limit));
+        if answer.await.unwrap() == handed_back(&[]) {
+            return repeated;
+        }
+        repeated += 1;
+        assert!(repeated < 100, "it does not end");
+        // A machine that is busy with other things does not get to save the job in time. The message comes again when the
+        // function's time is over.
+        tokio::time::sleep_until(began + limit).await;
+    }
+}
+
 async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
     const ROWS: usize = 4000;
     const LIMIT: Duration = Duration::from_secs(3);
@@ -101,19 +118,10 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
     });
     let (mut invocations, mut repeated) = (0, 0);
     while let Some(event) = next_event(&bench).await {
-        loop {
-            invocations += 1;
-            assert!(invocations < 30, "it does not end");
-            let began = Instant::now();
-            let answer = importer.handle(event.clone(), invocation(LIMIT));
-            if answer.await.unwrap() == handed_back(&[]) {
-                break;
-            }
-            repeated += 1;
-            // A machine that is busy with other things does not get to save the job in time. The message comes again when
-            // the function's time is over.
-            tokio::time::sleep_until(began + LIMIT).await;
-        }
+        let again = handle_until_done(&importer, &event, LIMIT).await;
+        invocations += 1 + again;
+        repeated += again;
+        assert!(invocations < 100, "it does not end");
     }
     let job = bench.job().await;
     assert!(invocations >= 5, "{invocations} invocations");
@@ -170,21 +178,20 @@ async fn an_attempt_without_progress_is_followed_by_two_more(writer: WriterKind)
         },
         services.sdk_config(),
     );
-    for attempt in 1..=2 {
+    let mut repeated = 0;
+    for attempt in 1..=3 {
         let event = next_event(&bench).await.unwrap();
-        let handled = importer.handle(event, invocation(Duration::from_secs(1)));
-        assert_eq!(handled.await.unwrap(), handed_back(&[]));
+        repeated += handle_until_done(&importer, &event, Duration::from_secs(1)).await;
         let job = bench.job().await;
-        assert_eq!(
-            (job.status, job.stalled_attempts),
-            (Status::Queued, attempt)
-        );
+        // One that did not get to save the job counts as well.
+        assert!((attempt..=attempt + repeated).contains(&job.stalled_attempts));
+        if job.status == Status::Failed {
+            assert!(job.stalled_attempts >= 3, "{job:?}");
+            break;
+        }
+        assert_eq!(job.status, Status::Queued);
+        assert!(attempt < 3, "{job:?}");
     }
-    let event = next_event(&bench).await.unwrap();
-    let handled = importer.handle(event, invocation(Duration::from_secs(1)));
-    assert_eq!(handled.await.unwrap(), handed_back(&[]));
-    let job = bench.job().await;
-    assert_eq!(job.status, Status::Failed);
     assert!(next_event(&bench).await.is_none());
 }
 
