@@ -19,6 +19,7 @@ from moto.moto_api._internal import moto_api_backend
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from functions import POLL_SECONDS
 from machine import FRONT
 
 REGION = "eu-central-1"
@@ -50,7 +51,7 @@ class Cloud:
         os.environ["MOTO_PORT"] = str(self.server.server_port)
         os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         moto_api_backend.reset()
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
         return self
 
     def __exit__(self, *_):
@@ -78,11 +79,12 @@ class Cloud:
         environment = self.sender(environ)
         if environment is None:
             return self.moto(environ, start_response)
-        environment.requests += 1
-        payload = environment.payload
+        with self.function.lock:
+            environment.requests += 1
+            requests, payload = environment.requests, environment.payload
         request = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1] or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         answer = list(self.moto(environ, start_response))
-        if payload is not None and self.function.dies(payload, environment.requests, request):
+        if payload is not None and self.function.dies(payload, requests, request):
             # What it asked for has been done, and it does not learn so.
             environment.process.kill()
             environment.process.wait()

@@ -12,6 +12,9 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# How often a server looks whether it is to stop.
+POLL_SECONDS = 0.02
+
 
 class Environment:
     """One execution environment: a process and the Runtime API that it asks. It has one event at a time."""
@@ -64,7 +67,7 @@ class Environment:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
         variables = {
             "PATH": os.environ["PATH"],
             **function.variables,
@@ -114,8 +117,8 @@ class Environment:
 class Function:
     """A function, its environments, and what befalls them."""
 
-    def __init__(self, program, name, variables, log, timeout=60):
-        self.program, self.name, self.variables, self.log, self.timeout = program, name, variables, log, timeout
+    def __init__(self, program, name, variables, log):
+        self.program, self.name, self.variables, self.log = program, name, variables, log
         self.arn = f"arn:aws:lambda:{variables['AWS_REGION']}:123456789012:function:{name}"
         self.lock = threading.Lock()
         self.environments, self.idle = [], []
@@ -124,6 +127,8 @@ class Function:
         # What is answered instead of by the function: payload -> (HTTP status, answer), or None to let it be. An answer of
         # status 200 with an `errorType` is a function's error.
         self.instead = lambda payload: None
+        # Seconds until the deadline that an invocation is told.
+        self.timeout = lambda payload: 120
         # Whether the environment dies of a request: (payload, how many requests it has sent for it, the request).
         self.dies = lambda payload, requests, request: False
 
@@ -138,7 +143,7 @@ class Function:
             if environment is None:
                 environment = Environment(self, len(self.environments))
                 self.environments.append(environment)
-        end = environment.invoke(payload, self.timeout)
+        end = environment.invoke(payload, self.timeout(payload))
         if end is None:
             environment.stop()
             # As Lambda words it for a process that is gone.

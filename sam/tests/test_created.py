@@ -277,6 +277,20 @@ def test_grants_are_on_what_was_created(create):
     assert "kms:Decrypt" not in importer | notifier | user
 
 
+def test_the_state_machine_may_start_itself_and_its_steps(create):
+    stack = create()
+    machine = stack.outputs["LargeStateMachineArn"]
+    assert machine == arn("states", "stateMachine:intake-import-large")
+    own, importer, steps = (stack.grants(role) for role in ("ImportLargeRole", "ImporterRole", "ImportLargeStepsRole"))
+    assert own["states:StartExecution"] == importer["states:StartExecution"] == {machine}
+    executions = machine.replace(":stateMachine:", ":execution:")
+    assert own["states:StopExecution"] == {f"{executions}:*", f"{executions}/*"}
+    assert own["lambda:InvokeFunction"] == {stack.function("ImportLargeSteps")["FunctionArn"] + ":*"}
+    assert steps["dynamodb:Query"] == {stack.tables()["ImportJobs"]["TableArn"]}
+    assert stack.function("ImportLargeSteps")["Role"].endswith(stack.resources["ImportLargeStepsRole"])
+    assert "sqs:SendMessage" not in steps
+
+
 def test_the_overview_is_json(create):
     stack = create()
     body = stack.client("cloudwatch").get_dashboard(DashboardName=f"intake-{REGION}")["DashboardBody"]
