@@ -7,6 +7,7 @@
 
 mod help;
 mod jobs;
+mod workers;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use importer::writer::WriterKind;
 
 use self::help::{CLI_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP, VALIDATE_HELP};
 pub use self::jobs::{CancelArgs, DoctorArgs, JobsArgs, StatusArgs};
+pub use self::workers::WorkersArgs;
 use crate::generate;
 use crate::inbox::Protocol;
 use crate::input::Input;
@@ -79,6 +81,9 @@ pub enum Command {
     ///
     /// The same arguments give the same bytes on every machine and in every release.
     Generate(GenerateArgs),
+    /// Take steps of an import by several workers, from standard input
+    #[command(hide = true)]
+    Worker,
     /// Be the runtime of a Lambda function
     #[command(hide = true)]
     Lambda {
@@ -117,6 +122,11 @@ pub struct ImportArgs {
     #[arg(long, value_name = "N")]
     pub max_wcu: Option<NonZeroU32>,
 
+    /// The table of jobs, through which all imports of the table share the cap of --max-wcu, deployed ones too [default:
+    /// $INTAKE_JOBS_TABLE, or else the cap is this import's own, and with --workers ImportJobs]
+    #[arg(long, value_name = "NAME")]
+    pub jobs_table: Option<String>,
+
     /// Write with N requests at a time
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<NonZeroUsize>,
@@ -140,6 +150,10 @@ pub struct ImportArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// By how many processes
+    #[command(flatten)]
+    pub workers: WorkersArgs,
 
     /// How to read the rows
     #[command(flatten)]

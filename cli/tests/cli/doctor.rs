@@ -98,6 +98,7 @@ const CASES: &[Case] = &[
     (&[Lambda("PUT", RECURSION, r#"{"RecursiveLoop":"Terminate"}"#)], &[], "importer-recursion", "16 times"),
     (&[Lambda("PUT", IMPORTER_SETTINGS, r#"{"Environment":{"Variables":{"INTAKE_TOPIC_ARN":"{topic}"}}}"#)], &[], "importer-queue-variable", "INTAKE_QUEUE_URL of the importer is not set"),
     (&[Lambda("PUT", IMPORTER_SETTINGS, r#"{"Environment":{"Variables":{"INTAKE_TOPIC_ARN":"{topic}","INTAKE_QUEUE_URL":"{queue}","INTAKE_MAX_WCU":"lots"}}}"#)], &[], "importer-variable", "INTAKE_MAX_WCU"),
+    (&[Lambda("PUT", IMPORTER_SETTINGS, r#"{"Environment":{"Variables":{"INTAKE_TOPIC_ARN":"{topic}","INTAKE_QUEUE_URL":"{queue}","INTAKE_LARGE_STATE_MACHINE_ARN":"arn:aws:states:eu-central-1:1:stateMachine:large"}}}"#)], &[], "importer-permission", "may not states:StartExecution on arn:aws:states:eu-central-1:1:stateMachine:large"),
     // Bug 5: SNS e-mail not received.
     (&[Sns("Action=DeleteTopic&TopicArn={topic}")], &[], "topic-missing", "the ARN is incorrect"),
     (&[Sns("Action=Subscribe&TopicArn={topic}&Protocol=email&Endpoint=me@example.com")], &[], "subscription-unconfirmed", "the email subscription of me@example.com"),
