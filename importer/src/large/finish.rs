@@ -156,7 +156,8 @@ impl Importer {
             compression: parts.iter().find_map(|part| part.compression.clone()),
             counts,
             rows_unsettled: counts.rows_unsettled(),
-            duration_seconds: since(&job.created_at).as_secs_f64(),
+            // Few digits: it is read from the summary again, and JSON's readers round the seventeenth.
+            duration_seconds: since(&job.created_at).as_millis() as f64 / 1000.0,
             rejects: None,
             failure: None,
         }
