@@ -2,8 +2,8 @@
 
 use crate::aws;
 use crate::job::Job;
+use crate::outcome::Outcome;
 use crate::parameters::Parameters;
-use crate::stage::Outcome;
 
 /// States of the parent execution: plan, choices, both maps, compose, finish.
 const PARENT_TRANSITIONS: f64 = 10.0;

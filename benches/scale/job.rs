@@ -2,8 +2,9 @@
 
 use crate::aws;
 use crate::clock::{Micros, micros, seconds};
+use crate::outcome::Outcome;
 use crate::parameters::Parameters;
-use crate::stage::{self, Children, Outcome, Stage};
+use crate::stage::{self, Children, Stage};
 use crate::table::Table;
 
 /// Between two looks at the shares of a prefix' requests, which nobody has to learn.

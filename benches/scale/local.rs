@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use crate::aws;
 use crate::clock::{Micros, seconds};
+use crate::outcome::Outcome;
 use crate::parameters::Parameters;
-use crate::stage::{self, Children, Outcome, Stage};
+use crate::stage::{self, Children, Stage};
 
 /// The most that a prediction may be off, in percent (issue 8).
 pub(crate) const ERROR_MAX_PERCENT: f64 = 5.0;

@@ -15,11 +15,13 @@ mod chart;
 mod clock;
 mod job;
 mod local;
+mod outcome;
 mod parameters;
 mod report;
 mod share;
 mod stage;
 mod table;
+mod work;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -182,6 +184,30 @@ mod tests {
             assert!(page.contains(&line), "{hint}: {line}");
         }
         assert!(page.contains("](scale.svg)"));
+    }
+
+    #[test]
+    fn the_model_is_of_the_state_machine_that_is_deployed() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam/import_large.asl.json");
+        let asl = fs::read_to_string(path).unwrap();
+        let p = Parameters::default();
+        let batches: Vec<&str> = asl
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("\"MaxItemsPerBatch\": "))
+            .map(|batch| batch.trim_end_matches(','))
+            .collect();
+        assert_eq!(
+            batches,
+            [p.batch_scan, p.batch_import].map(|n| n.to_string())
+        );
+        let retry = format!(
+            "\"IntervalSeconds\": {}, \"BackoffRate\": {}, \"MaxDelaySeconds\": {}, \"MaxAttempts\": {}, \
+             \"JitterStrategy\": \"FULL\"",
+            p.retry_seconds, p.retry_rate, p.retry_max_seconds, p.retry_attempts
+        );
+        assert!(asl.contains(&retry), "{retry}");
+        // Only a holder that outlasts the invocation lets a retry take a dead worker's range over.
+        assert_eq!(asl.contains("\"holder.$\""), p.takeover > 0.0);
     }
 
     #[test]

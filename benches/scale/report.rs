@@ -264,7 +264,7 @@ pub(crate) fn variant(p: &Parameters, name: &str, assignments: &str) -> String {
         .with(&format!("{VARIANTS_OF} {assignments}"))
         .unwrap_or_else(|_| p.clone());
     let job = job::run(&p);
-    let retries = |stage: &crate::stage::Outcome| stage.crashes + stage.claimed + stage.refused;
+    let retries = |stage: &crate::outcome::Outcome| stage.crashes + stage.claimed + stage.refused;
     let shown = if assignments.is_empty() {
         String::new()
     } else {

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use crate::aws;
 use crate::clock::{Bucket, Clock, Micros, micros, seconds};
+use crate::outcome::Outcome;
 use crate::parameters::Parameters;
 use crate::share;
 use crate::table::Table;
+use crate::work::Work;
 
 /// What a stage does; a unit is a byte of a scan or a row of an import.
 #[derive(Debug)]
@@ -45,45 +47,6 @@ pub(crate) enum Children {
     Processes,
 }
 
-/// What came of a stage.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub(crate) struct Outcome {
-    pub(crate) began: Micros,
-    pub(crate) ended: Micros,
-    pub(crate) units: f64,
-    /// Units that were worked on again after a crash.
-    pub(crate) twice: f64,
-    /// How often each range was finished.
-    pub(crate) finished: Vec<u32>,
-    pub(crate) children: usize,
-    pub(crate) invocations: u64,
-    pub(crate) crashes: u64,
-    /// Invocations that ended in time and were followed by another.
-    pub(crate) continuations: u64,
-    /// Attempts that found a dead worker's claim.
-    pub(crate) claimed: u64,
-    /// Attempts that Lambda refused.
-    pub(crate) refused: u64,
-    /// Whether Retry gave up.
-    pub(crate) failed: bool,
-    pub(crate) transitions: u64,
-    pub(crate) opens: u64,
-    pub(crate) checkpoints: u64,
-    pub(crate) throttled_units: f64,
-    pub(crate) lambda_seconds: f64,
-    pub(crate) express_seconds: f64,
-    /// The most units a second at any time.
-    pub(crate) peak: f64,
-    /// The most invocations at once.
-    pub(crate) most_at_once: usize,
-}
-
-impl Outcome {
-    pub(crate) fn seconds(&self) -> f64 {
-        seconds(self.ended - self.began)
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Share,
@@ -117,35 +80,6 @@ struct Child {
     work: Option<Work>,
     /// Of the planned finish.
     plan: u32,
-}
-
-#[derive(Debug)]
-struct Work {
-    left: f64,
-    rate: f64,
-    since: Micros,
-    /// What was left at the last checkpoint, and when that was.
-    saved: f64,
-    saved_at: Micros,
-}
-
-impl Work {
-    /// Goes on to `now`, and says how many checkpoints that took.
-    fn advance(&mut self, now: Micros, every: Option<Micros>) -> u64 {
-        let at = |time: Micros| (self.left - self.rate * seconds(time - self.since)).max(0.0);
-        let left = at(now);
-        let mut checkpoints = 0;
-        if let Some(every) = every {
-            checkpoints = (now - self.saved_at) / every;
-            if checkpoints > 0 {
-                // Later than `since`, or it would have been seen then.
-                let saved_at = self.saved_at + checkpoints * every;
-                (self.saved, self.saved_at) = (at(saved_at), saved_at);
-            }
-        }
-        (self.left, self.since) = (left, now);
-        checkpoints
-    }
 }
 
 struct Run<'a> {
