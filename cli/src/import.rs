@@ -4,33 +4,50 @@ use std::sync::Arc;
 
 use importer::decode::DecodeOptions;
 use importer::pipeline::ImportOptions;
+use importer::share::Share;
 use importer::table;
+use local::Endpoints;
 
 use crate::args::ImportArgs;
 use crate::aws::Clients;
 use crate::job::Job;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, tell};
 use crate::stack::LocalStack;
+use crate::workers;
 
 /// Imports a file, into the caller's table or a local one.
 ///
 /// # Errors
 ///
 /// Whatever keeps the file from being imported to its end.
-pub async fn run(args: ImportArgs) -> Result<Outcome, Failure> {
+pub async fn run(mut args: ImportArgs) -> Result<Outcome, Failure> {
     if !args.local {
+        let jobs_table = std::env::var("INTAKE_JOBS_TABLE").ok();
+        let jobs_table = args.jobs_table.or(jobs_table);
+        args.jobs_table = jobs_table.filter(|name| !name.is_empty());
         let clients = Clients::from_environment().await?;
-        return import(args, &clients).await;
+        return import(args, &clients, None).await;
     }
     let stack = LocalStack::find_or_start().await?;
-    let ended = import(args, &Clients::for_local(stack.endpoints())).await;
+    let endpoints = stack.endpoints();
+    args.jobs_table
+        .get_or_insert_with(|| endpoints.jobs_table.clone());
+    let ended = import(args, &Clients::for_local(endpoints), Some(endpoints)).await;
     stack.release().await;
     ended
 }
 
-async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
+async fn import(
+    args: ImportArgs,
+    clients: &Clients,
+    endpoints: Option<&Endpoints>,
+) -> Result<Outcome, Failure> {
+    if args.workers.workers.is_some() {
+        return Box::pin(workers::run(args, clients, endpoints)).await;
+    }
     let schema = table::describe(&clients.dynamodb, &args.table).await?;
     let defaults = ImportOptions::default();
+    let share = share(&args, clients).await?;
     let job = Job {
         input: args.source,
         schema: Arc::new(schema),
@@ -38,6 +55,7 @@ async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure>
             decode: DecodeOptions::from(args.reading),
             lanes: args.lanes.unwrap_or(defaults.lanes),
             max_wcu: args.max_wcu,
+            share: share.clone(),
             max_rejects: args.max_rejects,
             ..defaults
         },
@@ -45,8 +63,24 @@ async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure>
         quiet: args.quiet,
     };
     if args.dry_run {
-        job.check(Some(&clients.s3)).await
-    } else {
-        job.write(clients, args.writer.into()).await
+        return job.check(Some(&clients.s3)).await;
     }
+    let ended = job.write(clients, args.writer.into()).await;
+    if let Some(share) = share {
+        share.leave().await;
+    }
+    ended
+}
+
+/// A share of the write cap, if there is one to be shared.
+async fn share(args: &ImportArgs, clients: &Clients) -> Result<Option<Share>, Failure> {
+    let (Some(cap), Some(jobs_table), false) = (args.max_wcu, &args.jobs_table, args.dry_run)
+    else {
+        return Ok(None);
+    };
+    let share = Share::of_table(&clients.dynamodb_config, jobs_table, &args.table, cap).await?;
+    if share.cap().wcu() == 0 {
+        tell("waiting for a share of the write cap: other imports have all of it");
+    }
+    Ok(Some(share))
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, and what to do about it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::position::Position;
@@ -143,6 +144,14 @@ pub enum Error {
     #[error("another invocation has taken the job over")]
     LeaseLost,
 
+    /// What the import may write is not known: the pages of the write cap that it shares cannot be used.
+    #[error("the write cap cannot be shared with other imports")]
+    Share {
+        /// Why.
+        #[source]
+        source: Arc<Error>,
+    },
+
     /// The counters do not add up: rows were lost or counted twice. Never expected.
     #[error(
         "the counters do not add up: {read} rows read, but {written} written + {superseded} superseded + {rejected} rejected"
@@ -156,6 +165,15 @@ pub enum Error {
         superseded: u64,
         /// Rows rejected.
         rejected: u64,
+    },
+
+    /// Ranges of a large object are still to be imported.
+    #[error("{left} of {all} ranges have not ended")]
+    RangesLeft {
+        /// How many.
+        left: usize,
+        /// Of how many.
+        all: usize,
     },
 
     /// The report could not be written.
@@ -202,7 +220,9 @@ impl Error {
             | Self::Object { .. }
             | Self::Stalled { .. }
             | Self::LeaseLost
+            | Self::Share { .. }
             | Self::Accounting { .. }
+            | Self::RangesLeft { .. }
             | Self::Report { .. } => Class::Fatal,
         }
     }
@@ -228,8 +248,21 @@ impl Error {
             | Self::Throttled { .. }
             | Self::RetriesExhausted { .. }
             | Self::LeaseLost
+            | Self::RangesLeft { .. }
+            | Self::Share { .. }
             | Self::Report { .. } => false,
         }
+    }
+
+    /// Whether it is the invocation's time that is over.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped {
+                why: StopReason::Deadline,
+                ..
+            }
+        )
     }
 
     /// What the user can do about it, if anything is known.
@@ -240,6 +273,7 @@ impl Error {
             | Self::Object { fix, .. }
             | Self::Service { fix, .. } => Some(fix.as_str()).filter(|fix| !fix.is_empty()),
             Self::RetriesExhausted { source, .. } => source.fix(),
+            Self::Share { source } => source.fix(),
             Self::Throttled { .. } => Some(
                 "raise the table's capacity, or import with a lower --max-wcu (INTAKE_MAX_WCU)",
             ),
@@ -281,7 +315,7 @@ impl Error {
                 Some("this is a defect in Intake; please report it with the summary")
             }
             Self::Read { source, .. } => cause(source).and_then(Self::fix),
-            Self::Row(_) | Self::Report { .. } => None,
+            Self::Row(_) | Self::RangesLeft { .. } | Self::Report { .. } => None,
         }
     }
 
@@ -316,6 +350,6 @@ impl Error {
 }
 
 /// The importer's own error that broke a reading, if it was one.
-fn cause(error: &std::io::Error) -> Option<&Error> {
+pub(crate) fn cause(error: &std::io::Error) -> Option<&Error> {
     error.get_ref().and_then(|cause| cause.downcast_ref())
 }

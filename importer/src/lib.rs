@@ -11,9 +11,12 @@
 //! 4. [`decode`] turns text into rows; each [`row::Row`] holds an item's wire bytes, key and size, checked against
 //!    DynamoDB's [`limits`] and the table's [`schema`] (looked up by [`table`]).
 //! 5. [`lanes`] spreads rows by key over lanes and fills each lane's open [`batch`].
-//! 6. [`limiter`] paces the batches, [`writer`] writes them over [`wire`] and tries again as [`retry`] says.
+//! 6. [`limiter`] paces the batches, below a cap that [`share`] shares with other imports; [`writer`] writes them over
+//!    [`wire`] and tries again as [`retry`] says.
 //! 7. [`checkpoint`] keeps the books of what is settled, [`report`] what must outlive the import: the rows that cannot be
 //!    written (a [`reject::Reject`] each) and how far it is. [`summary`] tells how it ended.
+//!
+//! A large object goes this way in ranges: `large` has the steps, [`split`] finds out where ranges may begin.
 //!
 //! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
 
@@ -33,6 +36,7 @@ mod json_text;
 mod key;
 pub mod lambda;
 pub mod lanes;
+mod large;
 pub mod limiter;
 pub mod limits;
 pub mod metrics;
@@ -45,7 +49,9 @@ pub mod report;
 pub mod retry;
 pub mod row;
 pub mod schema;
+pub mod share;
 pub mod source;
+pub mod split;
 pub mod summary;
 pub mod table;
 pub mod text;

@@ -15,7 +15,7 @@ pub(super) const RATE_MAX: f64 = 600_000.0;
 /// How long quiet has to last before the rate climbs a step.
 const TICK: Duration = Duration::from_millis(100);
 /// The slowest that throttling makes the importer.
-const RATE_MIN: f64 = 1.0;
+pub(super) const RATE_MIN: f64 = 1.0;
 /// The share of a rate that must have been used before it may climb.
 const USED_MIN: f64 = 0.4;
 /// Below this share of a rate the import sends less than it may.
@@ -130,6 +130,7 @@ impl Window {
 /// The control law. See [`super`].
 #[derive(Debug)]
 pub(super) struct Control {
+    /// What is known to be fine for the table; a cap below that does not make it forgotten.
     rate: f64,
     cap: f64,
     /// WCU a second that the table can take, as far as throttles have told.
@@ -194,7 +195,7 @@ impl Control {
         let cap = cap.unwrap_or(f64::INFINITY);
         let nothing = Window::new(Duration::ZERO);
         Self {
-            rate: START_RATE.min(cap),
+            rate: START_RATE,
             cap,
             capacity: None,
             bounded: false,
@@ -216,7 +217,12 @@ impl Control {
 
     /// WCU a second that are allowed.
     pub(super) fn rate(&self) -> f64 {
-        self.rate
+        self.rate.min(self.cap)
+    }
+
+    /// Changes the cap.
+    pub(super) fn limit_to(&mut self, cap: f64) {
+        self.cap = cap;
     }
 
     /// Notes that an attempt of `wcu` was paid for.
@@ -283,13 +289,13 @@ impl Control {
     fn begin_trial(&mut self, now: Duration) {
         let expected = self
             .capacity
-            .is_none_or(|capacity| self.rate > EXPECTED * capacity);
-        if !expected && self.learn_noise(now, self.recent, self.rate) {
+            .is_none_or(|capacity| self.rate() > EXPECTED * capacity);
+        if !expected && self.learn_noise(now, self.recent, self.rate()) {
             self.quiet(now);
             return;
         }
         let mut trial = Trial {
-            rate: self.rate,
+            rate: self.rate(),
             before: self.recent.share(),
             lowered: Lowered::Blindly,
             expected,
@@ -316,10 +322,10 @@ impl Control {
                 trial.lowered = Lowered::BelowCapacity;
             }
             let capacity = self.capacity.unwrap_or(f64::MAX);
-            self.set(self.rate.min(self.demand).min(capacity) * CUT);
+            self.set(self.rate().min(self.demand).min(capacity) * CUT);
         } else {
             // The rate that was fine is the one before; what the table had saved may have hidden that this one was not.
-            self.set((self.rate / START_CUT).min(self.demand));
+            self.set((self.rate() / START_CUT).min(self.demand));
             self.bounded = true;
         }
         self.cycle = Some(Window::new(now));
@@ -429,8 +435,8 @@ impl Control {
         }
         self.tick = Window::new(now);
         self.demand = (tick.accepted + tick.throttled) / tick.elapsed(now);
-        self.idle |= self.demand < IDLE * self.rate;
-        if self.demand < USED_MIN * self.rate {
+        self.idle |= self.demand < IDLE * self.rate();
+        if self.demand < USED_MIN * self.rate() {
             return;
         }
         let quiet = now.saturating_sub(self.quiet_since).as_secs_f64();
@@ -457,6 +463,8 @@ impl Control {
     }
 
     fn set(&mut self, rate: f64) {
-        self.rate = rate.clamp(RATE_MIN, RATE_MAX * 2.0).min(self.cap);
+        // It does not climb beyond the cap: nothing would tell whether the table can take that.
+        let highest = self.cap.max(self.rate).min(RATE_MAX * 2.0);
+        self.rate = rate.max(RATE_MIN).min(highest);
     }
 }

@@ -15,13 +15,16 @@
 //! - Throttles that come at rates which the table can take have nothing to do with the rate. Their share is learnt, and
 //!   only what exceeds it counts.
 //!
+//! The cap is a number, or one that changes meanwhile because it is shared with others; while that is 0, everybody waits.
+//!
 //! The law is in `control`, which knows no clock; here are the bucket and the cap.
 
 mod control;
+mod shared;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -30,7 +33,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-use self::control::{Control, RATE_MAX};
+use self::control::{Control, RATE_MAX, RATE_MIN};
+pub use self::shared::SharedCap;
 
 /// The share of a second's WCU that may be spent at once: as much as a late wake-up may make up for.
 const BURST_DIVISOR: f64 = 20.0;
@@ -52,6 +56,8 @@ pub struct Limiter {
     began: Instant,
     /// Whoever waits for the bucket: one lane at a time, in the order in which they came.
     turn: tokio::sync::Mutex<()>,
+    /// Where the cap comes from if it changes.
+    shared: Option<Arc<SharedCap>>,
     state: Mutex<State>,
 }
 
@@ -141,15 +147,25 @@ impl Limit {
 impl Limiter {
     /// A limiter that stays under `cap` WCU a second; without one only throttles limit the rate for long.
     pub fn new(cap: Option<NonZeroU32>) -> Self {
-        let control = Control::new(cap.map(|cap| f64::from(cap.get())));
+        Self::with(cap.map(NonZeroU32::get), None)
+    }
+
+    /// A limiter that stays under a cap which may change at any time.
+    pub fn sharing(cap: Arc<SharedCap>) -> Self {
+        Self::with(Some(cap.wcu()), Some(cap))
+    }
+
+    fn with(wcu: Option<u32>, shared: Option<Arc<SharedCap>>) -> Self {
+        let control = Control::new(wcu.map(f64::from));
         Self {
             began: Instant::now(),
             turn: tokio::sync::Mutex::new(()),
+            shared,
             state: Mutex::new(State {
-                limit: Some(Limit::new(control.rate())),
+                limit: Some(Limit::new(control.rate().max(RATE_MIN))),
                 control,
-                cap: cap.map(|cap| Cap {
-                    wcu: u64::from(cap.get()),
+                cap: wcu.map(|wcu| Cap {
+                    wcu: u64::from(wcu),
                     payments: VecDeque::new(),
                     sum: 0,
                 }),
@@ -170,8 +186,10 @@ impl Limiter {
             };
         }
         let place = Some(self.turn.lock().await);
-        let mut state = self.lock();
-        state.advance(self.began.elapsed());
+        if let Some(shared) = &self.shared {
+            shared.wait().await;
+        }
+        let state = self.lock_now();
         Turn {
             limiter: self,
             place,
@@ -187,9 +205,11 @@ impl Limiter {
     /// Waits until the bucket has `due` WCU, in parts of at most its burst.
     async fn drain(&self, mut due: u64) {
         while due > 0 {
+            if let Some(shared) = &self.shared {
+                shared.wait().await;
+            }
             let wait = {
-                let mut state = self.lock();
-                state.advance(self.began.elapsed());
+                let state = self.lock_now();
                 let Some(limit) = &state.limit else { return };
                 let part = u64::from(limit.burst.get()).min(due) as u32;
                 // Cannot be none: neither a burst nor what is due is 0.
@@ -214,13 +234,25 @@ impl Limiter {
         loop {
             let until = {
                 let mut state = self.lock();
+                self.look_at_cap(&mut state);
                 let Some(cap) = &mut state.cap else { return };
-                match cap.pay(wcu, Instant::now()) {
-                    Ok(()) => return,
-                    Err(until) => until,
+                if cap.wcu == 0 {
+                    None
+                } else {
+                    match cap.pay(wcu, Instant::now()) {
+                        Ok(()) => break,
+                        Err(until) => Some(until),
+                    }
                 }
             };
-            tokio::time::sleep_until(until).await;
+            match (until, &self.shared) {
+                (None, Some(shared)) => shared.wait().await,
+                (None, None) => return,
+                (Some(until), _) => tokio::time::sleep_until(until).await,
+            }
+        }
+        if let Some(shared) = &self.shared {
+            shared.use_up(wcu);
         }
     }
 
@@ -255,7 +287,25 @@ impl Limiter {
 
     /// WCU a second that are allowed now, if anything limits them.
     pub fn rate(&self) -> Option<f64> {
-        self.lock().limit.as_ref().map(|limit| limit.rate)
+        let state = self.lock();
+        if state.cap.as_ref().is_some_and(|cap| cap.wcu == 0) {
+            return Some(0.0);
+        }
+        state.limit.as_ref().map(|limit| limit.rate)
+    }
+
+    /// The state as it is now, and not when something happened last.
+    fn lock_now(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        self.look_at_cap(&mut state);
+        state.advance(self.began.elapsed());
+        state
+    }
+
+    fn look_at_cap(&self, state: &mut State) {
+        if let Some(shared) = &self.shared {
+            state.limit_to(shared.wcu());
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -330,9 +380,19 @@ impl State {
         self.follow();
     }
 
-    /// Makes the bucket follow the rate.
+    /// Makes the cap follow what is granted. [`State::advance`] makes the bucket follow it.
+    fn limit_to(&mut self, wcu: u32) {
+        if let Some(cap) = &mut self.cap
+            && cap.wcu != u64::from(wcu)
+        {
+            cap.wcu = u64::from(wcu);
+            self.control.limit_to(f64::from(wcu));
+        }
+    }
+
+    /// Makes the bucket follow the rate. While nothing may be written, nobody looks at the bucket.
     fn follow(&mut self) {
-        let rate = self.control.rate();
+        let rate = self.control.rate().max(RATE_MIN);
         let current = self.limit.as_ref().map(|limit| limit.rate);
         if self.cap.is_none() && rate >= RATE_MAX {
             self.limit = None;

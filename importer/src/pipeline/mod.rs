@@ -19,10 +19,9 @@ use tokio::time::Instant;
 use self::decoding::{Decoded, Decoding};
 use self::keeping::Keeping;
 pub use self::options::{ImportOptions, MaxRejects, Stop};
-use self::settling::{LaneError, settle_lanes, spawn_lanes};
+use self::settling::{LaneError, Limits, settle_lanes, spawn_lanes};
 use crate::checkpoint::{Checkpoint, Ledger};
 use crate::error::{Error, StopReason};
-use crate::limiter::Limiter;
 use crate::position::Position;
 use crate::progress::{Counts, Progress};
 use crate::report::Journal;
@@ -69,6 +68,8 @@ pub struct Resume {
     pub checkpoint: Checkpoint,
     /// The file from its beginning on, to look again at what the beginning tells. Not needed if the checkpoint has no row.
     pub beginning: Option<Source>,
+    /// Where to end, if not at the file's end: see [`decode::resume`](crate::decode::resume).
+    pub until: Option<u64>,
 }
 
 /// How an import ended, and what is left of it.
@@ -103,9 +104,10 @@ impl Import {
         let Resume {
             checkpoint: from,
             beginning,
+            until,
         } = resume.unwrap_or_default();
         let settler = Arc::new(Settler {
-            limiter: Limiter::new(options.max_wcu),
+            limiter: options.limiter(),
             policy: options.retry,
             jitter: Jitter::new(options.seed),
             progress: Arc::clone(&progress),
@@ -144,10 +146,16 @@ impl Import {
             is_resumable,
             position: from.row.unwrap_or(FIRST_ROW),
             from,
+            until,
         };
         let decoded = decoding.start(source.reader, beginning);
 
-        let written = settle_lanes(lanes, options.give_up_at, &stop, &mut keeper.failed).await;
+        let limits = Limits {
+            give_up_at: options.give_up_at,
+            share: options.share,
+            journal_failed: &mut keeper.failed,
+        };
+        let written = settle_lanes(lanes, limits, &stop).await;
         if written.is_err() {
             // A decoder that waits for the source or for room must not keep the failure waiting.
             helpers.abort_all();

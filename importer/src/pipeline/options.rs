@@ -10,8 +10,10 @@ use tokio::time::Instant;
 use super::sleep_until;
 use crate::decode::DecodeOptions;
 use crate::error::StopReason;
+use crate::limiter::Limiter;
 use crate::progress::Counts;
 use crate::retry::RetryPolicy;
+use crate::share::Share;
 
 /// Lanes, and so requests at once, if nothing else is asked for.
 const LANES_DEFAULT: usize = 16;
@@ -25,6 +27,8 @@ pub struct ImportOptions {
     pub lanes: NonZeroUsize,
     /// Cap on the write rate in WCU a second.
     pub max_wcu: Option<NonZeroU32>,
+    /// The import's share of a cap, which then is its cap. Whoever has joined leaves it after the import.
+    pub share: Option<Share>,
     /// How failed writes are tried again.
     pub retry: RetryPolicy,
     /// Seed of the waits' jitter, for tests.
@@ -37,6 +41,15 @@ pub struct ImportOptions {
     pub give_up_at: Option<Instant>,
 }
 
+impl ImportOptions {
+    pub(super) fn limiter(&self) -> Limiter {
+        match &self.share {
+            Some(share) => Limiter::sharing(share.cap()),
+            None => Limiter::new(self.max_wcu),
+        }
+    }
+}
+
 impl Default for ImportOptions {
     fn default() -> Self {
         Self {
@@ -44,6 +57,7 @@ impl Default for ImportOptions {
             // Cannot be none: 16 is not 0.
             lanes: NonZeroUsize::new(LANES_DEFAULT).unwrap_or(NonZeroUsize::MIN),
             max_wcu: None,
+            share: None,
             retry: RetryPolicy::default(),
             seed: None,
             max_rejects: None,
@@ -66,7 +80,7 @@ impl MaxRejects {
     /// Rows from which on a percentage is judged before the end of the file.
     pub const ROWS_JUDGED: u64 = 1000;
 
-    pub(super) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
+    pub(crate) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
         match self {
             Self::Rows(rows) => counts.rows_rejected > rows,
             Self::Percent(percent) => {

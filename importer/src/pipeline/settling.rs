@@ -11,6 +11,7 @@ use crate::batch::Batch;
 use crate::checkpoint::Rejects;
 use crate::error::{Error, StopReason};
 use crate::position::Position;
+use crate::share::Share;
 use crate::writer::{BatchWrite, LaneWrite, Settler};
 
 /// Starts a lane's task for each of `count` lanes, and gives the ways to them.
@@ -100,12 +101,18 @@ pub(super) enum LaneError {
     JournalFailed,
 }
 
+/// What may end all lanes.
+pub(super) struct Limits<'a> {
+    pub(super) give_up_at: Option<Instant>,
+    pub(super) share: Option<Share>,
+    pub(super) journal_failed: &'a mut oneshot::Receiver<()>,
+}
+
 /// Waits for all lanes. The first failure ends them all: what it means for one lane, it means for the others.
 pub(super) async fn settle_lanes(
     mut lanes: JoinSet<Result<(), Error>>,
-    give_up_at: Option<Instant>,
+    limits: Limits<'_>,
     stop: &Stop,
-    journal_failed: &mut oneshot::Receiver<()>,
 ) -> Result<(), LaneError> {
     let all = async {
         while let Some(lane) = lanes.join_next().await {
@@ -113,11 +120,18 @@ pub(super) async fn settle_lanes(
         }
         Ok(())
     };
+    let share_failed = async {
+        match &limits.share {
+            Some(share) => share.failed().await,
+            None => std::future::pending().await,
+        }
+    };
     let result = tokio::select! {
         biased;
-        Ok(()) = journal_failed => Err(LaneError::JournalFailed),
+        Ok(()) = limits.journal_failed => Err(LaneError::JournalFailed),
         result = all => result,
-        () = sleep_until(give_up_at) => Err(LaneError::GaveUp),
+        error = share_failed => Err(LaneError::Failed(error)),
+        () = sleep_until(limits.give_up_at) => Err(LaneError::GaveUp),
     };
     if result.is_err() {
         // Ends a decoder that would otherwise go on until its next batch.

@@ -12,4 +12,5 @@ mod errors;
 mod events;
 mod files;
 mod jobs;
+mod large;
 mod metadata;

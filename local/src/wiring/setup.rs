@@ -91,7 +91,7 @@ impl Setup {
                 &["dynamodb:DescribeTable", "dynamodb:BatchWriteItem"],
                 &self.table,
             ),
-            allow(&["dynamodb:UpdateItem"], &self.jobs_table),
+            allow(&["dynamodb:UpdateItem", "dynamodb:Query"], &self.jobs_table),
             allow(
                 &[
                     "sqs:SendMessage",

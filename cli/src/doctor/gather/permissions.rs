@@ -15,7 +15,8 @@ struct Need {
 /// To read a file, and a part of its report; to write the report.
 const OBJECTS: [&str; 2] = ["s3:GetObject", "s3:PutObject"];
 const TABLE: &[&str] = &["dynamodb:DescribeTable", "dynamodb:BatchWriteItem"];
-const JOBS: &[&str] = &["dynamodb:UpdateItem"];
+/// To keep jobs, and to share the write cap.
+const JOBS: &[&str] = &["dynamodb:UpdateItem", "dynamodb:Query"];
 /// Lambda takes the messages with the function's role; the function sends what is left of a file.
 const QUEUE: &[&str] = &[
     "sqs:ReceiveMessage",
@@ -23,6 +24,8 @@ const QUEUE: &[&str] = &[
     "sqs:GetQueueAttributes",
     "sqs:SendMessage",
 ];
+/// To give large files to the state machine.
+const HAND_OVER: &[&str] = &["states:StartExecution"];
 const STREAM: &[&str] = &[
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -102,6 +105,9 @@ fn of_importer(facts: &Facts, importer: &Configuration) -> Vec<Need> {
     }
     for source in sources(&facts.importer, ":sqs:") {
         needs.add(QUEUE, source);
+    }
+    if let Some(machine) = importer.variable("INTAKE_LARGE_STATE_MACHINE_ARN") {
+        needs.add(HAND_OVER, machine);
     }
     needs.all
 }
@@ -262,6 +268,7 @@ mod tests {
                 .chain(TABLE)
                 .chain(JOBS)
                 .chain(QUEUE)
+                .chain(HAND_OVER)
                 .chain(STREAM),
         );
         for action in asked {
