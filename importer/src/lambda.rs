@@ -12,6 +12,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::sharing::Left;
 use crate::config::{Config, options_from_metadata};
 use crate::error::{Error, StopReason};
 use crate::event::{self, Event, ObjectCreated};
@@ -118,8 +119,10 @@ struct Outcome {
     error: Option<Error>,
     /// The journal; none if the import did not begin.
     journal: Option<JobJournal>,
-    /// Whether other imports had all of the write cap, all the time.
+    /// Whether it could not begin because other imports had all of the write cap.
     had_no_share: bool,
+    /// The share of the write cap on its way back.
+    left: Option<Left>,
 }
 
 impl Importer {
@@ -295,10 +298,9 @@ impl Importer {
         }
     }
 
-    /// Imports the file of a job that was claimed, as far as there is time, and leaves the job as it is to be left.
-    async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), String> {
+    /// Leaves a job as it is to be left after an attempt.
+    async fn conclude(&self, attempt: Attempt<'_>, outcome: Outcome) -> Result<(), String> {
         let url = attempt.job.url();
-        let outcome = self.import(&attempt).await;
         let is_stalled =
             outcome.journal.as_ref().is_none_or(JobJournal::is_stalled) && !outcome.had_no_share;
         let is_exhausted = is_stalled && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX;
@@ -388,6 +390,7 @@ impl Importer {
             error: Some(error),
             journal: None,
             had_no_share: false,
+            left: None,
         })
     }
 
@@ -413,11 +416,13 @@ impl Importer {
         let decode = options_from_metadata(&object.metadata)?;
         let schema = Arc::new(table::describe(&self.dynamodb, &self.config.table).await?);
         let mut saved = job.saved();
+        let share = self.share(attempt).await?;
         let default = ImportOptions::default();
         let options = ImportOptions {
             decode,
             lanes: self.config.lanes.unwrap_or(default.lanes),
             max_wcu: self.config.max_wcu,
+            share: share.clone(),
             max_rejects: self.config.max_rejects,
             stop_reading_at: Some(deadlines.stop_reading),
             give_up_at: Some(deadlines.give_up),
@@ -434,11 +439,6 @@ impl Importer {
             .text_or_none("reason", None::<String>)
             .text_or_none("fix", None::<String>);
         self.jobs.change(job, described).await?;
-        let share = self.share(attempt).await?;
-        let options = ImportOptions {
-            share: share.clone(),
-            ..options
-        };
         let checkpoint = saved.checkpoint.clone();
         let row = checkpoint.row.filter(|_| checkpoint.seekable);
         let progress = Arc::new(Progress::after(&checkpoint));
@@ -482,7 +482,8 @@ impl Importer {
             summary,
             error,
             journal: Some(journal),
-            had_no_share: sharing::leave(share).await,
+            had_no_share: share.as_ref().is_some_and(sharing::had_nothing),
+            left: share.map(Left::new),
         })
     }
 }

@@ -13,3 +13,4 @@ mod events;
 mod files;
 mod jobs;
 mod metadata;
+mod sharing;
