@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::sleep_until;
 use crate::decode::DecodeOptions;
 use crate::error::StopReason;
+use crate::limiter::Limiter;
 use crate::progress::Counts;
 use crate::retry::RetryPolicy;
 use crate::share::Share;
@@ -53,6 +54,15 @@ impl Default for ImportOptions {
             max_rejects: None,
             stop_reading_at: None,
             give_up_at: None,
+        }
+    }
+}
+
+impl ImportOptions {
+    pub(super) fn limiter(&self) -> Limiter {
+        match &self.share {
+            Some(share) => Limiter::sharing(share.cap()),
+            None => Limiter::new(self.max_wcu),
         }
     }
 }
