@@ -59,7 +59,6 @@ impl Importer {
         if !parent.wants_range(number) {
             return Ok(Left::Done);
         }
-        self.jobs.add_up(&parent).await?;
         let created = ObjectCreated {
             bucket: parent.bucket.clone(),
             key: parent.key.clone(),
