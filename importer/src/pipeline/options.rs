@@ -67,15 +67,6 @@ impl Default for ImportOptions {
     }
 }
 
-impl ImportOptions {
-    pub(super) fn limiter(&self) -> Limiter {
-        match &self.share {
-            Some(share) => Limiter::sharing(share.cap()),
-            None => Limiter::new(self.max_wcu),
-        }
-    }
-}
-
 /// How many rows of a file may be rejected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MaxRejects {
