@@ -11,6 +11,9 @@ use crate::stage::{self, Children, Stage};
 /// The most that a prediction may be off, in percent (issue 8).
 pub(crate) const ERROR_MAX_PERCENT: f64 = 5.0;
 
+/// Ranges of a `scan` step (cli/src/workers).
+const SCANS_AT_ONCE: usize = 4;
+
 /// Seconds of the phases of a local run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Local {
@@ -46,11 +49,18 @@ pub(crate) fn run(parameters: &Parameters) -> Local {
     let rows = bytes.iter().map(|bytes| bytes / p.row_bytes).collect();
 
     let byte_seconds = scan_byte_seconds(&p);
-    let scan = shared(&p, bytes, 1.0 / byte_seconds, cores / byte_seconds);
+    let scan = shared(
+        &p,
+        bytes,
+        SCANS_AT_ONCE,
+        1.0 / byte_seconds,
+        cores / byte_seconds,
+    );
     let lanes = p.lanes * aws::BATCH_ROWS / (p.local_write_ms / 1e3);
     let import = shared(
         &p,
         rows,
+        1,
         lanes.min(1e9 / p.serial_row_ns),
         cores * 1e9 / (p.row_ns + p.sink_row_ns),
     );
@@ -68,10 +78,10 @@ fn scan_byte_seconds(p: &Parameters) -> f64 {
 }
 
 /// A stage of which the pool is what the cores can do.
-fn shared(p: &Parameters, ranges: Vec<f64>, own: f64, pool: f64) -> Outcome {
+fn shared(p: &Parameters, ranges: Vec<f64>, batch: usize, own: f64, pool: f64) -> Outcome {
     let stage = Stage {
         ranges,
-        batch: 1,
+        batch,
         own,
         pool,
         table: None,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct SharedCap {
     granted: watch::Sender<Granted>,
+    changes: watch::Receiver<Granted>,
     used_wcu: AtomicU64,
     first_granted: OnceLock<Instant>,
 }
@@ -25,13 +26,14 @@ struct Granted {
 
 impl Default for SharedCap {
     fn default() -> Self {
-        let (granted, _) = watch::channel(Granted {
+        let (granted, changes) = watch::channel(Granted {
             wcu: 0,
             until: Instant::now(),
             until_wall: SystemTime::now(),
         });
         Self {
             granted,
+            changes,
             used_wcu: AtomicU64::new(0),
             first_granted: OnceLock::new(),
         }
@@ -75,8 +77,11 @@ impl SharedCap {
 
     /// Waits until anything is allowed.
     pub(super) async fn wait(&self) {
-        let mut granted = self.granted.subscribe();
+        if self.wcu() > 0 {
+            return;
+        }
+        let mut changes = self.changes.clone();
         // Only a new grant allows more; the sender lives as long as this.
-        while self.wcu() == 0 && granted.changed().await.is_ok() {}
+        while self.wcu() == 0 && changes.changed().await.is_ok() {}
     }
 }
