@@ -27,7 +27,7 @@ LIMIT_BYTES = 128 * measure.MIB
 
 @contextlib.contextmanager
 def stack(intake, folder):
-    """`intake local`, for as long as the `with` statement lasts: its endpoints."""
+    """`intake local`, for as long as the `with` statement lasts: its endpoints, and its process' number."""
     state = pathlib.Path(folder) / "stack.json"
     environment = {**os.environ, "INTAKE_LOCAL_STATE": str(state), "TMPDIR": str(folder)}
     process = subprocess.Popen([intake, "local"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -36,7 +36,7 @@ def stack(intake, folder):
         while "--local" not in (line := process.stdout.readline()):
             if not line:
                 raise SystemExit("intake local did not start")
-        yield json.loads(state.read_text())["endpoints"]
+        yield json.loads(state.read_text())["endpoints"], process.pid
     finally:
         process.terminate()
         process.communicate()
@@ -53,20 +53,29 @@ def children(pid):
     return found
 
 
+def cpu_seconds(pid):
+    """The CPU time that a running process has used."""
+    # The name, which may hold anything, ends with the last bracket; user and system time are the 14th and 15th field.
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run(command, environment):
-    """Runs a command to its end: how long it took, and the peak of each of its processes, its own first."""
+    """Runs a command to its end: how long it took, its CPU time, and the peak of each of its processes, its own first."""
     began = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], env=environment, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peaks = {}
+    peaks, cpu = {}, {}
     while process.poll() is None:
         for pid in children(process.pid):
             peaks[pid] = measure.high_water_bytes(pid) or peaks.get(pid, 0)
+            with contextlib.suppress(OSError):
+                cpu[pid] = cpu_seconds(pid)
         time.sleep(measure.POLL_SECONDS)
     seconds = time.monotonic() - began
     if process.returncode != 0:
         raise SystemExit(f"exit code {process.returncode}: {' '.join(map(str, command))}\n{process.stdout.read()}")
-    return seconds, list(peaks.values())
+    return seconds, sum(cpu.values()), list(peaks.values())
 
 
 def main():
@@ -79,8 +88,8 @@ def main():
     asked = parser.parse_args()
     rows = int(asked.gib * 2**30 / CATALOG_ROW_BYTES)
     measure.TARGET.mkdir(parents=True, exist_ok=True)
-    intake, lines, met = asked.bin_dir / "intake", [], True
-    with tempfile.TemporaryDirectory(prefix="workers-", dir=measure.TARGET) as folder, stack(intake, folder) as endpoints:
+    intake, lines, pairs, met = asked.bin_dir / "intake", [], [], True
+    with tempfile.TemporaryDirectory(prefix="workers-", dir=measure.TARGET) as folder, stack(intake, folder) as (endpoints, local):
         bucket = endpoints["bucket"]
         uploads = pathlib.Path(folder) / "objects" / bucket / "uploads"
         uploads.mkdir(parents=True)
@@ -96,14 +105,20 @@ def main():
                                "AWS_SECRET_ACCESS_KEY": endpoints["secret_access_key"], "AWS_REGION": endpoints["region"]}
                 command = [intake, "import", f"s3://{bucket}/uploads/{workers}.json", "--table", measure.TABLE,
                            "--workers", workers, "--parallel", "--quiet"]
-                seconds, [own, *peaks] = run(command, environment)
+                others = cpu_seconds(sink.process.pid) + cpu_seconds(local)
+                seconds, cpu, [own, *peaks] = run(command, environment)
+                others = cpu_seconds(sink.process.pid) + cpu_seconds(local) - others
                 taken = sink.taken()
             came, different = taken["BatchWriteItem"]["rows"], taken["Keys"]["different"]
             largest = max(peaks)
             met = met and came == different == rows and largest <= LIMIT_BYTES
             lines.append([str(workers), f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{largest / measure.MIB:.0f}",
                           f"{own / measure.MIB:.0f}", f"{came:,}", f"{different:,}"])
-            print(f"{workers} workers: {seconds:.1f} s", file=sys.stderr, flush=True)
+            pairs.append(f"{workers}={seconds:.2f}")
+            print(f"{workers} workers: {seconds:.2f} s, CPU: {cpu:.2f} s of theirs, {others:.2f} s of the sink and the stack",
+                  file=sys.stderr, flush=True)
+    # docs/SCALE.md has what to do with it.
+    print(f"gigabytes={rows * CATALOG_ROW_BYTES / 1e9:.4f} --measured {','.join(pairs)}", file=sys.stderr)
     text = measure.table(["workers", "seconds", "rows/s", "largest worker, MiB", "the command itself, MiB", "rows that came",
                           "different keys"], lines)
     text = (f"Commit {measure.commit()}, {measure.machine()}. A JSON array of {rows:,} catalog rows, {asked.gib:g} GiB. The sink "

@@ -39,6 +39,11 @@ FOR_THE_COMMAND = {
 }
 
 
+# Methods of other libraries that are called as an operation is: the SDK's, which take what the request needs, are followed by
+# another call.
+OTHERS = {"subscribe"}
+
+
 def sources(crate):
     """The crate's sources without comments and without tests: (path in `src`, text)."""
     folder = ROOT / crate / "src"
@@ -72,6 +77,8 @@ def operations(crate, texts=None, without=frozenset()):
     for path, text in texts:
         for call in re.finditer(r"\.(\w+)\(\)", text):
             if call[1] not in methods:
+                continue
+            if call[1] in OTHERS and not re.match(r"\s*\.", text[call.end() :]):
                 continue
             function = re.findall(r"\bfn (\w+)", text[: call.start()])[-1]
             by_the_command = FOR_THE_COMMAND.get((path, function))

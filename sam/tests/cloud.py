@@ -13,6 +13,7 @@ import time
 import uuid
 
 import boto3
+import urllib3.util.connection
 from botocore.config import Config
 from moto.core.config import default_user_config
 from moto.moto_api._internal import moto_api_backend
@@ -48,6 +49,8 @@ class Cloud:
         self.environment = dict(os.environ)
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
         default_user_config["lambda"] = {"use_docker": False}
+        # moto asks `localhost`, which may be ::1 first, where somebody else may listen at this port.
+        urllib3.util.connection.HAS_IPV6, self.has_ipv6 = False, urllib3.util.connection.HAS_IPV6
         os.environ["MOTO_PORT"] = str(self.server.server_port)
         os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         moto_api_backend.reset()
@@ -58,6 +61,7 @@ class Cloud:
         if self.function:
             self.function.stop()
         self.server.shutdown()
+        urllib3.util.connection.HAS_IPV6 = self.has_ipv6
         default_user_config.clear()
         default_user_config.update(self.before)
         os.environ.clear()

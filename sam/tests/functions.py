@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # How often a server looks whether it is to stop.
 POLL_SECONDS = 0.02
+# How much later than its deadline a function is stopped; on a machine that is busy with others, not at once.
+GRACE_SECONDS = 60
 
 
 class Environment:
@@ -28,13 +30,20 @@ class Environment:
         self.ends = queue.SimpleQueue()
         self.payload = None
         self.requests = 0
+        self.asked = 0
         environment = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                environment.asked = mine = environment.asked + 1
                 event = environment.events.get()
+                if event is not None and mine != environment.asked:
+                    # The process has asked again since, over another connection.
+                    environment.events.put(event)
+                    self.close_connection = True
+                    return
                 if event is None:
                     self.close_connection = True
                     return
@@ -88,7 +97,7 @@ class Environment:
         self.ends.put(None)
 
     def invoke(self, payload, timeout):
-        """What the function makes of an event: whether it succeeded, and its answer; `None` if the process is gone."""
+        """How an event ended: "response", "error", "killed" or "timeout", and the function's answer if it gave one."""
         self.requests, self.payload = 0, payload
         request = str(uuid.uuid4())
         headers = {
@@ -99,12 +108,16 @@ class Environment:
             "lambda-runtime-trace-id": "Root=1-00000000-000000000000000000000000;Sampled=0",
         }
         self.events.put((json.dumps(payload).encode(), headers))
-        end = self.ends.get()
-        self.payload = None
+        try:
+            end = self.ends.get(timeout=timeout + GRACE_SECONDS)
+        except queue.Empty:
+            return "timeout", None
+        finally:
+            self.payload = None
         if end is None:
-            return None
+            return "killed", None
         kind, body = end
-        return kind == "response", json.loads(body)
+        return kind, json.loads(body)
 
     def stop(self):
         self.process.kill()
@@ -122,7 +135,7 @@ class Function:
         self.arn = f"arn:aws:lambda:{variables['AWS_REGION']}:123456789012:function:{name}"
         self.lock = threading.Lock()
         self.environments, self.idle = [], []
-        # Every event and how it ended: (payload, "response", "error", "killed" or "instead", answer).
+        # Every event and how it ended: (payload, "response", "error", "killed", "timeout" or "instead", answer).
         self.calls = []
         # What is answered instead of by the function: payload -> (HTTP status, answer), or None to let it be. An answer of
         # status 200 with an `errorType` is a function's error.
@@ -143,16 +156,19 @@ class Function:
             if environment is None:
                 environment = Environment(self, len(self.environments))
                 self.environments.append(environment)
-        end = environment.invoke(payload, self.timeout(payload))
-        if end is None:
+        timeout = self.timeout(payload)
+        how, answer = environment.invoke(payload, timeout)
+        if how in ("killed", "timeout"):
             environment.stop()
-            # As Lambda words it for a process that is gone.
-            message = f"RequestId: {uuid.uuid4()} Error: Runtime exited with error: signal: killed"
-            return self.ended(payload, "killed", {"errorType": "Runtime.ExitError", "errorMessage": message})
+            # As Lambda words it.
+            error, message = {
+                "killed": ("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"),
+                "timeout": ("Sandbox.Timedout", f"Error: Task timed out after {timeout:.2f} seconds"),
+            }[how]
+            return self.ended(payload, how, {"errorType": error, "errorMessage": f"RequestId: {uuid.uuid4()} {message}"})
         with self.lock:
             self.idle.append(environment)
-        succeeded, answer = end
-        return self.ended(payload, "response" if succeeded else "error", answer)
+        return self.ended(payload, how, answer)
 
     def ended(self, payload, how, answer):
         with self.lock:

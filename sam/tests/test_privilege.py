@@ -402,6 +402,17 @@ def test_the_calls_are_found():
     assert "sns.Publish" in calls.operations("notifier")
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fn a() { let mut granted = self.granted.subscribe(); }", set()),
+        ("fn a() { sns.subscribe()\n    .topic_arn(arn).send().await }", {"sns.Subscribe"}),
+    ],
+)
+def test_a_channels_subscription_is_no_call_of_aws(text, found):
+    assert calls.operations("importer", [("new.rs", text)]) == found
+
+
 def test_the_commands_own_calls_are_not_the_functions():
     store = ("jobs/store.rs", "pub async fn newest(&self) { self.client.query().send().await }")
     assert calls.operations("importer", [store]) == set()

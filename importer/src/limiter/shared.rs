@@ -1,7 +1,8 @@
 //! A cap that changes while an import runs.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -10,7 +11,9 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct SharedCap {
     granted: watch::Sender<Granted>,
+    changes: watch::Receiver<Granted>,
     used_wcu: AtomicU64,
+    first_granted: OnceLock<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +26,16 @@ struct Granted {
 
 impl Default for SharedCap {
     fn default() -> Self {
-        let (granted, _) = watch::channel(Granted {
+        let (granted, changes) = watch::channel(Granted {
             wcu: 0,
             until: Instant::now(),
             until_wall: SystemTime::now(),
         });
         Self {
             granted,
+            changes,
             used_wcu: AtomicU64::new(0),
+            first_granted: OnceLock::new(),
         }
     }
 }
@@ -38,6 +43,9 @@ impl Default for SharedCap {
 impl SharedCap {
     /// Allows `wcu` WCU a second until then, instead of what was allowed before.
     pub fn grant(&self, wcu: u32, until: Instant) {
+        if wcu > 0 {
+            self.first_granted.get_or_init(Instant::now);
+        }
         let lasts = until.saturating_duration_since(Instant::now());
         self.granted.send_replace(Granted {
             wcu,
@@ -53,6 +61,11 @@ impl SharedCap {
         if is_over { 0 } else { granted.wcu }
     }
 
+    /// How long ago anything was allowed for the first time.
+    pub fn first_granted(&self) -> Option<Duration> {
+        self.first_granted.get().map(Instant::elapsed)
+    }
+
     /// WCU that were paid for since the beginning.
     pub fn used_wcu(&self) -> u64 {
         self.used_wcu.load(Ordering::Relaxed)
@@ -64,8 +77,11 @@ impl SharedCap {
 
     /// Waits until anything is allowed.
     pub(super) async fn wait(&self) {
-        let mut granted = self.granted.subscribe();
+        if self.wcu() > 0 {
+            return;
+        }
+        let mut changes = self.changes.clone();
         // Only a new grant allows more; the sender lives as long as this.
-        while self.wcu() == 0 && granted.changed().await.is_ok() {}
+        while self.wcu() == 0 && changes.changed().await.is_ok() {}
     }
 }

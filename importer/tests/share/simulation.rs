@@ -19,7 +19,7 @@ const NOTHING: Faults = Faults {
 /// How many worlds of each kind; `INTAKE_SHARE_SEEDS` asks for more.
 fn seeds() -> u64 {
     let asked = std::env::var("INTAKE_SHARE_SEEDS").ok();
-    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(6)
+    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(3)
 }
 
 /// Everybody who is there has a fair share, and all of the cap is in use.
