@@ -33,7 +33,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity full chaos digest race memory workers cold-start flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -113,6 +113,9 @@ bench: ## measure
 
 capacity: ## measure how much of a table's capacity imports use (7 minutes of real time)
 	cargo run --release -p benches --example capacity
+
+scale: ## simulate 1 TB on 1,000 workers, and how large ranges should be (ARGS='--write docs' writes docs/SCALE.md's tables)
+	cargo run --release -p benches --bin scale -- $(ARGS)
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1

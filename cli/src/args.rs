@@ -58,7 +58,8 @@ pub enum Command {
     /// Show how far imports of uploaded files are, or how they ended
     ///
     /// Each uploaded version of a file has a job. Progress is that of the job's last checkpoint, which is saved every few
-    /// seconds. Imports by `intake import` have no job: they run where they were started.
+    /// seconds. Imports by `intake import` have no job, as they run where they were started; with --workers they have. A large
+    /// object is imported in ranges, which are shown with it.
     Status(StatusArgs),
     /// Stop the import of an uploaded file
     ///

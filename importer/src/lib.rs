@@ -16,7 +16,7 @@
 //! 7. [`checkpoint`] keeps the books of what is settled, [`report`] what must outlive the import: the rows that cannot be
 //!    written (a [`reject::Reject`] each) and how far it is. [`summary`] tells how it ended.
 //!
-//! A file can be cut into parts for many importers: [`split`] finds where rows end.
+//! A large object goes this way in ranges: `large` has the steps, [`split`] finds out where ranges may begin.
 //!
 //! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
 

@@ -222,6 +222,9 @@ fn lease(job: &Job, now: SystemTime) -> Option<String> {
         return Some("none: it goes on when its next message comes".to_owned());
     };
     let holder = job.lease_holder.as_deref().unwrap_or("unknown");
+    if job.mode.is_some() && until > now {
+        return Some("of those who import its ranges".to_owned());
+    }
     Some(match until.duration_since(now) {
         Ok(left) => format!("{} left, of invocation {holder}", HumanDuration(left)),
         Err(gone) => format!(

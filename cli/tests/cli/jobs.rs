@@ -166,8 +166,26 @@ async fn the_newest_jobs_are_listed_first() {
     let json = bench.run(["status", "--local", "--json"]).await.expect(0);
     assert_eq!(json.stdout, "");
 
-    // What the notifier keeps in the same table is no job.
+    // What imports and the notifier keep in the same table is no job.
+    let path = sample("inventory.json").display().to_string();
+    let capped = [
+        "import",
+        &path,
+        "--local",
+        "--table",
+        "InventoryTable",
+        "--max-wcu",
+        "40",
+    ];
+    bench.run(capped).await.expect(0);
     let endpoints = stack.endpoints();
+    let dynamodb = Clients::for_local(endpoints).dynamodb;
+    let shares = dynamodb.scan().table_name(&endpoints.jobs_table).send();
+    assert_eq!(
+        shares.await.unwrap().count(),
+        2,
+        "pages of the cap's 40 slots"
+    );
     let ledger = [("owner", "notifier"), ("job", &endpoints.topic_arn)]
         .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
     Clients::for_local(endpoints)

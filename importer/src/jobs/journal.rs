@@ -159,18 +159,32 @@ impl JobJournal {
         self.is_stalled = is_stalled;
         let at_most_one_wcu = Duration::from_secs_f64(updated.consumed_wcu.max(0.0));
         self.save_at = Instant::now() + self.save_every.max(at_most_one_wcu);
-        let is_cancelled = match &self.range_of {
-            _ if updated.job.cancel_requested => true,
-            Some((parent, range)) => {
-                let parent = self.store.get(parent).await?;
-                if let Some(parent) = &parent {
-                    self.store.add_up(parent).await?;
-                }
-                parent.is_none_or(|parent| !parent.wants_range(*range))
-            }
-            None => false,
+        if updated.job.cancel_requested {
+            return Ok(Some(StopReason::Cancelled));
+        }
+        match &self.range_of {
+            Some((parent, range)) => self.wish_of(parent, *range).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the job of which this one is a range wants it to stop.
+    async fn wish_of(&self, parent: &JobKey, range: u32) -> Result<Option<StopReason>, Error> {
+        let Some(parent) = self.store.get(parent).await? else {
+            return Ok(Some(StopReason::Cancelled));
         };
-        Ok(is_cancelled.then_some(StopReason::Cancelled))
+        if let Err(error) = self.store.add_up(&parent).await {
+            // Whoever watches sees it later.
+            tracing::warn!(error = error.chain(), "the ranges were not added up");
+        }
+        Ok(if parent.cancel_requested {
+            Some(StopReason::Cancelled)
+        } else if parent.wants_range(range) {
+            None
+        } else {
+            // It may be wanted again, if the import is taken up again.
+            Some(StopReason::Interrupted)
+        })
     }
 
     /// Makes one report of all parts, if there are any, and says where it is.

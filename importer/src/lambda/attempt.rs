@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Importer, sharing, told};
+use super::sharing::{self, Left};
+use super::{Importer, told};
 use crate::checkpoint::Checkpoint;
 use crate::config::options_from_metadata;
 use crate::error::{Error, StopReason};
@@ -86,15 +87,20 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<Error>,
     /// The journal; none if the import did not begin.
     pub(crate) journal: Option<JobJournal>,
-    /// Whether other imports had all of the write cap, all the time.
+    /// Whether it could not begin because other imports had all of the write cap.
     pub(crate) had_no_share: bool,
+    /// The share of the write cap on its way back.
+    pub(crate) left: Option<Left>,
 }
 
 impl Importer {
-    /// Imports the file of a job that was claimed, as far as there is time, and leaves the job as it is to be left.
-    pub(super) async fn attempt(&self, attempt: Attempt<'_>) -> Result<(), String> {
+    /// Leaves a job as it is to be left after an attempt.
+    pub(super) async fn conclude(
+        &self,
+        attempt: Attempt<'_>,
+        outcome: Outcome,
+    ) -> Result<(), String> {
         let url = attempt.job.url();
-        let outcome = self.import(&attempt).await;
         let is_stalled =
             outcome.journal.as_ref().is_none_or(JobJournal::is_stalled) && !outcome.had_no_share;
         let is_exhausted = is_stalled && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX;
@@ -190,6 +196,7 @@ impl Importer {
             error: Some(error),
             journal: None,
             had_no_share: false,
+            left: None,
         })
     }
 
@@ -209,8 +216,10 @@ impl Importer {
         let decode = options_from_metadata(&object.metadata)?;
         let schema = Arc::new(table::describe(&self.dynamodb, &self.config.table).await?);
         let mut saved = job.saved();
+        let share = self.share(attempt).await?;
         let options = ImportOptions {
             decode,
+            share: share.clone(),
             ..self.options(attempt)
         };
         if !saved.checkpoint.lanes.is_empty() && saved.checkpoint.lanes.len() != options.lanes.get()
@@ -224,11 +233,6 @@ impl Importer {
             .text_or_none("reason", None::<String>)
             .text_or_none("fix", None::<String>);
         self.jobs.change(job, described).await?;
-        let share = self.share(attempt).await?;
-        let options = ImportOptions {
-            share: share.clone(),
-            ..options
-        };
         let (from, until) = range.map_or((None, None), |range| (range.from, range.until));
         let mut checkpoint = saved.checkpoint.clone();
         if let (None, Some(from)) = (checkpoint.row, from) {
@@ -283,7 +287,8 @@ impl Importer {
             summary,
             error,
             journal: Some(journal),
-            had_no_share: sharing::leave(share).await,
+            had_no_share: share.as_ref().is_some_and(sharing::had_nothing),
+            left: share.map(Left::new),
         })
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::aws::service_error;
 use crate::config::has_unique_keys;
-use crate::error::Error;
+use crate::error::{Class, Error};
 use crate::event::ObjectCreated;
 use crate::jobs::JobKey;
 use crate::lambda::Importer;
@@ -26,9 +26,9 @@ impl Importer {
         };
         let object = match Object::head(&self.s3, &created.bucket, &created.key).await {
             Ok(object) => object,
-            // Whoever imports it reports that.
-            Err(error) if error.is_final() => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) if error.class() == Class::Retry => return Err(error),
+            // Whoever imports it finds the same, and reports it.
+            Err(_) => return Ok(false),
         };
         let is_unique = has_unique_keys(&object.metadata).unwrap_or_default();
         if object.size_bytes <= self.config.large_bytes || !is_unique {

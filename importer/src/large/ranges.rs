@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::ObjectCreated;
 use crate::jobs::store::{Claim, Lease};
 use crate::jobs::{Job, JobKey, Status};
-use crate::lambda::attempt::{Attempt, Deadlines, Range};
+use crate::lambda::attempt::{Attempt, Deadlines, Outcome, Range};
 use crate::lambda::{Importer, Invocation};
 
 /// What became of a range for now.
@@ -59,7 +59,6 @@ impl Importer {
         if !parent.wants_range(number) {
             return Ok(Left::Done);
         }
-        self.jobs.add_up(&parent).await?;
         let created = ObjectCreated {
             bucket: parent.bucket.clone(),
             key: parent.key.clone(),
@@ -106,7 +105,21 @@ impl Importer {
 
     /// Imports a range as far as there is time, and gives its job if it has ended.
     async fn attempt_range(&self, attempt: Attempt<'_>) -> Result<Option<Job>, Error> {
-        let outcome = self.import(&attempt).await;
+        let mut outcome = self.import(&attempt).await;
+        let left = outcome.left.take();
+        let ended = Box::pin(self.conclude_range(attempt, outcome)).await;
+        if let Some(left) = left {
+            left.wait().await;
+        }
+        ended
+    }
+
+    /// Leaves a range's job as it is to be left after an attempt.
+    async fn conclude_range(
+        &self,
+        attempt: Attempt<'_>,
+        outcome: Outcome,
+    ) -> Result<Option<Job>, Error> {
         if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_final()) {
             if !matches!(error, Error::LeaseLost) {
                 self.release(&attempt.job, error, outcome.had_no_share)

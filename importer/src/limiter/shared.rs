@@ -1,7 +1,8 @@
 //! A cap that changes while an import runs.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 pub struct SharedCap {
     granted: watch::Sender<Granted>,
     used_wcu: AtomicU64,
+    first_granted: OnceLock<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,7 @@ impl Default for SharedCap {
         Self {
             granted,
             used_wcu: AtomicU64::new(0),
+            first_granted: OnceLock::new(),
         }
     }
 }
@@ -38,6 +41,9 @@ impl Default for SharedCap {
 impl SharedCap {
     /// Allows `wcu` WCU a second until then, instead of what was allowed before.
     pub fn grant(&self, wcu: u32, until: Instant) {
+        if wcu > 0 {
+            self.first_granted.get_or_init(Instant::now);
+        }
         let lasts = until.saturating_duration_since(Instant::now());
         self.granted.send_replace(Granted {
             wcu,
@@ -51,6 +57,11 @@ impl SharedCap {
         let granted = *self.granted.borrow();
         let is_over = Instant::now() >= granted.until || SystemTime::now() >= granted.until_wall;
         if is_over { 0 } else { granted.wcu }
+    }
+
+    /// How long ago anything was allowed for the first time.
+    pub fn first_granted(&self) -> Option<Duration> {
+        self.first_granted.get().map(Instant::elapsed)
     }
 
     /// WCU that were paid for since the beginning.

@@ -438,3 +438,44 @@ async fn attempts_without_an_answer_hold_nothing_up() {
         limiter.rate()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cap_that_changes_is_kept_and_used_at_once() {
+    let shared = Arc::new(SharedCap::default());
+    let limiter = Arc::new(Limiter::sharing(Arc::clone(&shared)));
+    let paid = Arc::new(Mutex::new(0));
+    let import = {
+        let (limiter, paid) = (Arc::clone(&limiter), Arc::clone(&paid));
+        tokio::spawn(async move {
+            loop {
+                limiter.acquire(5).await;
+                *paid.lock().unwrap() += 5;
+                limiter.settle(5, 5.0, 0);
+            }
+        })
+    };
+    for (wcu, granted_seconds) in [
+        (0, 9.0),
+        (1_000, 9.0),
+        (100, 9.0),
+        (0, 60.0),
+        (2_000, 9.0),
+        // Nobody grants anything any more.
+        (1_000, 2.5),
+    ] {
+        shared.grant(wcu, Instant::now() + seconds(granted_seconds));
+        // What was paid for in the last second counts.
+        tokio::time::sleep(seconds(1.1)).await;
+        let before = *paid.lock().unwrap();
+        tokio::time::sleep(seconds(3.9)).await;
+        let used = f64::from(*paid.lock().unwrap() - before);
+        let most = f64::from(wcu) * (granted_seconds - 1.1).min(3.9);
+        assert!(
+            (0.95 * most..=1.0 * most + 10.0).contains(&used),
+            "{wcu}: {used} of {most}"
+        );
+        let is_over = wcu == 0 || granted_seconds < 5.0;
+        assert_eq!(limiter.rate() == Some(0.0), is_over);
+    }
+    import.abort();
+}

@@ -22,7 +22,6 @@ pub use self::options::{ImportOptions, MaxRejects, Stop};
 use self::settling::{LaneError, Limits, settle_lanes, spawn_lanes};
 use crate::checkpoint::{Checkpoint, Ledger};
 use crate::error::{Error, StopReason};
-use crate::limiter::Limiter;
 use crate::position::Position;
 use crate::progress::{Counts, Progress};
 use crate::report::Journal;
@@ -108,10 +107,7 @@ impl Import {
             until,
         } = resume.unwrap_or_default();
         let settler = Arc::new(Settler {
-            limiter: match &options.share {
-                Some(share) => Limiter::sharing(share.cap()),
-                None => Limiter::new(options.max_wcu),
-            },
+            limiter: options.limiter(),
             policy: options.retry,
             jitter: Jitter::new(options.seed),
             progress: Arc::clone(&progress),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::sleep_until;
 use crate::decode::DecodeOptions;
 use crate::error::StopReason;
+use crate::limiter::Limiter;
 use crate::progress::Counts;
 use crate::retry::RetryPolicy;
 use crate::share::Share;
@@ -38,6 +39,15 @@ pub struct ImportOptions {
     pub stop_reading_at: Option<Instant>,
     /// When the import is given up whatever is under way.
     pub give_up_at: Option<Instant>,
+}
+
+impl ImportOptions {
+    pub(super) fn limiter(&self) -> Limiter {
+        match &self.share {
+            Some(share) => Limiter::sharing(share.cap()),
+            None => Limiter::new(self.max_wcu),
+        }
+    }
 }
 
 impl Default for ImportOptions {

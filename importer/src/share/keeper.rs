@@ -26,8 +26,8 @@ const FAILING_MAX: Duration = Duration::from_mins(2);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Looks at the short interval: as long as two rounds of those who have too much. After that it takes patience.
 const POLLS: u32 = 8;
-/// How long giving back may take.
-const LEAVING_MAX: Duration = Duration::from_secs(3);
+/// How long giving back may take. Who has no time to wait for it need not.
+const LEAVING_MAX: Duration = Duration::from_secs(10);
 /// How often a worker says that it waits.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 

@@ -385,23 +385,20 @@ impl Ledger {
             self.swap(mine, None, changes);
             return;
         }
-        let register = match mine.first() {
-            Some(&register) => {
-                let since_ms = self.seen[register].since_ms;
-                if now.steady_ms < since_ms + ms(self.timing.round) / 2 {
-                    return;
-                }
-                register
+        let register = if let Some(&register) = mine.first() {
+            let since_ms = self.seen[register].since_ms;
+            if now.steady_ms < since_ms + ms(self.timing.round) / 2 {
+                return;
             }
-            None => {
-                let is_free = |&register: &usize| self.standing(register, now) == Standing::Free;
-                let free: Vec<_> = registers.filter(is_free).collect();
-                match self.rng.choice(&free) {
-                    Some(&register) => register,
-                    // More wait than there are slots: nobody needs to know of one more.
-                    None => return,
-                }
-            }
+            register
+        } else {
+            let is_free = |&register: &usize| self.standing(register, now) == Standing::Free;
+            let free: Vec<_> = registers.filter(is_free).collect();
+            // If all are taken, more wait than there are slots: nobody needs to know of one more.
+            let Some(&register) = self.rng.choice(&free) else {
+                return;
+            };
+            register
         };
         let to = Some(self.held_by_me(now));
         self.swap([register], to, changes);

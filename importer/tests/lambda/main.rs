@@ -14,3 +14,4 @@ mod files;
 mod jobs;
 mod large;
 mod metadata;
+mod sharing;

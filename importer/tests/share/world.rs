@@ -149,7 +149,7 @@ impl World {
     /// A worker begins in `after` milliseconds.
     pub(crate) fn join(&mut self, cap: u32, after: u64) -> usize {
         let worker = self.actors.len();
-        let skew = self.faults.skew_ms as i64;
+        let skew = self.faults.skew_ms.cast_signed();
         let ledger = Ledger::new(
             Worker::new(worker as u64 + 1),
             cap,
@@ -344,10 +344,10 @@ impl World {
             self.last_death = self.now;
             return;
         }
-        let granted = f64::from(self.usable(worker));
+        let granted = self.usable(worker);
         let actor = &mut self.actors[worker];
-        let granted_wcu = granted as u32;
-        actor.ledger.used(granted.min(actor.can_use), granted_wcu);
+        let used = f64::from(granted).min(actor.can_use);
+        actor.ledger.used(used, granted);
         actor.round += 1;
         let round = actor.round;
         // Whichever comes first.

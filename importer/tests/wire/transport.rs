@@ -44,9 +44,9 @@ fn assert_no_answer(error: &Error, why: &str) {
 /// Keeps paused time from going on by itself until this is dropped: it does when nothing happens for a moment, which on a
 /// busy machine is also so while bytes are on their way through the kernel.
 fn stopped_time() -> std::sync::mpsc::Sender<()> {
-    let (hold, held) = std::sync::mpsc::channel();
-    tokio::task::spawn_blocking(move || held.recv());
-    hold
+    let (sender, receiver) = std::sync::mpsc::channel();
+    tokio::task::spawn_blocking(move || receiver.recv());
+    sender
 }
 
 #[tokio::test(start_paused = true)]

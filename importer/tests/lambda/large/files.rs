@@ -1,7 +1,9 @@
 //! What a large import leaves behind is what one importer would have left that reads the file from its beginning.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
+use flate2::write::GzEncoder;
 use importer::jobs::Status;
 use serde_json::{Value, json};
 
@@ -102,7 +104,7 @@ async fn left(bench: &Bench) -> Left {
 }
 
 /// Imports a file by one importer and by the steps, each of them taken `times`, and gives what both leave.
-async fn both(body: &str, metadata: &[(&str, &str)], times: usize) -> (Left, Left, Value) {
+async fn both(body: &[u8], metadata: &[(&str, &str)], times: usize) -> (Left, Left, Value) {
     const KEY: &str = "uploads/large";
     let serial = Bench::start().await;
     serial.put_with(KEY, body, metadata).await;
@@ -162,7 +164,7 @@ async fn every_format_is_imported_as_by_one() {
         ),
     ] {
         let metadata: Vec<_> = metadata.into_iter().collect();
-        let (serial, parallel, plan) = both(&body, &metadata, times).await;
+        let (serial, parallel, plan) = both(body.as_bytes(), &metadata, times).await;
         assert_eq!(plan["mode"], "split", "{name}");
         assert!(plan["ranges"].as_u64().unwrap() > 10, "{name}: {plan}");
         assert_eq!(serial.rows, [120, 114, 0, 6], "{name}");
@@ -187,7 +189,7 @@ async fn a_broken_file_fails_at_the_same_byte() {
         ),
         ("no comma", whole.replacen("\"P60\"", "\"P60\" \"x\"", 1)),
     ] {
-        let (serial, parallel, plan) = both(&body, &[], 1).await;
+        let (serial, parallel, plan) = both(body.as_bytes(), &[], 1).await;
         assert_eq!(plan["mode"], "split", "{name}");
         assert_eq!(serial.status, Status::Failed, "{name}");
         assert_eq!(
@@ -210,6 +212,12 @@ async fn what_cannot_be_cut_is_imported_in_one_piece() {
     for (name, body, metadata, why) in [
         ("several lines", pretty, ("a", "b"), "several lines"),
         (
+            "compressed",
+            csv("\n"),
+            ("a", "b"),
+            "it is compressed (gzip)",
+        ),
+        (
             "utf-16",
             csv("\n"),
             ("intake-encoding", "windows-1252"),
@@ -230,6 +238,12 @@ async fn what_cannot_be_cut_is_imported_in_one_piece() {
             "delimiter",
         ),
     ] {
+        let mut body = body.into_bytes();
+        if name == "compressed" {
+            let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&body).unwrap();
+            body = gzip.finish().unwrap();
+        }
         let (serial, parallel, plan) = both(&body, &[metadata], 2).await;
         assert_eq!(
             (&plan["mode"], &plan["ranges"]),

@@ -249,6 +249,52 @@ async fn what_was_given_up_is_taken_up_again() {
     assert_eq!(bench.stack.inbox().len(), 2);
 }
 
+/// Why the state machine gave up, as it hands it to the last step.
+fn given_up(plan: &Value) -> Value {
+    let mut finish = Machine::named("finish", plan);
+    finish["error"] = json!({ "Error": "Intake.Retry", "Cause": "one of them is too slow" });
+    finish
+}
+
+#[tokio::test]
+async fn a_range_that_is_under_way_when_all_is_given_up_can_be_gone_on_with() {
+    let bench = Bench::start().await;
+    bench.put(KEY, rows(6000)).await;
+    let machine = Machine {
+        importer: bench.importer(Config {
+            max_wcu: NonZeroU32::new(100),
+            range_bytes: std::num::NonZeroU64::new(150_000).unwrap(),
+            ..config(&bench)
+        }),
+        ..Machine::new(&bench)
+    };
+    let (plan, ranges) = composed(&machine).await;
+    let give_up = async {
+        bench.stack.faults().reached("BatchWriteItem", 3).await;
+        machine.good(given_up(&plan)).await
+    };
+    let import = machine.step(Machine::batch("import", &plan, &ranges));
+    let (stopped, summary) = tokio::join!(import, give_up);
+    // A range takes most of a minute, unless the machine is so busy that it ends before the other step does.
+    match stopped {
+        Err(error) => assert!(error.contains("interrupted"), "{error}"),
+        Ok(answer) => assert_eq!(answer["done"], true),
+    }
+    assert_eq!(summary["status"], "FAILED");
+    // Tried again, there is nothing to do for now.
+    let again = machine.good(Machine::batch("import", &plan, &ranges)).await;
+    assert_eq!(again["done"], true);
+    assert!(bench.items().await.len() < 6000);
+
+    let (again, summary) = Machine::new(&bench).run(KEY).await;
+    assert_eq!(again["job"], plan["job"]);
+    assert_eq!(
+        (&summary["status"], &summary["rows_read"]),
+        (&json!("COMPLETED"), &json!(6000))
+    );
+    assert_eq!(bench.items().await.len(), 6000);
+}
+
 #[tokio::test]
 async fn too_many_rejects_fail_the_whole_of_a_file() {
     let bad: String = (0..100)
