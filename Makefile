@@ -89,7 +89,7 @@ sam: ## lint and test the SAM template and the state machine, which moto execute
 	$(SAM_ENV) CHECKOV=$(abspath $(CHECKOV_VENV))/bin/checkov \
 		ASL_VALIDATOR=$(abspath $(SAM_NODE))/node_modules/.bin/asl-validator \
 		INTAKE_IMPORTER_BIN=$(abspath $(TARGET_DIR))/sam-build/ImportLargeSteps/bootstrap \
-		$(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
+		$(VENV)/bin/python -m pytest -q -p no:cacheprovider -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true sam/tests
 
 harness: ## test the scripts that race and measure memory
 	$(PYTHON) -B -m unittest discover -s benches
