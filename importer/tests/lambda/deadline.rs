@@ -182,8 +182,17 @@ async fn an_attempt_without_progress_is_followed_by_two_more(writer: WriterKind)
         );
     }
     let event = next_event(&bench).await.unwrap();
-    let handled = importer.handle(event, invocation(Duration::from_secs(1)));
-    assert_eq!(handled.await.unwrap(), handed_back(&[]));
+    // A machine that is busy with other things does not get to write the reports in a twentieth of a second.
+    let mut time = Duration::from_secs(1);
+    while importer
+        .handle(event.clone(), invocation(time))
+        .await
+        .unwrap()
+        != handed_back(&[])
+    {
+        time *= 2;
+        assert!(time < Duration::from_mins(1), "it does not end");
+    }
     let job = bench.job().await;
     assert_eq!(job.status, Status::Failed);
     assert!(next_event(&bench).await.is_none());
