@@ -192,6 +192,20 @@ def test_a_file_in_ranges_ends_with_exactly_its_rows(bench, key, encode):
     assert json.loads(found["output"])["status"] == "COMPLETED"
 
 
+def test_the_workers_share_a_write_cap(bench):
+    bench.function.variables["INTAKE_MAX_WCU"] = "10000"
+    some = rows(1001)
+    bench.run(bench.upload("catalog.csv", csv_file(some)), "SUCCEEDED")
+    assert bench.items() == expected(some)
+    shares = bench.dynamodb.query(
+        TableName="ImportJobs",
+        KeyConditionExpression="#owner = :owner",
+        ExpressionAttributeNames={"#owner": "owner"},
+        ExpressionAttributeValues={":owner": {"S": "cap/InventoryTable"}},
+    )
+    assert shares["Count"] > 0
+
+
 def test_a_step_that_is_not_done_is_taken_again_with_its_own_answer(bench):
     """As a step answers whose invocation's time is over before it got anywhere."""
     late = {"scan": 2, "import": 3}
