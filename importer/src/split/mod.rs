@@ -23,7 +23,7 @@
 //!
 //! For JSON neither the depth nor the place of the rows' array in it is known to a range. But it is known how far the depth falls
 //! below where the range began, and a comma is in a container that was open there only if the depth has never been lower than
-//! at the comma. So these commas are kept apart by how far the depth has fallen ([`Level`]), as far down as a decoder reads.
+//! at the comma. So these commas are kept apart by how far the depth has fallen, as far down as a decoder reads.
 //!
 //! A file that is broken has no true state behind the place where it is broken; up to there all is as in one that is not.
 //! Parts that begin before that place are those of the unbroken file, and decoding the last of them finds the same place. Parts
