@@ -50,11 +50,17 @@ fn job(ended: &Ended) -> &str {
     job.split_whitespace().next().unwrap().trim_end_matches(';')
 }
 
-/// The processes that a command has started.
+/// The processes that a command has started, by whichever of its threads.
 fn workers(command: &Child) -> Vec<i32> {
     let pid = command.id().unwrap();
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let children = children.unwrap_or_default();
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let children = threads.filter_map(|thread| {
+        // A thread may end meanwhile.
+        std::fs::read_to_string(thread.ok()?.path().join("children")).ok()
+    });
+    let children: String = children.map(|of_one| of_one + " ").collect();
     children
         .split_whitespace()
         .map(|pid| pid.parse().unwrap())

@@ -125,6 +125,8 @@ async fn a_range_takes_as_many_invocations_as_it_needs() {
     let machine = Machine {
         importer: bench.importer(Config {
             max_wcu: NonZeroU32::new(200),
+            // A lane's batch is settled as a whole: few lanes come on in each invocation.
+            lanes: std::num::NonZeroUsize::new(2),
             range_bytes: std::num::NonZeroU64::new(40_000).unwrap(),
             ..config(&bench)
         }),
@@ -135,10 +137,13 @@ async fn a_range_takes_as_many_invocations_as_it_needs() {
     let mut payload = Machine::batch("import", &plan, &ranges);
     payload["holder"] = json!("a worker");
     let mut invocations = 0;
+    // Too little for 1,500 rows at 200 WCU/s; then more and more, for machines that are busy with other things.
+    let mut time = Duration::from_secs(3);
     loop {
         invocations += 1;
-        let time = invocation(Duration::from_secs(3));
-        match machine.importer.handle(payload.clone(), time).await {
+        let handled = machine.importer.handle(payload.clone(), invocation(time));
+        time = time.mul_f64(1.25).min(Duration::from_mins(1));
+        match handled.await {
             Ok(answer) if answer["done"] == true => break,
             Ok(answer) => payload = answer,
             // A machine that is busy with other things does not get to let the job go in time.
