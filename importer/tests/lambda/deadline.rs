@@ -102,18 +102,20 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
     });
     let (mut invocations, mut repeated) = (0, 0);
     while let Some(event) = next_event(&bench).await {
+        let mut limit = LIMIT;
         loop {
             invocations += 1;
             assert!(invocations < 30, "it does not end");
             let began = Instant::now();
-            let answer = importer.handle(event.clone(), invocation(LIMIT));
+            let answer = importer.handle(event.clone(), invocation(limit));
             if answer.await.unwrap() == handed_back(&[]) {
                 break;
             }
             repeated += 1;
             // A machine that is busy with other things does not get to save the job in time. The message comes again when
-            // the function's time is over.
-            tokio::time::sleep_until(began + LIMIT).await;
+            // the function's time is over, and three times without progress would be a failure.
+            tokio::time::sleep_until(began + limit).await;
+            limit *= 2;
         }
     }
     let job = bench.job().await;
