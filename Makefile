@@ -10,6 +10,7 @@ PYTHON_VERSION = $(shell $(PYTHON) -c 'import platform; print(platform.python_ve
 VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
 CHECKOV_VENV = $(TARGET_DIR)/sam-checkov-$(PYTHON_VERSION)
 LAMBDA_VENV = $(TARGET_DIR)/lambda-venv-$(PYTHON_VERSION)
+SAM_NODE = $(TARGET_DIR)/sam-node
 
 # Makes the environment $(2) of the packages that the file $(1) lists, unless it is made already. Compared by content: a
 # checkout changes every file's time, and an environment takes a minute to make.
@@ -32,7 +33,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity full chaos digest race memory cold-start flame fuzz
+.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz
 .DEFAULT_GOAL := help
 
 # Targets of `make fuzz`, and for how long each runs.
@@ -71,17 +72,24 @@ unit: ## run every test, the examples in the documentation, and each bench once
 doc: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
 
-sam: ## lint and test the SAM template
+sam: ## lint and test the SAM template and the state machine, which moto executes with the built function (Node.js)
 	$(call environment,sam/requirements.txt,$(VENV))
 	$(call environment,sam/checkov.txt,$(CHECKOV_VENV))
 	$(call environment,sam/lambda.txt,$(LAMBDA_VENV))
 	$(SAM_ENV) $(VENV)/bin/python -m samcli validate --lint --template sam/template.yaml
 	$(SAM_ENV) $(VENV)/bin/cfn-lint sam/template.yaml
+	mkdir -p $(SAM_NODE)
+	cp sam/package.json sam/package-lock.json $(SAM_NODE)
+	cmp -s sam/package-lock.json $(SAM_NODE)/installed.json || { \
+		(cd $(SAM_NODE) && npm ci --silent --no-audit --no-fund) && \
+		cp sam/package-lock.json $(SAM_NODE)/installed.json; }
 	PATH="$(abspath $(LAMBDA_VENV))/bin:$$PATH" $(SAM_ENV) $(VENV)/bin/python -m samcli build --template sam/template.yaml \
 		--build-dir $(TARGET_DIR)/sam-build --parameter-overrides Architecture=x86_64
 	INTAKE_FUNCTIONS=$(abspath $(TARGET_DIR))/sam-build cargo test --workspace --test cli -- --ignored the_built_functions
 	$(SAM_ENV) CHECKOV=$(abspath $(CHECKOV_VENV))/bin/checkov \
-		$(VENV)/bin/python -m pytest -q -p no:cacheprovider sam/tests
+		ASL_VALIDATOR=$(abspath $(SAM_NODE))/node_modules/.bin/asl-validator \
+		INTAKE_IMPORTER_BIN=$(abspath $(TARGET_DIR))/sam-build/ImportLargeSteps/bootstrap \
+		$(VENV)/bin/python -m pytest -q -p no:cacheprovider -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true sam/tests
 
 harness: ## test the scripts that race and measure memory
 	$(PYTHON) -B -m unittest discover -s benches
@@ -106,6 +114,9 @@ bench: ## measure
 capacity: ## measure how much of a table's capacity imports use (7 minutes of real time)
 	cargo run --release -p benches --example capacity
 
+scale: ## simulate 1 TB on 1,000 workers, and how large ranges should be (ARGS='--write docs' writes docs/SCALE.md's tables)
+	cargo run --release -p benches --bin scale -- $(ARGS)
+
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
 
@@ -129,6 +140,10 @@ race: ## race Intake against boto3, awswrangler, the SDK for JavaScript and the 
 memory: ## peak memory of 1 GiB and 4 GiB imports, in every format (minutes, release build)
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/memory.py $(ARGS)
+
+workers: ## 4 GiB of JSON by 1, 2 and 4 workers: time, memory, each row once (minutes, release build)
+	cargo build --release -p intake -p benches --bin intake --bin sink
+	$(PYTHON) -B benches/workers.py $(ARGS)
 
 cold-start: build ## measure what the built functions use until they first ask for an event
 	$(PYTHON) -B benches/cold_start.py $(TARGET_DIR)/lambda/x86-64

@@ -72,9 +72,9 @@ def high_water_bytes(pid):
 class Sink:
     """benches/sink, for as long as the `with` statement lasts."""
 
-    def __init__(self, program, objects=None, record=None, tls=False):
+    def __init__(self, program, objects=None, record=None, tls=False, options=()):
         options = [*(["--tls"] if tls else []), *(["--objects", objects] if objects else []),
-                   *(["--record", record] if record else [])]
+                   *(["--record", record] if record else []), *options]
         self.process = subprocess.Popen([program, *map(str, options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
         self.endpoint = self.process.stdout.readline().strip()

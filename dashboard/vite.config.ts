@@ -39,5 +39,10 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1200,
   },
-  test: { include: ["src/**/*.test.ts", "tests/*.test.ts"] },
+  test: {
+    include: ["src/**/*.test.ts", "tests/*.test.ts"],
+    // For machines that are slow or busy; only what never comes waits for them.
+    testTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
+  },
 });

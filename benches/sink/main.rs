@@ -5,6 +5,7 @@
 //! `AWS_ENDPOINT_URL_S3`. It ends when its standard input does, and then prints what it took. `GET /-/taken` says the
 //! same at any time: no bucket can be called `-`.
 
+mod behind;
 mod objects;
 mod table;
 mod tls;
@@ -21,6 +22,7 @@ use hyper::{Request, Response, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
+use behind::Behind;
 use objects::{FilePart, Objects};
 use table::Table;
 use tls::Tls;
@@ -39,6 +41,18 @@ struct Arguments {
     /// Write the body of each `BatchWriteItem` to FILE, one a line
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+
+    /// Count how many rows with different keys come, to see that none comes twice
+    #[arg(long)]
+    distinct: bool,
+
+    /// Pass on what the sink does not answer itself to a DynamoDB, which keeps jobs, and an S3, which keeps reports
+    #[arg(long, value_names = ["DYNAMODB_URL", "S3_URL"], num_args = 2, value_parser = service)]
+    behind: Option<Vec<Arc<Behind>>>,
+}
+
+fn service(url: &str) -> Result<Arc<Behind>, String> {
+    Behind::new(url).map(Arc::new)
 }
 
 /// What a response consists of.
@@ -48,6 +62,8 @@ struct Sink {
     table: Table,
     objects: Option<Objects>,
     tls: Option<Tls>,
+    /// DynamoDB and S3.
+    behind: Option<[Arc<Behind>; 2]>,
 }
 
 impl Sink {
@@ -55,10 +71,21 @@ impl Sink {
         let (head, body) = request.into_parts();
         if let Some(target) = head.headers.get("x-amz-target") {
             let body = body.collect().await?.to_bytes();
-            return Ok(self.table.answer(target, &body).map(Either::Left));
+            return Ok(match &self.behind {
+                Some([dynamodb, _]) if !Table::answers(target, &body) => {
+                    dynamodb.answer(head, body).await
+                }
+                _ => self.table.answer(target, &body).map(Either::Left),
+            });
         }
-        Ok(match (&self.objects, head.uri.path()) {
-            (_, "/-/taken") => Response::new(Either::Left(self.taken().into())),
+        let (objects, path) = (self.objects.as_ref(), head.uri.path());
+        if path == "/-/taken" {
+            return Ok(Response::new(Either::Left(self.taken().into())));
+        }
+        Ok(match (objects, &self.behind) {
+            (objects, Some([_, s3])) if objects.is_none_or(|objects| !objects.has(path)) => {
+                s3.answer(head, body.collect().await?.to_bytes()).await
+            }
             (Some(objects), _) => objects.answer(&head),
             (None, _) => objects::refusal(404, "NoSuchBucket", &head.method),
         })
@@ -102,9 +129,10 @@ async fn main() -> io::Result<()> {
         None
     };
     let sink = Arc::new(Sink {
-        table: Table::new(arguments.record.as_deref())?,
+        table: Table::new(arguments.record.as_deref(), arguments.distinct)?,
         objects: arguments.objects.map(Objects::new),
         tls,
+        behind: arguments.behind.and_then(|both| both.try_into().ok()),
     });
 
     let input_ends = tokio::task::spawn_blocking(|| io::stdin().read_to_end(&mut Vec::new()));

@@ -99,6 +99,11 @@ impl Objects {
         response.body(body).map_err(|_| (500, "InternalError"))
     }
 
+    /// Whether there is a file for a path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.path(path).is_some_and(|file| file.is_file())
+    }
+
     /// The file of a path, if it stays within the folder.
     fn path(&self, path: &str) -> Option<PathBuf> {
         let path = percent_encoding::percent_decode_str(path.strip_prefix('/')?)

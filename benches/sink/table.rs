@@ -1,6 +1,9 @@
 //! A table that takes every row and keeps none. Its answers are made when the program starts.
 
+use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,6 +36,8 @@ pub(crate) struct Table {
     /// The same with the capacity that was used: a unit a row.
     written_with_capacity: Vec<Answer>,
     record: Option<Mutex<BufWriter<File>>>,
+    /// Hashes of the keys that came.
+    keys: Option<Mutex<HashSet<u64>>>,
     requests: AtomicU64,
     batches: Taken,
     puts: Taken,
@@ -57,12 +62,13 @@ impl Taken {
 }
 
 impl Table {
-    /// A table that writes the bodies of its `BatchWriteItem`s to `record`, if it is given.
+    /// A table that writes the bodies of its `BatchWriteItem`s to `record`, if it is given, and counts different keys if
+    /// `distinct`.
     ///
     /// # Errors
     ///
     /// That file cannot be made.
-    pub(crate) fn new(record: Option<&Path>) -> io::Result<Self> {
+    pub(crate) fn new(record: Option<&Path>, distinct: bool) -> io::Result<Self> {
         let written = |capacity: fn(usize) -> String| {
             let answer = |rows| format!(r#"{{"UnprocessedItems":{{}}{}}}"#, capacity(rows));
             (0..=BATCH_ROWS)
@@ -81,23 +87,36 @@ impl Table {
             record: record
                 .map(|path| Ok::<_, io::Error>(Mutex::new(BufWriter::new(File::create(path)?))))
                 .transpose()?,
+            keys: distinct.then(Mutex::default),
             requests: AtomicU64::new(0),
             batches: Taken::default(),
             puts: Taken::default(),
         })
     }
 
+    /// Whether a request is one for this table, and not for one that is to keep what comes.
+    pub(crate) fn answers(target: &HeaderValue, body: &[u8]) -> bool {
+        match operation(target) {
+            b"BatchWriteItem" | b"PutItem" => true,
+            b"DescribeTable" => memmem::find(body, b"\"InventoryTable\"").is_some(),
+            _ => false,
+        }
+    }
+
     /// Takes a request and answers it.
     pub(crate) fn answer(&self, target: &HeaderValue, body: &Bytes) -> Response<Full<Bytes>> {
         let request = self.requests.fetch_add(1, Relaxed);
-        let operation = target.as_bytes().rsplit(|byte| *byte == b'.').next();
-        match operation.unwrap_or_default() {
+        match operation(target) {
             b"BatchWriteItem" => {
                 let rows = rows(body);
                 if !(1..=BATCH_ROWS).contains(&rows) {
                     return refusal("ValidationException", request);
                 }
                 self.batches.add(rows);
+                if let Some(keys) = &self.keys {
+                    let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
+                    keys.extend(key_hashes(body));
+                }
                 if let Some(record) = &self.record {
                     let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
                     // A full disk shows when the file is ended.
@@ -124,7 +143,12 @@ impl Table {
 
     /// What was taken so far, an operation a line.
     pub(crate) fn taken(&self) -> String {
-        self.batches.line("BatchWriteItem") + &self.puts.line("PutItem")
+        let mut lines = self.batches.line("BatchWriteItem") + &self.puts.line("PutItem");
+        if let Some(keys) = &self.keys {
+            let keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
+            writeln!(lines, "Keys {} different", keys.len()).ok();
+        }
+        lines
     }
 
     /// Writes the rest of the record.
@@ -191,6 +215,23 @@ fn rows(body: &[u8]) -> usize {
             )
         })
         .count()
+}
+
+/// Hashes of the partition keys of the rows that are put, which come as Intake writes them.
+fn key_hashes(body: &[u8]) -> impl Iterator<Item = u64> {
+    let name = br#""productId":{"S":""#;
+    memmem::find_iter(body, name).filter_map(move |at| {
+        let key = &body[at + name.len()..];
+        let key = &key[..memchr::memchr(b'"', key)?];
+        let mut hasher = DefaultHasher::new();
+        hasher.write(key);
+        Some(hasher.finish())
+    })
+}
+
+fn operation(target: &HeaderValue) -> &[u8] {
+    let last = target.as_bytes().rsplit(|byte| *byte == b'.').next();
+    last.unwrap_or_default()
 }
 
 /// Whether the request asks for the capacity that it used.

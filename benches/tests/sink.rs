@@ -111,6 +111,40 @@ fn rows_of_every_operation_are_counted() {
 }
 
 #[test]
+fn different_keys_are_counted() {
+    let sink = Sink::start(&["--distinct"]);
+    let row = |key: &str| format!(r#"{{"PutRequest":{{"Item":{{"productId":{{"S":"{key}"}}}}}}}}"#);
+    for keys in [["a", "b"], ["b", "c"]] {
+        let rows = keys.map(row).join(",");
+        sink.write(
+            "BatchWriteItem",
+            &format!(r#"{{"RequestItems":{{"InventoryTable":[{rows}]}}}}"#),
+        );
+    }
+    let taken = "BatchWriteItem 4 rows 2 requests\nPutItem 0 rows 0 requests\nKeys 3 different\n";
+    assert_eq!(sink.end(), taken);
+}
+
+#[test]
+fn what_is_to_be_kept_goes_to_services_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("bucket")).unwrap();
+    std::fs::write(folder.path().join("bucket/report"), "kept").unwrap();
+    let behind = Sink::start(&["--objects", folder.path().to_str().unwrap()]);
+    let url = format!("http://{}", behind.address);
+    let sink = Sink::start(&["--behind", &url, &url]);
+    sink.write("BatchWriteItem", &batch(1));
+    // Another table's, of which only the one behind knows whether it is there.
+    let (head, _) = sink.write("DescribeTable", r#"{"TableName":"ImportJobs"}"#);
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let (head, body) = sink.ask("GET /bucket/report HTTP/1.1\r\n", "");
+    assert!(head.contains("etag"), "{head}");
+    assert_eq!(body, "kept");
+    assert!(behind.end().contains("GetObject 4 bytes 1 requests"));
+    assert!(sink.end().starts_with("BatchWriteItem 1 rows"));
+}
+
+#[test]
 fn what_dynamodb_would_refuse_is_refused_and_not_counted() {
     let sink = Sink::start(&[]);
     for (operation, body) in [

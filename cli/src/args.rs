@@ -7,6 +7,7 @@
 
 mod help;
 mod jobs;
+mod workers;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use importer::writer::WriterKind;
 
 use self::help::{CLI_HELP, EXIT_CODES, GENERATE_HELP, IMPORT_HELP, LOCAL_HELP, VALIDATE_HELP};
 pub use self::jobs::{CancelArgs, DoctorArgs, JobsArgs, StatusArgs};
+pub use self::workers::WorkersArgs;
 use crate::generate;
 use crate::inbox::Protocol;
 use crate::input::Input;
@@ -56,7 +58,8 @@ pub enum Command {
     /// Show how far imports of uploaded files are, or how they ended
     ///
     /// Each uploaded version of a file has a job. Progress is that of the job's last checkpoint, which is saved every few
-    /// seconds. Imports by `intake import` have no job: they run where they were started.
+    /// seconds. Imports by `intake import` have no job, as they run where they were started; with --workers they have. A large
+    /// object is imported in ranges, which are shown with it.
     Status(StatusArgs),
     /// Stop the import of an uploaded file
     ///
@@ -79,6 +82,9 @@ pub enum Command {
     ///
     /// The same arguments give the same bytes on every machine and in every release.
     Generate(GenerateArgs),
+    /// Take steps of an import by several workers, from standard input
+    #[command(hide = true)]
+    Worker,
     /// Be the runtime of a Lambda function
     #[command(hide = true)]
     Lambda {
@@ -118,7 +124,7 @@ pub struct ImportArgs {
     pub max_wcu: Option<NonZeroU32>,
 
     /// The table of jobs, through which all imports of the table share the cap of --max-wcu, deployed ones too [default:
-    /// $INTAKE_JOBS_TABLE, or else the cap is this import's own]
+    /// $INTAKE_JOBS_TABLE, or else the cap is this import's own, and with --workers ImportJobs]
     #[arg(long, value_name = "NAME")]
     pub jobs_table: Option<String>,
 
@@ -145,6 +151,10 @@ pub struct ImportArgs {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// By how many processes
+    #[command(flatten)]
+    pub workers: WorkersArgs,
 
     /// How to read the rows
     #[command(flatten)]

@@ -6,12 +6,14 @@ use importer::decode::DecodeOptions;
 use importer::pipeline::ImportOptions;
 use importer::share::Share;
 use importer::table;
+use local::Endpoints;
 
 use crate::args::ImportArgs;
 use crate::aws::Clients;
 use crate::job::Job;
 use crate::outcome::{Failure, Outcome, tell};
 use crate::stack::LocalStack;
+use crate::workers;
 
 /// Imports a file, into the caller's table or a local one.
 ///
@@ -24,16 +26,25 @@ pub async fn run(mut args: ImportArgs) -> Result<Outcome, Failure> {
         let jobs_table = args.jobs_table.or(jobs_table);
         args.jobs_table = jobs_table.filter(|name| !name.is_empty());
         let clients = Clients::from_environment().await?;
-        return import(args, &clients).await;
+        return import(args, &clients, None).await;
     }
     let stack = LocalStack::find_or_start().await?;
-    args.jobs_table = Some(stack.endpoints().jobs_table.clone());
-    let ended = import(args, &Clients::for_local(stack.endpoints())).await;
+    let endpoints = stack.endpoints();
+    args.jobs_table
+        .get_or_insert_with(|| endpoints.jobs_table.clone());
+    let ended = import(args, &Clients::for_local(endpoints), Some(endpoints)).await;
     stack.release().await;
     ended
 }
 
-async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
+async fn import(
+    args: ImportArgs,
+    clients: &Clients,
+    endpoints: Option<&Endpoints>,
+) -> Result<Outcome, Failure> {
+    if args.workers.workers.is_some() {
+        return Box::pin(workers::run(args, clients, endpoints)).await;
+    }
     let schema = table::describe(&clients.dynamodb, &args.table).await?;
     let defaults = ImportOptions::default();
     let share = share(&args, clients).await?;

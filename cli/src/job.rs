@@ -213,7 +213,7 @@ fn tell_rejects(summary: &Summary, first: &[String]) {
 }
 
 /// Prints the one line that says it all, and turns a failed import into a failure.
-fn conclude(summary: &Summary, work: Work) -> Result<Outcome, Failure> {
+pub(crate) fn conclude(summary: &Summary, work: Work) -> Result<Outcome, Failure> {
     if summary.counts.rows_read > 0 || summary.failure.is_none() {
         writeln!(io::stdout(), "{}", accounts(summary, work))?;
     }
@@ -240,7 +240,7 @@ fn accounts(summary: &Summary, work: Work) -> String {
     let counts = &summary.counts;
     let done = match work {
         Work::Writing => "written",
-        Work::Checking => "good",
+        Work::Checking | Work::Scanning => "good",
     };
     let unsettled = match summary.rows_unsettled {
         0 => String::new(),

@@ -22,22 +22,32 @@ use crate::input::Input;
 use crate::outcome::{Failure, causes, tell};
 use crate::stack;
 
-pub use text::{average_rates, counts, describe, is_at_work, list};
+pub use text::{average_rates, counts, describe, is_at_work, list, ranges};
 
 /// Names the table of jobs, for the function as for the commands.
-const TABLE_VARIABLE: &str = "INTAKE_JOBS_TABLE";
+pub(crate) const TABLE_VARIABLE: &str = "INTAKE_JOBS_TABLE";
 /// What the table of jobs is called if nobody names another.
-const TABLE: &str = "ImportJobs";
+pub(crate) const TABLE: &str = "ImportJobs";
 
 /// How long an object's event may take to arrive: seconds as a rule.
 const EVENT_LIMIT: Duration = Duration::from_mins(1);
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whose items are no jobs: the notifier keeps its budget in the same table.
-const NOTIFIER: &str = "notifier";
+/// Whose items are no jobs: the notifier keeps its budget in the same table, and importers their shares of the write cap.
+const NO_JOBS: &str =
+    "#owner <> :notifier AND NOT begins_with(#owner, :cap) AND NOT begins_with(#owner, :ranges)";
 
-/// How the owners begin of the items by which imports share a write cap.
-const CAP: &str = "cap/";
+/// [`NO_JOBS`]'s values. A range is a job, but part of one that people know.
+fn no_jobs() -> HashMap<String, AttributeValue> {
+    [
+        (":notifier", "notifier"),
+        (":cap", "cap/"),
+        (":ranges", "ranges/"),
+    ]
+    .into_iter()
+    .map(|(name, owner)| (name.to_owned(), AttributeValue::S(owner.to_owned())))
+    .collect()
+}
 
 /// What the importer needs to go on, and is of no use to anybody else.
 const OPAQUE: &str = "checkpoint";
@@ -185,10 +195,9 @@ impl Jobs {
             .client
             .scan()
             .table_name(&self.table)
-            .filter_expression("#owner <> :notifier AND NOT begins_with(#owner, :cap)")
+            .filter_expression(NO_JOBS)
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":notifier", AttributeValue::S(NOTIFIER.to_owned()))
-            .expression_attribute_values(":cap", AttributeValue::S(CAP.to_owned()));
+            .set_expression_attribute_values(Some(no_jobs()));
         let mut pages = scan.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
@@ -275,8 +284,10 @@ impl Jobs {
         // Of whichever owner: only reading them all tells.
         let scan = self.client.scan().table_name(&self.table);
         let mut items = scan
-            .filter_expression("#job = :job")
+            .filter_expression(format!("#job = :job AND {NO_JOBS}"))
             .expression_attribute_names("#job", "job")
+            .expression_attribute_names("#owner", "owner")
+            .set_expression_attribute_values(Some(no_jobs()))
             .expression_attribute_values(":job", AttributeValue::S(job.to_owned()))
             .into_paginator()
             .items()

@@ -20,6 +20,7 @@ pub mod status;
 pub mod table;
 pub mod validate;
 pub mod watch;
+pub mod workers;
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ pub fn run(cli: Cli) -> ExitCode {
     match &cli.command {
         // The functions log as Lambda wants it.
         Some(Command::Lambda { .. }) => {}
+        // Whoever has started it tells what went wrong.
+        Some(Command::Worker) => log("off"),
         Some(Command::Local(_)) => log(LOG_FILTER_LOCAL),
         _ => log(LOG_FILTER),
     }
@@ -92,6 +95,7 @@ async fn run_async(command: Option<Command>) -> Result<Outcome, Failure> {
         Some(Command::Doctor(args)) => doctor::run(&args).await,
         Some(Command::Local(args)) => stack::run(&args).await,
         Some(Command::Generate(args)) => generate(&args),
+        Some(Command::Worker) => Box::pin(workers::worker::run()).await,
         Some(Command::Lambda { function }) => lambda(function).await,
     }
 }

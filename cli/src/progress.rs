@@ -41,6 +41,8 @@ pub enum Work {
     Writing,
     /// Rows are only checked.
     Checking,
+    /// Places where the file may be cut are looked for.
+    Scanning,
 }
 
 /// Rates a second.
@@ -191,6 +193,7 @@ fn details(work: Work, counts: &Counts, rates: &Rates) -> String {
             format!("{rows_done} rows good"),
             format!("{rows_rate} rows/s"),
         ],
+        Work::Scanning => vec!["looked for ends of rows".to_owned()],
     };
     if counts.rows_rejected > 0 {
         parts.push(format!("{} rejected", HumanCount(counts.rows_rejected)));

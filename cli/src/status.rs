@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use importer::jobs::Mode;
+
 use crate::args::StatusArgs;
 use crate::jobs::{self, Found, Jobs};
 use crate::outcome::{Failure, Outcome, tell};
@@ -23,6 +25,15 @@ pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
     } else {
         jobs.find(wanted).await?
     };
+    let tell_ranges = async |found: &Found| -> Result<(), Failure> {
+        let is_cut = matches!(found.job.mode, Some(Mode::Split | Mode::Whole));
+        if is_cut && !args.json {
+            let ranges = jobs.store().ranges(&found.job.job).await?;
+            let text = jobs::ranges(&found.job, &ranges);
+            io::stdout().write_all(text.as_bytes())?;
+        }
+        Ok(())
+    };
     let show = |found: &Found| -> io::Result<()> {
         let mut out = io::stdout();
         if args.json {
@@ -32,6 +43,7 @@ pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
     };
     if !args.watch {
         show(&found)?;
+        tell_ranges(&found).await?;
         return Ok(Outcome::Complete);
     }
     let ended = if args.json {
@@ -39,6 +51,7 @@ pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
     } else {
         let ended = watch::with_progress(&jobs, found).await?;
         show(&ended)?;
+        tell_ranges(&ended).await?;
         ended
     };
     Ok(Outcome::of(ended.job.status))

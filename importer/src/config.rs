@@ -1,7 +1,7 @@
 //! How the function is set up, and how a file says that it is to be read.
 
 use std::collections::HashMap;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +13,12 @@ use crate::writer::WriterKind;
 
 /// How often a job is saved if nothing else is asked for.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
+
+/// Bytes of an object from which on it is large, if nothing else is asked for.
+const LARGE_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of a range, if nothing else is asked for.
+const RANGE_BYTES: NonZeroU64 = NonZeroU64::new(256 * 1024 * 1024).unwrap();
 
 /// How the function is set up, by environment variables.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +37,14 @@ pub struct Config {
     pub queue_url: Option<String>,
     /// `INTAKE_TOPIC_ARN`: the topic that is told when a job ends. Default none.
     pub topic_arn: Option<String>,
+    /// `INTAKE_LARGE_STATE_MACHINE_ARN`: the state machine that imports large objects by many importers at once. Default
+    /// none: this function imports them by itself, however long that takes.
+    pub large_state_machine_arn: Option<String>,
+    /// `INTAKE_LARGE_BYTES`: objects larger than this are handed to that state machine, if each of their rows has a key of its
+    /// own. Default 1 GiB.
+    pub large_bytes: u64,
+    /// `INTAKE_RANGE_BYTES`: bytes of the ranges that a large object is cut into. Default 256 MiB.
+    pub range_bytes: NonZeroU64,
     /// `INTAKE_LANES`: requests at once. Default 16.
     pub lanes: Option<NonZeroUsize>,
     /// `INTAKE_MAX_REJECTS`: rows, or a percentage of them, that may be rejected before a file has failed. Default all.
@@ -55,6 +69,19 @@ impl Config {
             jobs_table: set("INTAKE_JOBS_TABLE").unwrap_or_else(|| "ImportJobs".to_owned()),
             queue_url: set("INTAKE_QUEUE_URL"),
             topic_arn: set("INTAKE_TOPIC_ARN"),
+            large_state_machine_arn: set("INTAKE_LARGE_STATE_MACHINE_ARN"),
+            large_bytes: parsed(
+                "INTAKE_LARGE_BYTES",
+                set("INTAKE_LARGE_BYTES"),
+                "a number of bytes",
+            )?
+            .unwrap_or(LARGE_BYTES),
+            range_bytes: parsed(
+                "INTAKE_RANGE_BYTES",
+                set("INTAKE_RANGE_BYTES"),
+                "a number of bytes from 1",
+            )?
+            .unwrap_or(RANGE_BYTES),
             max_rejects: parsed(
                 "INTAKE_MAX_REJECTS",
                 set("INTAKE_MAX_REJECTS"),
@@ -136,6 +163,32 @@ pub fn options_from_metadata(metadata: &HashMap<String, String>) -> Result<Decod
         // How a file is decoded is for whoever runs the importer to say, not for whoever uploads.
         engine: Engine::default(),
     })
+}
+
+/// The metadata that says of an object that each of its rows has a key of its own: `x-amz-meta-intake-unique-keys: true`.
+const UNIQUE_KEYS: &str = "intake-unique-keys";
+
+/// Whether an object's metadata says that each of its rows has a key of its own, so that the order in which they are written
+/// does not matter.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if it says neither `true` nor `false`.
+#[allow(
+    clippy::implicit_hasher,
+    reason = "the SDK gives metadata with the default one"
+)]
+pub fn has_unique_keys(metadata: &HashMap<String, String>) -> Result<bool, Error> {
+    match metadata.get(UNIQUE_KEYS).map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::Unusable {
+            problem: format!(
+                "object metadata x-amz-meta-{UNIQUE_KEYS}: \"{other}\" is neither true nor false"
+            ),
+            fix: "upload the object again with metadata that fits".to_owned(),
+        }),
+    }
 }
 
 /// A CSV delimiter by its character or as `tab`.

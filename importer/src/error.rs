@@ -167,6 +167,15 @@ pub enum Error {
         rejected: u64,
     },
 
+    /// Ranges of a large object are still to be imported.
+    #[error("{left} of {all} ranges have not ended")]
+    RangesLeft {
+        /// How many.
+        left: usize,
+        /// Of how many.
+        all: usize,
+    },
+
     /// The report could not be written.
     #[error("the report of rejected rows could not be written to {place}")]
     Report {
@@ -213,6 +222,7 @@ impl Error {
             | Self::LeaseLost
             | Self::Share { .. }
             | Self::Accounting { .. }
+            | Self::RangesLeft { .. }
             | Self::Report { .. } => Class::Fatal,
         }
     }
@@ -238,9 +248,21 @@ impl Error {
             | Self::Throttled { .. }
             | Self::RetriesExhausted { .. }
             | Self::LeaseLost
+            | Self::RangesLeft { .. }
             | Self::Share { .. }
             | Self::Report { .. } => false,
         }
+    }
+
+    /// Whether it is the invocation's time that is over.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped {
+                why: StopReason::Deadline,
+                ..
+            }
+        )
     }
 
     /// What the user can do about it, if anything is known.
@@ -293,7 +315,7 @@ impl Error {
                 Some("this is a defect in Intake; please report it with the summary")
             }
             Self::Read { source, .. } => cause(source).and_then(Self::fix),
-            Self::Row(_) | Self::Report { .. } => None,
+            Self::Row(_) | Self::RangesLeft { .. } | Self::Report { .. } => None,
         }
     }
 
@@ -328,6 +350,6 @@ impl Error {
 }
 
 /// The importer's own error that broke a reading, if it was one.
-fn cause(error: &std::io::Error) -> Option<&Error> {
+pub(crate) fn cause(error: &std::io::Error) -> Option<&Error> {
     error.get_ref().and_then(|cause| cause.downcast_ref())
 }

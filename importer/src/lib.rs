@@ -16,6 +16,8 @@
 //! 7. [`checkpoint`] keeps the books of what is settled, [`report`] what must outlive the import: the rows that cannot be
 //!    written (a [`reject::Reject`] each) and how far it is. [`summary`] tells how it ended.
 //!
+//! A large object goes this way in ranges: `large` has the steps, [`split`] finds out where ranges may begin.
+//!
 //! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
 
 pub mod aws;
@@ -34,6 +36,7 @@ mod json_text;
 mod key;
 pub mod lambda;
 pub mod lanes;
+mod large;
 pub mod limiter;
 pub mod limits;
 pub mod metrics;
@@ -48,6 +51,7 @@ pub mod row;
 pub mod schema;
 pub mod share;
 pub mod source;
+pub mod split;
 pub mod summary;
 pub mod table;
 pub mod text;

@@ -45,11 +45,16 @@ pub struct Counts {
 impl Progress {
     /// Counters that go on after `checkpoint`.
     pub fn after(checkpoint: &Checkpoint) -> Self {
+        Self::after_in(checkpoint, 0)
+    }
+
+    /// The same for a part of a file that begins at the offset `begin`: bytes are counted from there.
+    pub fn after_in(checkpoint: &Checkpoint, begin: u64) -> Self {
         let counts = &checkpoint.counts;
         // What was read ahead is read again, and what is compressed from its beginning on.
         let row = checkpoint.row.filter(|_| checkpoint.seekable);
         Self {
-            bytes_read: row.map_or(0, |row| row.byte).into(),
+            bytes_read: row.map_or(0, |row| row.byte.saturating_sub(begin)).into(),
             rows_read: counts.rows_read.into(),
             rows_written: counts.rows_written.into(),
             rows_superseded: counts.rows_superseded.into(),
@@ -118,6 +123,19 @@ impl Progress {
 #[allow(clippy::cast_sign_loss)]
 fn milli(wcu: f64) -> u64 {
     (wcu * 1000.0).round() as u64
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes_read += other.bytes_read;
+        self.rows_read += other.rows_read;
+        self.rows_written += other.rows_written;
+        self.rows_superseded += other.rows_superseded;
+        self.rows_rejected += other.rows_rejected;
+        self.consumed_wcu += other.consumed_wcu;
+        self.throttles += other.throttles;
+        self.retries += other.retries;
+    }
 }
 
 impl Counts {

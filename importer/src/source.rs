@@ -13,6 +13,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::DateTimeFormat as Format;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
@@ -45,6 +46,9 @@ const PART_RETRIES: RetryPolicy = RetryPolicy {
     cap: Duration::from_secs(2),
     budget: Duration::from_mins(1),
 };
+
+/// Parts of an object, in order.
+pub(crate) type Parts = BoxStream<'static, Result<Vec<u8>, Error>>;
 
 /// A file to import.
 pub struct Source {
@@ -140,37 +144,27 @@ impl Object {
 
     /// The object's bytes.
     pub fn source(&self, client: &Client) -> Source {
-        self.read(client, 0, READ_AHEAD)
+        self.source_of(client, 0, None)
     }
 
-    /// The object's bytes from the offset `byte` on.
-    pub fn source_at(&self, client: &Client, byte: u64) -> Source {
-        self.read(client, byte, READ_AHEAD)
+    /// The object's bytes from the offset `begin` on, to the object's end or the offset `end`.
+    pub fn source_of(&self, client: &Client, begin: u64, end: Option<u64>) -> Source {
+        self.read(client, begin, end.unwrap_or(self.size_bytes), READ_AHEAD)
     }
 
     /// The object's bytes, for somebody who looks at the first ones only.
     pub fn beginning(&self, client: &Client) -> Source {
-        self.read(client, 0, LITTLE_AHEAD)
+        self.read(client, 0, self.size_bytes, LITTLE_AHEAD)
     }
 
-    fn read(&self, client: &Client, begin: u64, ahead: Ahead) -> Source {
-        let (parts, received) = mpsc::channel(1);
-        let (emptied, mut empty) = mpsc::unbounded_channel::<Vec<u8>>();
-        let (object, client) = (self.clone(), client.clone());
+    fn read(&self, client: &Client, begin: u64, end: u64, ahead: Ahead) -> Source {
+        let (sender, received) = mpsc::channel(1);
+        let (mut parts, emptied) = self.parts(client, begin, end, ahead);
         let feed = async move {
-            let (object, client) = (&object, &client);
-            let starts = (begin..object.size_bytes).step_by(ahead.part_bytes as usize);
-            let mut read = stream::iter(starts)
-                .map(move |start| {
-                    // As many as are ahead, and one that is being read; then they come back.
-                    let buffer = empty.try_recv().unwrap_or_default();
-                    object.part(client, start, ahead.part_bytes, buffer)
-                })
-                .buffered(ahead.parts);
-            while let Some(part) = read.next().await {
+            while let Some(part) = parts.next().await {
                 let failed = part.is_err();
                 // Nobody reads any more: the import has ended.
-                if parts.send(part).await.is_err() || failed {
+                if sender.send(part).await.is_err() || failed {
                     break;
                 }
             }
@@ -181,22 +175,55 @@ impl Object {
                 emptied,
                 current: Vec::new(),
                 read_bytes: 0,
-                left_bytes: self.size_bytes.saturating_sub(begin),
+                left_bytes: end.saturating_sub(begin),
             }),
             bytes_total: Some(self.size_bytes),
             feed: feed.boxed(),
         }
     }
 
-    /// Reads the part at `start` into `buffer`, trying again until all of it is there.
+    /// The object's bytes from the offset `begin` to `end`, part by part, for somebody who does not need them in one piece.
+    /// Parts that are done with may be given back, to be filled again.
+    pub(crate) fn pieces(
+        &self,
+        client: &Client,
+        begin: u64,
+        end: u64,
+    ) -> (Parts, mpsc::UnboundedSender<Vec<u8>>) {
+        self.parts(client, begin, end, READ_AHEAD)
+    }
+
+    fn parts(
+        &self,
+        client: &Client,
+        begin: u64,
+        end: u64,
+        ahead: Ahead,
+    ) -> (Parts, mpsc::UnboundedSender<Vec<u8>>) {
+        let (emptied, mut empty) = mpsc::unbounded_channel::<Vec<u8>>();
+        let (object, client) = (self.clone(), client.clone());
+        let end = end.min(self.size_bytes);
+        let starts = (begin..end).step_by(ahead.part_bytes as usize);
+        let parts = stream::iter(starts)
+            .map(move |start| {
+                // As many as are ahead, and one that is being read; then they come back.
+                let buffer = empty.try_recv().unwrap_or_default();
+                let length = ahead.part_bytes.min(end - start);
+                let (object, client) = (object.clone(), client.clone());
+                async move { object.part(&client, start, length, buffer).await }
+            })
+            .buffered(ahead.parts);
+        (parts.boxed(), emptied)
+    }
+
+    /// Reads the `length` bytes at `start` into `buffer`, trying again until all of it is there.
     async fn part(
         &self,
         client: &Client,
         start: u64,
-        part_bytes: u64,
+        length: u64,
         mut buffer: Vec<u8>,
     ) -> Result<Vec<u8>, Error> {
-        let length = part_bytes.min(self.size_bytes - start);
         buffer.clear();
         buffer.reserve_exact(length as usize);
         let jitter = Jitter::new(None);

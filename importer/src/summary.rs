@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::position::Position;
 use crate::progress::Counts;
 
 /// An import's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// Every row is written or superseded.
@@ -27,7 +27,7 @@ pub enum Status {
 ///
 /// `rows_read = rows_written + rows_superseded + rows_rejected + rows_unsettled`, and `rows_unsettled` is 0 unless the
 /// status is [`Status::Failed`] or [`Status::Cancelled`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// How it ended.
     pub status: Status,
@@ -61,7 +61,7 @@ pub struct Summary {
 }
 
 /// Why an import failed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// What happened.
     pub message: String,

@@ -205,6 +205,7 @@ impl File {
             resume: Some(Resume {
                 beginning: checkpoint.row.map(|_| self.source(0)),
                 checkpoint,
+                until: None,
             }),
             schema: Arc::new(Schema::new(
                 "T",

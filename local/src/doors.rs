@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use tower::{ServiceBuilder, service_fn};
 
 use crate::{
-    Cognito, CognitoOptions, Endpoints, LocalError, Ports,
+    Cognito, CognitoOptions, Endpoints, Faults, LocalError, Ports,
     access::Access,
     clock::Clock,
     cors::cors,
@@ -42,6 +42,7 @@ impl SignIn {
         doors: Doors,
         endpoints: &Endpoints,
         topics: &Arc<Topics>,
+        faults: &Faults,
     ) -> Result<(Access, Arc<Cognito>, [Server; 2]), LocalError> {
         let clock = Clock::default();
         let access = Access::new(clock.clone());
@@ -52,7 +53,7 @@ impl SignIn {
             &endpoints.dashboard,
             self.cognito,
             (clock, access.clone()),
-            Arc::clone(topics),
+            (Arc::clone(topics), faults.clone()),
         )?);
         let config = cognito.page_config([s3, dynamodb]);
         let page = Arc::new(Page::new(self.dashboard, config, [s3, dynamodb, &url]));

@@ -3,7 +3,9 @@
 //!
 //! Calls are counted, also while nothing is planned, so that a test can count those of an undisturbed run and then hit
 //! the first, the middle and the last. [`Stack::undisturbed`](crate::Stack::undisturbed) says where the same services
-//! are without faults and without counting: for what the test itself uploads and reads.
+//! are without faults and without counting: for what the test itself uploads and reads. A test in a browser asks by HTTP:
+//! `POST /local/faults` where Cognito is, with `{"faults": [{"operation": "UpdateItem", "calls": [1, 5], "fault":
+//! "ResetAfter"}]}`, which [`Faults::set`] takes up, and `GET` for the counts.
 //!
 //! ```
 //! use local::{Fault, FaultPlan, Operation, Stack, StackOptions};
@@ -33,6 +35,7 @@ mod batch;
 mod call;
 mod guard;
 mod injector;
+mod request;
 
 use std::{
     fmt,

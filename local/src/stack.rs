@@ -149,7 +149,7 @@ impl Stack {
         let endpoints = open.endpoints(&doors, names.clone());
         let undisturbed = behind.endpoints(&doors, names);
         let sign_in = SignIn { cognito, dashboard };
-        let (access, cognito, doors) = sign_in.open(doors, &endpoints, &topics)?;
+        let (access, cognito, doors) = sign_in.open(doors, &endpoints, &topics, &faults)?;
 
         let announcements = Announcements::new(Arc::clone(&queues), Arc::clone(&imports));
         let notifications = Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn());

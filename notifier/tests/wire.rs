@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 const ARN: &str = "arn:aws:sns:eu-central-1:123456789012:inventory-alerts";
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 fn config(address: &str) -> SdkConfig {
     let credentials = Credentials::builder()

@@ -1,4 +1,4 @@
-"""Which calls of AWS the two functions make, read from their sources."""
+"""Which calls of AWS the functions make, read from their sources."""
 
 import re
 
@@ -12,6 +12,7 @@ from template import ROOT
 ACTIONS = {
     "s3.HeadObject": {"s3:GetObject"},
     "s3.GetObject": {"s3:GetObject"},
+    "s3.ListObjectsV2": {"s3:ListBucket"},
     "s3.PutObject": {"s3:PutObject"},
     "s3.CreateMultipartUpload": {"s3:PutObject"},
     "s3.UploadPart": {"s3:PutObject"},
@@ -27,6 +28,7 @@ ACTIONS = {
     "sqs.SendMessage": {"sqs:SendMessage"},
     "sns.Publish": {"sns:Publish"},
     "sns.PublishBatch": {"sns:Publish"},
+    "stepfunctions.StartExecution": {"states:StartExecution"},
 }
 
 # Functions of the library that only the command line calls, with its user's credentials: (file, function), and how a
@@ -35,6 +37,11 @@ FOR_THE_COMMAND = {
     ("jobs/store.rs", "get"): r"\bjobs\s*\.get\(|\bstore\s*\.get\(",
     ("jobs/store.rs", "newest"): r"\.newest\(",
 }
+
+
+# Methods of other libraries that are called as an operation is: the SDK's, which take what the request needs, are followed by
+# another call.
+OTHERS = {"subscribe"}
 
 
 def sources(crate):
@@ -47,14 +54,18 @@ def sources(crate):
         yield path.relative_to(folder).as_posix(), re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
 
 
+# Services that botocore calls otherwise than the SDK's crates.
+NAMES = {"sfn": "stepfunctions"}
+
+
 def services(crate):
     """The services whose SDK the crate depends on."""
     dependencies = (ROOT / crate / "Cargo.toml").read_text().split("[dev-dependencies]")[0]
-    return re.findall(r"^aws-sdk-(\w+)", dependencies, re.MULTILINE)
+    return [NAMES.get(name, name) for name in re.findall(r"^aws-sdk-(\w+)", dependencies, re.MULTILINE)]
 
 
-def operations(crate, texts=None):
-    """Every operation the crate calls, as `service.Operation`."""
+def operations(crate, texts=None, without=frozenset()):
+    """Every operation the crate calls, as `service.Operation`, but `without` those: (operation, file that it stands in)."""
     texts = list(sources(crate)) if texts is None else texts
     session = botocore.session.get_session()
     methods = {}
@@ -67,11 +78,13 @@ def operations(crate, texts=None):
         for call in re.finditer(r"\.(\w+)\(\)", text):
             if call[1] not in methods:
                 continue
+            if call[1] in OTHERS and not re.match(r"\s*\.", text[call.end() :]):
+                continue
             function = re.findall(r"\bfn (\w+)", text[: call.start()])[-1]
             by_the_command = FOR_THE_COMMAND.get((path, function))
             if by_the_command and not re.search(by_the_command, everything):
                 continue
-            found |= methods[call[1]]
+            found |= {operation for operation in methods[call[1]] if (operation, path) not in without}
         # A request that is made without the SDK names its operation in a header.
         found |= {f"dynamodb.{operation}" for operation in re.findall(r"DynamoDB_20120810\.(\w+)", text)}
     return found

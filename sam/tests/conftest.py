@@ -7,6 +7,7 @@ import pytest
 from samtranslator.translator.transform import transform
 
 import template
+from machine import ASL
 
 # SAM wants a region to transform for; no account is asked.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
@@ -29,6 +30,7 @@ def sam():
 def transformed(sam):
     packaged = copy.deepcopy(sam)
     packaged["Globals"]["Function"]["CodeUri"] = {"Bucket": "code", "Key": "function.zip"}
+    packaged["Resources"]["ImportLarge"]["Properties"]["DefinitionUri"] = {"Bucket": "code", "Key": ASL.name}
     return transform(packaged, {}, NoManagedPolicies())
 
 

@@ -229,12 +229,14 @@ def test_functions(create):
         "INTAKE_QUEUE_URL": stack.outputs["ImportsQueueUrl"],
         "INTAKE_TOPIC_ARN": arn("sns", "inventory-alerts"),
         "INTAKE_REPORT_PREFIX": "reports/",
+        "INTAKE_LARGE_STATE_MACHINE_ARN": arn("states", "stateMachine:intake-import-large"),
+        "INTAKE_LARGE_BYTES": str(10 * 1024**3),
     }
     assert notifier["Environment"]["Variables"]["INTAKE_TOPIC_ARN"] == arn("sns", "inventory-alerts")
     assert importer["Role"].endswith(stack.resources["ImporterRole"])
     assert notifier["Role"].endswith(stack.resources["NotifierRole"])
     assert (importer["Timeout"], importer["MemorySize"]) == (900, 512)
-    for name in ("ProcessInventoryFile", "NotifyInventoryUpdate"):
+    for name in ("ProcessInventoryFile", "ImportLargeSteps", "NotifyInventoryUpdate"):
         versions = stack.client("lambda").list_versions_by_function(FunctionName=name)["Versions"]
         assert [version["Version"] for version in versions] == ["$LATEST", "1"]
 
@@ -256,6 +258,8 @@ def test_log_groups(create):
     assert {group["logGroupName"]: int(group["retentionInDays"]) for group in groups} == {
         "/aws/lambda/ProcessInventoryFile": 7,
         "/aws/lambda/NotifyInventoryUpdate": 7,
+        "/aws/lambda/ImportLargeSteps": 7,
+        "/aws/vendedlogs/states/intake-import-large": 7,
     }
 
 
@@ -271,6 +275,20 @@ def test_grants_are_on_what_was_created(create):
     user = stack.grants("DashboardUserRole")
     assert user["s3:PutObject"] == {f"arn:aws:s3:::{BUCKET}/uploads/${{cognito-identity.amazonaws.com:sub}}/*"}
     assert "kms:Decrypt" not in importer | notifier | user
+
+
+def test_the_state_machine_may_start_itself_and_its_steps(create):
+    stack = create()
+    machine = stack.outputs["LargeStateMachineArn"]
+    assert machine == arn("states", "stateMachine:intake-import-large")
+    own, importer, steps = (stack.grants(role) for role in ("ImportLargeRole", "ImporterRole", "ImportLargeStepsRole"))
+    assert own["states:StartExecution"] == importer["states:StartExecution"] == {machine}
+    executions = machine.replace(":stateMachine:", ":execution:")
+    assert own["states:StopExecution"] == {f"{executions}:*", f"{executions}/*"}
+    assert own["lambda:InvokeFunction"] == {stack.function("ImportLargeSteps")["FunctionArn"] + ":*"}
+    assert steps["dynamodb:Query"] == {stack.tables()["ImportJobs"]["TableArn"]}
+    assert stack.function("ImportLargeSteps")["Role"].endswith(stack.resources["ImportLargeStepsRole"])
+    assert "sqs:SendMessage" not in steps
 
 
 def test_the_overview_is_json(create):
@@ -317,7 +335,7 @@ def test_provisioned_capacity(create):
 def test_a_key_of_ones_own(create):
     key = arn("kms", "key/1234abcd-12ab-34cd-56ef-1234567890ab")
     stack = create(KmsKeyArn=key)
-    for role in ("ImporterRole", "NotifierRole", "DashboardUserRole"):
+    for role in ("ImporterRole", "ImportLargeStepsRole", "ImportLargeRole", "NotifierRole", "DashboardUserRole"):
         assert stack.grants(role)["kms:Decrypt"] == {key}, role
     rules = stack.client("s3").get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
     encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
@@ -336,12 +354,25 @@ def test_limits(create):
 
 
 def test_a_second_stack_can_have_names_of_its_own(create):
-    names = {"TableName": "T2", "JobsTableName": "Jobs2", "TopicName": "alerts2", "ImporterName": "I2", "NotifierName": "N2"}
+    names = {
+        "TableName": "T2",
+        "JobsTableName": "Jobs2",
+        "TopicName": "alerts2",
+        "ImporterName": "I2",
+        "NotifierName": "N2",
+        "StepsName": "S2",
+    }
     stack = create(**names)
     assert set(stack.tables()) == {"T2", "Jobs2"}
     assert stack.function("I2")["Environment"]["Variables"]["INTAKE_TOPIC_ARN"] == arn("sns", "alerts2")
     groups = stack.client("logs").describe_log_groups()["logGroups"]
-    assert {group["logGroupName"] for group in groups} == {"/aws/lambda/I2", "/aws/lambda/N2"}
+    # The state machine's has the stack's name.
+    assert {group["logGroupName"] for group in groups} == {
+        "/aws/lambda/I2",
+        "/aws/lambda/N2",
+        "/aws/lambda/S2",
+        "/aws/vendedlogs/states/intake-import-large",
+    }
 
 
 def test_no_reference_is_lost(plain):

@@ -8,7 +8,7 @@ import pytest
 
 from template import NO_VALUE, ROOT, TEMPLATE, branches, branches_of_all, of_type, properties, references, statements
 
-FUNCTIONS = {"ProcessInventoryFile": "importer", "NotifyInventoryUpdate": "notifier"}
+FUNCTIONS = {"ProcessInventoryFile": "importer", "ImportLargeSteps": "importer", "NotifyInventoryUpdate": "notifier"}
 
 
 def default(sam, parameter):
@@ -32,11 +32,13 @@ def test_names_are_the_labs(sam, plain):
     assert default(sam, "TopicName") == "inventory-alerts"
     assert default(sam, "ImporterName") == "ProcessInventoryFile"
     assert default(sam, "NotifierName") == "NotifyInventoryUpdate"
+    assert default(sam, "StepsName") == "ImportLargeSteps"
     assert properties(plain, "UploadBucket")["BucketName"] == {"Fn::Sub": "inventory-upload-${Suffix}"}
     assert properties(plain, "InventoryTable")["TableName"] == {"Ref": "TableName"}
     assert properties(plain, "InventoryAlerts")["TopicName"] == {"Ref": "TopicName"}
     for function, log, name in [
         ("ProcessInventoryFile", "ImporterLogs", "ImporterName"),
+        ("ImportLargeSteps", "ImportLargeStepsLogs", "StepsName"),
         ("NotifyInventoryUpdate", "NotifierLogs", "NotifierName"),
     ]:
         assert properties(plain, function)["FunctionName"] == {"Ref": name}
@@ -187,6 +189,7 @@ def test_functions(sam, plain):
     # Only the importer sends itself messages.
     assert properties(plain, "ProcessInventoryFile")["RecursiveLoop"] == "Allow"
     assert "RecursiveLoop" not in properties(plain, "NotifyInventoryUpdate")
+    assert "RecursiveLoop" not in properties(plain, "ImportLargeSteps")
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -203,6 +206,17 @@ def test_the_importer_knows_its_resources(plain):
     assert variables["INTAKE_JOBS_TABLE"] == {"Ref": "ImportJobs"}
     assert variables["INTAKE_QUEUE_URL"] == {"Ref": "ImportsQueue"}
     assert variables["INTAKE_TOPIC_ARN"] == {"Ref": "InventoryAlerts"}
+    assert variables["INTAKE_LARGE_STATE_MACHINE_ARN"] == {"Ref": "ImportLarge"}
+    assert variables["INTAKE_LARGE_BYTES"] == {"Ref": "LargeBytes"}
+
+
+def test_the_steps_are_set_up_as_the_importer_is(plain):
+    steps, importer = properties(plain, "ImportLargeSteps"), properties(plain, "ProcessInventoryFile")
+    assert (steps["Timeout"], steps["MemorySize"]) == (900, importer["MemorySize"])
+    variables, others = steps["Environment"]["Variables"], importer["Environment"]["Variables"]
+    # The state machine goes on, not a message; and it does not start itself.
+    own = {"INTAKE_QUEUE_URL", "INTAKE_LARGE_STATE_MACHINE_ARN", "INTAKE_LARGE_BYTES"}
+    assert variables == {k: v for k, v in others.items() if k not in own} | {"INTAKE_RANGE_BYTES": {"Ref": "RangeBytes"}}
 
 
 def test_imports_are_taken_from_the_queue(plain):
@@ -272,7 +286,7 @@ def test_a_changed_parameter_makes_a_version(plain, function):
 
 
 def test_a_versions_description_fits(sam, plain):
-    longest = {"MaxWcu": 10, "ImporterMemoryMb": 5, "MaxRejects": 12, "Architecture": 6, "LogLevel": 5, "EventNames": 20, "MessagesPerMinute": 3}
+    longest = {"MaxWcu": 10, "ImporterMemoryMb": 5, "MaxRejects": 12, "Architecture": 6, "LogLevel": 5, "EventNames": 20, "MessagesPerMinute": 3, "LargeBytes": 14, "RangeBytes": 11}
     for function in FUNCTIONS:
         description = version_of(plain, function)["Description"]["Fn::Sub"]
         if isinstance(description, list):
@@ -372,12 +386,12 @@ def test_data_outlives_the_stack(plain):
 
 
 def test_nobody_but_the_functions_publishes(plain):
-    roles = [{"Fn::GetAtt": ["ImporterRole", "Arn"]}, {"Fn::GetAtt": ["NotifierRole", "Arn"]}]
+    roles = [{"Fn::GetAtt": [role, "Arn"]} for role in ("ImporterRole", "ImportLargeStepsRole", "NotifierRole")]
     by_sid = {s["Sid"]: s for name, s in statements(plain) if name == "InventoryAlertsPolicy"}
     deny = by_sid["NobodyElsePublishes"]
     assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "sns:Publish")
     assert deny["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": roles}}
-    assert by_sid["TheTwoFunctionsPublish"]["Principal"] == {"AWS": roles}
+    assert by_sid["TheFunctionsPublish"]["Principal"] == {"AWS": roles}
 
 
 @pytest.mark.parametrize(
@@ -483,6 +497,9 @@ def test_alarms_reach_the_operations_topic(plain):
         "Duration",
         "publish_failures",
     }
+    large = [a["Properties"] for a in alarms.values() if a["Properties"].get("Namespace") == "AWS/States"]
+    assert {a["MetricName"] for a in large} == {"ExecutionsFailed", "ExecutionsTimedOut"}
+    assert all(a["Dimensions"] == [{"Name": "StateMachineArn", "Value": {"Ref": "ImportLarge"}}] for a in large)
     near_timeout = properties(plain, "ImporterDurationAlarm")["Threshold"]
     assert near_timeout < properties(plain, "ProcessInventoryFile")["Timeout"] * 1000
 

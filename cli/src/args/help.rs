@@ -30,6 +30,7 @@ pub(super) const IMPORT_HELP: &str = concat!(
   intake import inventory.json --table InventoryTable
   intake import s3://my-bucket/uploads/catalog.csv.gz --table InventoryTable --max-wcu 500
   intake import prices.csv --table Prices --types sku:S,price:N --delimiter ';' --encoding windows-1252
+  intake import s3://my-bucket/uploads/huge.json --table InventoryTable --workers 4    # by four processes at once
   aws dynamodb scan --table-name Old > old.json
   intake import old.json --table New --format ddb-json --rows-at /Items
   intake generate --rows 200000 --shape catalog --format json | intake import - --local --table InventoryTable

@@ -10,6 +10,8 @@ use super::Found;
 use crate::progress::{Counts, Rates, fraction, share, time_left, whole};
 use crate::table::align;
 
+/// Ranges that are listed at most.
+const RANGES_LISTED: usize = 100;
 /// Characters of the bar.
 const BAR_CHARACTERS: usize = 24;
 
@@ -115,6 +117,48 @@ pub fn describe(job: &Job, now: SystemTime) -> String {
     text
 }
 
+/// The ranges of a job, a line each; of very many, those that have not ended well.
+pub fn ranges(job: &Job, ranges: &[Job]) -> String {
+    let is_told = |range: &&Job| {
+        let is_well = matches!(
+            range.status,
+            Status::Completed | Status::CompletedWithRejects
+        );
+        ranges.len() <= RANGES_LISTED || !is_well
+    };
+    let row = |range: &Job| {
+        let counts = counts(range);
+        vec![
+            range.job.clone(),
+            range.status.to_string(),
+            share(&counts),
+            range.counts.rows_read.to_string(),
+            range.counts.rows_rejected.to_string(),
+            range.reason.clone().unwrap_or_default(),
+        ]
+    };
+    let ended = ranges.iter().filter(|range| range.status.is_ended());
+    let (ended, begun) = (ended.count(), ranges.len());
+    let of = job
+        .ranges
+        .map_or_else(|| "an unknown number".to_owned(), |all| all.to_string());
+    let told: Vec<_> = ranges
+        .iter()
+        .filter(is_told)
+        .take(RANGES_LISTED)
+        .map(row)
+        .collect();
+    let mut text = format!(
+        "\nRanges      {ended} ended, {} under way, of {of}\n",
+        begun - ended
+    );
+    if !told.is_empty() {
+        let columns = ["RANGE", "STATUS", "READ", "ROWS", "REJECTED", "REASON"];
+        text.push_str(&align(&columns, told));
+    }
+    text
+}
+
 fn progress(job: &Job) -> String {
     let counts = counts(job);
     let mut parts = Vec::new();
@@ -178,6 +222,9 @@ fn lease(job: &Job, now: SystemTime) -> Option<String> {
         return Some("none: it goes on when its next message comes".to_owned());
     };
     let holder = job.lease_holder.as_deref().unwrap_or("unknown");
+    if job.mode.is_some() && until > now {
+        return Some("of those who import its ranges".to_owned());
+    }
     Some(match until.duration_since(now) {
         Ok(left) => format!("{} left, of invocation {holder}", HumanDuration(left)),
         Err(gone) => format!(

@@ -8,7 +8,7 @@ use local::FaultPlan;
 use crate::memory;
 use crate::world::{Format, World, file};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_times_the_same_event_at_once_is_one_import() {

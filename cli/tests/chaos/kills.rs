@@ -11,8 +11,6 @@ use crate::world::{Format, Left, World, file};
 use crate::{document, is_all, memory};
 
 const ROWS: usize = 3000;
-/// An invocation's time: what a killed one's lease and message last.
-const TIMEOUT: Duration = Duration::from_secs(4);
 /// Worlds at a time: mostly they wait for a killed invocation's time to end.
 const AT_A_TIME: usize = 8;
 
@@ -33,10 +31,10 @@ struct Figures {
     second_notices: AtomicU64,
 }
 
-async fn run(seed: u64, expected: &[Left], figures: &Figures) {
+async fn run(seed: u64, timeout: Duration, expected: &[Left], figures: &Figures) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let format = Format::ALL[seed as usize % Format::ALL.len()];
-    let world = World::start(TIMEOUT, 1, &[]).await;
+    let world = World::start(timeout, 1, &[]).await;
     let mut kills = 0;
     for index in 0..rng.u8(1..=5) {
         // Three attempts without progress end a job, so only the first two kills may fall before there was any.
@@ -93,9 +91,10 @@ async fn killed(world: &World, fault: Fault) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_import_ends_as_an_undisturbed_one() {
     let mut expected = Vec::new();
+    let mut timeout = Duration::ZERO;
     for format in Format::ALL {
-        let world = World::start(TIMEOUT, 1, &[]).await;
-        world.import("uploads/a", &file(format, ROWS, 1)).await;
+        let (world, enough) = World::undisturbed(format, ROWS).await;
+        timeout = timeout.max(enough);
         let left = world.left().await;
         assert_eq!(left.status, "COMPLETED_WITH_REJECTS");
         assert_eq!(left.rows[0], ROWS as u64);
@@ -112,7 +111,7 @@ async fn a_killed_import_ends_as_an_undisturbed_one() {
         let figures = Arc::clone(&figures);
         tasks.spawn(async move {
             let _slot = slots.acquire().await.unwrap();
-            run(seed, &expected, &figures).await;
+            run(seed, timeout, &expected, &figures).await;
         });
     }
     while let Some(ended) = tasks.join_next().await {

@@ -35,8 +35,14 @@ pub(crate) fn peak_bytes() -> u64 {
 /// Looks at the peak of every child of this process, where the system tells.
 fn look() {
     let own = format!("PPid:\t{}\n", std::process::id());
+    let importer = std::fs::canonicalize(env!("CARGO_BIN_EXE_intake")).unwrap();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
+        // Until it runs the importer, a child is as large as this process.
+        let program = std::fs::read_link(process.path().join("exe"));
+        if !program.is_ok_and(|program| program == importer) {
+            continue;
+        }
         // Any of them may have ended in the meantime.
         let Ok(status) = std::fs::read_to_string(process.path().join("status")) else {
             continue;

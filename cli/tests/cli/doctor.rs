@@ -1,6 +1,5 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
@@ -10,7 +9,7 @@ use intake::aws::Clients;
 use local::{Endpoints, Fault, FaultPlan, LambdaProgram, Stack, StackOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Ended, sample, wait};
+use crate::support::{Bench, Ended, LIMIT, sample, wait};
 
 /// One change by which something breaks. `{queue}`, `{dlq}`, `{topic}`, `{subscription}`, `{imports}` and `{changes}`
 /// stand for the URLs, ARNs and mappings of the stack.
@@ -99,6 +98,7 @@ const CASES: &[Case] = &[
     (&[Lambda("PUT", RECURSION, r#"{"RecursiveLoop":"Terminate"}"#)], &[], "importer-recursion", "16 times"),
     (&[Lambda("PUT", IMPORTER_SETTINGS, r#"{"Environment":{"Variables":{"INTAKE_TOPIC_ARN":"{topic}"}}}"#)], &[], "importer-queue-variable", "INTAKE_QUEUE_URL of the importer is not set"),
     (&[Lambda("PUT", IMPORTER_SETTINGS, r#"{"Environment":{"Variables":{"INTAKE_TOPIC_ARN":"{topic}","INTAKE_QUEUE_URL":"{queue}","INTAKE_MAX_WCU":"lots"}}}"#)], &[], "importer-variable", "INTAKE_MAX_WCU"),
+    (&[Lambda("PUT", IMPORTER_SETTINGS, r#"{"Environment":{"Variables":{"INTAKE_TOPIC_ARN":"{topic}","INTAKE_QUEUE_URL":"{queue}","INTAKE_LARGE_STATE_MACHINE_ARN":"arn:aws:states:eu-central-1:1:stateMachine:large"}}}"#)], &[], "importer-permission", "may not states:StartExecution on arn:aws:states:eu-central-1:1:stateMachine:large"),
     // Bug 5: SNS e-mail not received.
     (&[Sns("Action=DeleteTopic&TopicArn={topic}")], &[], "topic-missing", "the ARN is incorrect"),
     (&[Sns("Action=Subscribe&TopicArn={topic}&Protocol=email&Endpoint=me@example.com")], &[], "subscription-unconfirmed", "the email subscription of me@example.com"),
@@ -224,9 +224,7 @@ fn send(method: &str, url: &str, headers: &str, body: &str) -> String {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     let length = body.len();
     write!(
         stream,

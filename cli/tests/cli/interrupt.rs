@@ -1,5 +1,4 @@
 use std::process::Stdio;
-use std::time::Duration;
 
 use intake::generate::{Format, Generator, Shape};
 use local::{Fault, FaultPlan, Stack, StackOptions};
@@ -136,7 +135,7 @@ async fn the_second_ctrl_c_aborts() {
         assert_ne!(stderr.read_line(&mut said).await.unwrap(), 0, "{said}");
     }
     signal(&child, Signal::INT);
-    let status = tokio::time::timeout(Duration::from_secs(20), child.wait())
+    let status = tokio::time::timeout(LIMIT, child.wait())
         .await
         .expect("it does not wait for the retries")
         .unwrap();

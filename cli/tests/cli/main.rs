@@ -11,3 +11,4 @@ mod jobs;
 mod samples;
 mod stack;
 mod support;
+mod workers;

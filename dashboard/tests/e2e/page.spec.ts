@@ -62,7 +62,6 @@ test("the policy has no inline script, and nobody may frame the page", async ({ 
 
 for (const theme of ["light", "dark"] as const) {
   test(`axe finds no barrier on any page (${theme})`, async ({ page, stack }) => {
-    test.setTimeout(120_000);
     await page.emulateMedia({ colorScheme: theme });
     await page.goto("/");
     await expect(page.getByRole("button", { name: "Sign in" })).toBeVisible();

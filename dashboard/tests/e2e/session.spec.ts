@@ -100,6 +100,7 @@ test("expired credentials are fetched again, and nobody notices", async ({ page,
   await expect(page.getByRole("heading", { name: "Items" })).toBeVisible();
   const { endpoints } = await configOf(page, stack);
   let refused = 0;
+  const renewed = page.waitForRequest((request) => request.url().endsWith("/oauth2/token"));
   await page.route(`${endpoints.dynamodb}/**`, async (route) => {
     if (route.request().method() !== "POST" || refused > 0) return route.continue();
     refused++;
@@ -109,7 +110,6 @@ test("expired credentials are fetched again, and nobody notices", async ({ page,
       body: JSON.stringify({ __type: "com.amazon.coral.service#ExpiredTokenException", message: "expired" }),
     });
   });
-  const renewed = page.waitForRequest((request) => request.url().endsWith("/oauth2/token"));
   await page.getByRole("button", { name: "Refresh" }).click();
   await renewed;
   expect(refused).toBe(1);

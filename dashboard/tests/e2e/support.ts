@@ -257,3 +257,33 @@ export interface AwsCredentials {
   secretAccessKey: string;
   sessionToken: string;
 }
+
+/** The local stack's own key, with which everything is allowed. */
+export const EVERYTHING = { accessKeyId: "intake-local", secretAccessKey: "intake-local-secret" };
+
+/** What goes wrong with some calls; see "The local stack" in docs/ARCHITECTURE.md. */
+export interface Fault {
+  operation: string;
+  /** With what the object's key begins. */
+  on: string;
+  /** Which calls, from 1. */
+  calls: number[];
+  fault: "ResetBefore" | "ResetAfter";
+}
+
+/** Makes calls to the local stack fail from now on, and counts them from the beginning. */
+export async function setFaults(page: Page, stack: Stack, faults: Fault[]): Promise<void> {
+  const { endpoints } = await configOf(page, stack);
+  const answer = await page.request.post(`${endpoints.cognitoIdentity}/local/faults`, { data: { faults } });
+  expect(answer.ok(), await answer.text()).toBe(true);
+}
+
+/** What came of it: calls by operation, and what was done to them. */
+export async function faults(page: Page, stack: Stack) {
+  const { endpoints } = await configOf(page, stack);
+  const answer = await page.request.get(`${endpoints.cognitoIdentity}/local/faults`);
+  return (await answer.json()) as {
+    operations: Record<string, { calls: number; injected: number } | undefined>;
+    injected: Record<string, number>;
+  };
+}

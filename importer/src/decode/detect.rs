@@ -12,6 +12,7 @@ use super::lines::Part;
 use super::value::{TypeName, Typing, line, parser};
 use crate::error::Error;
 use crate::schema::Schema;
+use crate::split::Syntax;
 
 /// A file format, as users name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,16 @@ impl Layout {
             Self::JsonLines { .. } => Format::DynamoDbJson,
             Self::JsonArray { .. } | Self::JsonSequence { .. } => Format::Json,
             Self::Csv { .. } => Format::Csv,
+        }
+    }
+
+    /// How a file of this layout can be cut; objects over several lines, one after the other, cannot.
+    pub(crate) fn syntax(&self) -> Option<Syntax> {
+        match *self {
+            Self::JsonArray { .. } => Some(Syntax::JsonArray),
+            Self::JsonSequence { .. } => None,
+            Self::JsonLines { .. } => Some(Syntax::JsonLines),
+            Self::Csv { delimiter } => Some(Syntax::Csv { delimiter }),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Pull decoders: text in, one [`Row`] a call out. No AWS, no async, no clock.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::item::ItemWriter;
 use crate::position::Position;
 use crate::row::Row;
 use crate::schema::{Schema, Types};
+use crate::split::Syntax;
 use crate::text;
 
 mod cells;
@@ -32,6 +33,7 @@ use json::JsonDecoder;
 use lines::LinesDecoder;
 use records::RecordsDecoder;
 use stream::StreamDecoder;
+pub(crate) use value::NESTING_MAX;
 use value::Typing;
 
 /// Bytes at the beginning of the text by which the format is recognised.
@@ -105,6 +107,8 @@ pub struct Opened<'r> {
     /// Whether the file as it is stored can be read from the byte of a [`Position`] on: it is neither compressed nor
     /// converted to UTF-8.
     pub seekable: bool,
+    /// How it can be cut into parts; none if it is not seekable, or its rows are told apart by nothing but reading them.
+    pub syntax: Option<Syntax>,
 }
 
 /// Opens a file: undoes its compression, converts its text to UTF-8, finds its format.
@@ -139,6 +143,7 @@ pub fn open<'r, R: Read + 'r>(
         layout,
     } = Beginning::read(reader, options, schema)?;
     let (format, compression) = (layout.format(), input.compression);
+    let syntax = layout.syntax().filter(|_| seekable);
     let table = TableRules::new(options, schema);
     let is_fast = options.engine == Engine::Fast;
     let decoder: Box<dyn Decoder + 'r> = match layout {
@@ -167,6 +172,7 @@ pub fn open<'r, R: Read + 'r>(
         format,
         compression,
         seekable,
+        syntax,
     })
 }
 
@@ -178,6 +184,9 @@ pub fn open<'r, R: Read + 'r>(
 /// [`Opened::seekable`], it begins at byte `at.byte` of the file, else at the file's beginning, too: what is before the
 /// row is decompressed, converted and forgotten.
 ///
+/// With `until`, the rows end there, as if the file did: it is where a [`split::Part`](crate::split::Part) ends. Bytes from
+/// there on are not read.
+///
 /// # Errors
 ///
 /// [`Error::Unusable`] if that file has no such row: it was replaced. Else as for [`open`].
@@ -185,17 +194,30 @@ pub fn resume<'r, H: Read, R: Read + 'r>(
     head: H,
     reader: R,
     at: Position,
+    until: Option<u64>,
     options: &DecodeOptions,
     schema: &Arc<Schema>,
 ) -> Result<Opened<'r>, Error> {
     let head = Beginning::read(head, options, schema)?;
     let (format, compression, seekable) =
         (head.layout.format(), head.input.compression, head.seekable);
-    let rest = head.rest(reader, at, options)?;
+    let syntax = head.layout.syntax().filter(|_| seekable);
+    let mut rest = head.rest(reader, at, options)?;
+    if let Some(until) = until {
+        rest.reader = Box::new(rest.reader.take(until.saturating_sub(at.byte)));
+    }
     let table = TableRules::new(options, schema);
     let decoder: Box<dyn Decoder + 'r> = match head.layout {
         Layout::JsonArray { typed, pointer } => {
             let array = JsonDecoder::array(head.input, table.encoder(), typed, &pointer)?;
+            if until.is_some() {
+                // What is open there is closed, or the decoder would take the file for cut off.
+                let ends = array.around().iter().rev();
+                let ends: Vec<u8> = ends
+                    .map(|&is_object| if is_object { b'}' } else { b']' })
+                    .collect();
+                rest.reader = Box::new(rest.reader.chain(Cursor::new(ends)));
+            }
             json_at(rest, table, typed, array.around(), options.engine)?
         }
         Layout::JsonSequence { typed } => json_at(rest, table, typed, &[], options.engine)?,
@@ -222,6 +244,7 @@ pub fn resume<'r, H: Read, R: Read + 'r>(
         format,
         compression,
         seekable,
+        syntax,
     })
 }
 

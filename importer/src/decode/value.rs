@@ -12,7 +12,7 @@ use crate::reject::Reason;
 use crate::window::Window;
 
 /// Deepest nesting that is read at all, even to be skipped: it bounds the parser's memory.
-const NESTING_MAX: u32 = 100_000;
+pub(crate) const NESTING_MAX: u32 = 100_000;
 
 /// Whether values are plain JSON or DynamoDB JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use aws_sdk_s3::Client;
 use tokio::time::Instant;
 
 use super::store::{Changes, JobStore};
-use super::{Job, Saved};
+use super::{Job, JobKey, Parts, Saved};
 use crate::aws::service_error;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Class, Error, StopReason};
@@ -26,8 +26,21 @@ pub struct Reports {
 }
 
 impl Reports {
-    fn part(&self, number: u32) -> String {
-        format!("{}parts/{number:06}.jsonl", self.prefix)
+    /// The key of a part of that report, counted from 1, that an attempt has written.
+    fn part(&self, number: u32, attempt: u32) -> String {
+        format!("{}parts/{number:06}-{attempt}.jsonl", self.prefix)
+    }
+
+    /// The keys of the parts that belong to what was saved.
+    pub(crate) fn parts(&self, saved: &Saved) -> Vec<String> {
+        let attempts = saved
+            .parts
+            .iter()
+            .flat_map(|written| std::iter::repeat_n(written.attempt, written.parts as usize));
+        (1..)
+            .zip(attempts)
+            .map(|(number, attempt)| self.part(number, attempt))
+            .collect()
     }
 
     /// The key of the report of rejected rows.
@@ -59,7 +72,10 @@ pub struct JobJournal {
     /// Rows that were settled when it was claimed.
     settled_before: u64,
     is_stalled: bool,
-    parts: u32,
+    /// The job of which this one is a range, and the range's number.
+    range_of: Option<(JobKey, u32)>,
+    /// Parts that are written, in their order.
+    parts: Vec<Parts>,
     /// Rejected rows that no part holds yet.
     buffer: Vec<u8>,
 }
@@ -84,10 +100,18 @@ impl JobJournal {
             began: now,
             settled_before: saved.checkpoint.counts.rows_settled(),
             is_stalled: true,
-            parts: saved.parts,
+            range_of: None,
+            parts: saved.parts.clone(),
             buffer: Vec::new(),
             job,
         }
+    }
+
+    /// The same for a range of `parent`: it stops when that is to stop.
+    #[must_use]
+    pub fn of_range(mut self, parent: JobKey, number: u32) -> Self {
+        self.range_of = Some((parent, number));
+        self
     }
 
     /// Whether no row was settled since the job was claimed, as far as it is saved.
@@ -104,10 +128,16 @@ impl JobJournal {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let key = self.reports.part(self.parts + 1);
+        let written: u32 = self.parts.iter().map(|written| written.parts).sum();
+        let attempt = self.job.attempt;
+        // An attempt that does not know yet that another has taken over must not write in its place.
+        let key = self.reports.part(written + 1, attempt);
         let body = std::mem::take(&mut self.buffer).into();
         put_object(&self.s3, &self.reports.bucket, &key, NDJSON, body).await?;
-        self.parts += 1;
+        match self.parts.last_mut() {
+            Some(written) if written.attempt == attempt => written.parts += 1,
+            _ => self.parts.push(Parts { attempt, parts: 1 }),
+        }
         Ok(())
     }
 
@@ -116,7 +146,7 @@ impl JobJournal {
         let is_stalled = self.is_stalled && checkpoint.counts.rows_settled() <= self.settled_before;
         let saved = Saved {
             version: Checkpoint::VERSION,
-            parts: self.parts,
+            parts: self.parts.clone(),
             checkpoint: checkpoint.clone(),
         };
         let mut changes = Changes::none()
@@ -129,10 +159,32 @@ impl JobJournal {
         self.is_stalled = is_stalled;
         let at_most_one_wcu = Duration::from_secs_f64(updated.consumed_wcu.max(0.0));
         self.save_at = Instant::now() + self.save_every.max(at_most_one_wcu);
-        Ok(updated
-            .job
-            .cancel_requested
-            .then_some(StopReason::Cancelled))
+        if updated.job.cancel_requested {
+            return Ok(Some(StopReason::Cancelled));
+        }
+        match &self.range_of {
+            Some((parent, range)) => self.wish_of(parent, *range).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the job of which this one is a range wants it to stop.
+    async fn wish_of(&self, parent: &JobKey, range: u32) -> Result<Option<StopReason>, Error> {
+        let Some(parent) = self.store.get(parent).await? else {
+            return Ok(Some(StopReason::Cancelled));
+        };
+        if let Err(error) = self.store.add_up(&parent).await {
+            // Whoever watches sees it later.
+            tracing::warn!(error = error.chain(), "the ranges were not added up");
+        }
+        Ok(if parent.cancel_requested {
+            Some(StopReason::Cancelled)
+        } else if parent.wants_range(range) {
+            None
+        } else {
+            // It may be wanted again, if the import is taken up again.
+            Some(StopReason::Interrupted)
+        })
     }
 
     /// Makes one report of all parts, if there are any, and says where it is.
@@ -141,34 +193,46 @@ impl JobJournal {
     ///
     /// [`Error::Service`] or [`Error::Throttled`] if S3 does not do it.
     pub async fn merge(&self) -> Result<Option<String>, Error> {
-        if self.parts == 0 {
-            return Ok(None);
-        }
-        let bucket = &self.reports.bucket;
-        let mut report = ObjectWriter::new(self.s3.clone(), bucket.clone(), self.reports.rejects());
-        for number in 1..=self.parts {
-            let key = self.reports.part(number);
-            let url = self.reports.url(&key);
-            let mut part = self
-                .s3
-                .get_object()
-                .bucket(bucket)
-                .key(&key)
-                .send()
-                .await
-                .map_err(|e| service_error("GetObject", &url, e))?;
-            while let Some(bytes) = part.body.try_next().await.map_err(|e| Error::Service {
-                operation: "GetObject",
-                problem: format!("the answer broke off for {url}"),
-                class: Class::Retry,
-                fix: String::new(),
-                source: Some(Box::new(e)),
-            })? {
-                report.write(&bytes).await?;
-            }
-        }
-        report.close().await.map(Some)
+        let saved = Saved {
+            parts: self.parts.clone(),
+            ..Saved::default()
+        };
+        merge(&self.s3, &self.reports, self.reports.parts(&saved)).await
     }
+}
+
+/// Makes the report of rejected rows of all `parts`, if there are any, and says where it is.
+pub(crate) async fn merge(
+    s3: &Client,
+    reports: &Reports,
+    parts: impl IntoIterator<Item = String>,
+) -> Result<Option<String>, Error> {
+    let mut parts = parts.into_iter().peekable();
+    if parts.peek().is_none() {
+        return Ok(None);
+    }
+    let bucket = &reports.bucket;
+    let mut report = ObjectWriter::new(s3.clone(), bucket.clone(), reports.rejects());
+    for key in parts {
+        let url = reports.url(&key);
+        let mut part = s3
+            .get_object()
+            .bucket(bucket)
+            .key(&key)
+            .send()
+            .await
+            .map_err(|e| service_error("GetObject", &url, e))?;
+        while let Some(bytes) = part.body.try_next().await.map_err(|e| Error::Service {
+            operation: "GetObject",
+            problem: format!("the answer broke off for {url}"),
+            class: Class::Retry,
+            fix: String::new(),
+            source: Some(Box::new(e)),
+        })? {
+            report.write(&bytes).await?;
+        }
+    }
+    report.close().await.map(Some)
 }
 
 impl Journal for JobJournal {
@@ -194,6 +258,6 @@ impl Journal for JobJournal {
     }
 
     fn place(&self) -> Option<String> {
-        (self.parts > 0).then(|| self.reports.url(&self.reports.rejects()))
+        (!self.parts.is_empty()).then(|| self.reports.url(&self.reports.rejects()))
     }
 }

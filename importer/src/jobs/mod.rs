@@ -15,6 +15,7 @@ use crate::summary;
 
 pub mod journal;
 pub mod notice;
+pub(crate) mod ranges;
 pub mod store;
 
 /// Attempts without progress after which a job has failed.
@@ -38,6 +39,14 @@ impl JobKey {
         Self {
             owner: owner(&created.key).unwrap_or(NOBODY).to_owned(),
             job: job_id(created),
+        }
+    }
+
+    /// The job that imports a range of the job `job`. The owner is none that anybody signs in as.
+    pub fn range(job: &str, number: u32) -> Self {
+        Self {
+            owner: format!("ranges/{job}"),
+            job: format!("{number:06}"),
         }
     }
 
@@ -139,6 +148,29 @@ impl From<summary::Status> for Status {
     }
 }
 
+/// How a job of the state machine's is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// In ranges.
+    Split,
+    /// In one piece.
+    Whole,
+    /// It is every object under a prefix, each with a job of its own.
+    Prefix,
+}
+
+impl Mode {
+    /// The mode's name, as it stands in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Whole => "whole",
+            Self::Prefix => "prefix",
+        }
+    }
+}
+
 /// A job as it stands in the table of jobs. Counts are those of settled rows, as of the last time it was saved.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Job {
@@ -194,6 +226,23 @@ pub struct Job {
     /// Whether its end has been told.
     #[serde(default)]
     pub notified: bool,
+    /// The format that was found or given.
+    pub format: Option<String>,
+    /// The compression that was found.
+    pub compression: Option<String>,
+    /// How it is imported, if in ranges.
+    pub mode: Option<Mode>,
+    /// Why it is not cut, if it is not.
+    pub why: Option<String>,
+    /// Bytes of a range.
+    pub range_bytes: Option<u64>,
+    /// How many ranges it has, once that is known.
+    pub ranges: Option<u32>,
+    /// The first range that has failed. Those after it are not wanted any more.
+    pub failed_range: Option<u32>,
+    /// Whether it has failed because it was given up, so that it may be taken up again.
+    #[serde(default)]
+    pub gave_up: bool,
     /// How far it is: a [`Saved`] as JSON.
     checkpoint: Option<String>,
 }
@@ -203,10 +252,19 @@ pub struct Job {
 pub struct Saved {
     /// [`Checkpoint::VERSION`] of whoever saved it.
     pub version: u32,
-    /// Parts of the report of rejected rows that belong to it.
-    pub parts: u32,
+    /// Parts of the report of rejected rows that belong to it, in their order.
+    pub parts: Vec<Parts>,
     /// Whether reading goes on with the checkpoint's row.
     pub checkpoint: Checkpoint,
+}
+
+/// Parts of a report of rejected rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// The attempt that has written them.
+    pub attempt: u32,
+    /// How many.
+    pub parts: u32,
 }
 
 impl Job {
@@ -225,6 +283,12 @@ impl Job {
         saved
             .filter(|saved| saved.version == Checkpoint::VERSION)
             .unwrap_or_default()
+    }
+
+    /// Whether a range of it is to be imported: it is neither to stop, nor will it fail at a row before.
+    pub fn wants_range(&self, number: u32) -> bool {
+        let fails_before = self.failed_range.is_some_and(|failed| failed < number);
+        !(self.cancel_requested || self.status.is_ended() || fails_before)
     }
 
     /// The object, as `s3://bucket/key`.

@@ -17,6 +17,7 @@ use super::{Job, JobKey, Saved, Status};
 use crate::aws::service_error;
 use crate::error::{Class, Error};
 use crate::event::ObjectCreated;
+use crate::progress::Counts;
 
 /// How long a job is kept after it was saved last.
 const KEPT: Duration = Duration::from_hours(90 * 24);
@@ -24,8 +25,8 @@ const KEPT: Duration = Duration::from_hours(90 * 24);
 /// The jobs of one table of jobs.
 #[derive(Debug, Clone)]
 pub struct JobStore {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 /// An invocation's hold on a job.
@@ -107,6 +108,13 @@ impl Changes {
         self
     }
 
+    /// Removes an attribute.
+    #[must_use]
+    pub fn removed(mut self, name: &'static str) -> Self {
+        self.remove.push(name);
+        self
+    }
+
     /// Sets a flag.
     #[must_use]
     pub fn flag(mut self, name: &'static str, value: bool) -> Self {
@@ -128,9 +136,14 @@ impl Changes {
     #[must_use]
     pub fn saved(self, saved: &Saved) -> Self {
         let json = serde_json::to_string(saved).expect("a checkpoint is plain JSON");
-        let counts = &saved.checkpoint.counts;
         self.text("checkpoint", json)
-            .number("bytes_read", counts.bytes_read)
+            .counts(&saved.checkpoint.counts)
+    }
+
+    /// Sets the counters.
+    #[must_use]
+    pub fn counts(self, counts: &Counts) -> Self {
+        self.number("bytes_read", counts.bytes_read)
             .number("rows_read", counts.rows_read)
             .number("rows_written", counts.rows_written)
             .number("rows_superseded", counts.rows_superseded)
@@ -151,7 +164,7 @@ impl Changes {
 
 /// An update's expressions. Every name is a placeholder: many of them are reserved words.
 #[derive(Default)]
-struct Update {
+pub(super) struct Update {
     sets: Vec<String>,
     removes: Vec<String>,
     names: HashMap<String, String>,
@@ -159,24 +172,24 @@ struct Update {
 }
 
 impl Update {
-    fn name(&mut self, name: &str) -> String {
+    pub(super) fn name(&mut self, name: &str) -> String {
         let placeholder = format!("#{name}");
         self.names.insert(placeholder.clone(), name.to_owned());
         placeholder
     }
 
-    fn value(&mut self, name: &str, value: AttributeValue) -> String {
+    pub(super) fn value(&mut self, name: &str, value: AttributeValue) -> String {
         let placeholder = format!(":{name}");
         self.values.insert(placeholder.clone(), value);
         placeholder
     }
 
-    fn set(&mut self, name: &str, value: AttributeValue) {
+    pub(super) fn set(&mut self, name: &str, value: AttributeValue) {
         let set = format!("{} = {}", self.name(name), self.value(name, value));
         self.sets.push(set);
     }
 
-    fn set_once(&mut self, name: &str, value: AttributeValue) {
+    pub(super) fn set_once(&mut self, name: &str, value: AttributeValue) {
         let (name_is, value_is) = (self.name(name), self.value(name, value));
         let set = format!("{name_is} = if_not_exists({name_is}, {value_is})");
         self.sets.push(set);
@@ -192,7 +205,7 @@ impl Update {
             .push(format!("{name} = if_not_exists({name}, :zero) + :one"));
     }
 
-    fn changes(&mut self, changes: Changes) {
+    pub(super) fn changes(&mut self, changes: Changes) {
         for (name, value) in changes.set {
             self.set(name, value);
         }
@@ -238,7 +251,22 @@ impl JobStore {
         table: &str,
         lease: &Lease,
     ) -> Result<Claim, Error> {
-        let key = JobKey::of(created);
+        self.claim_as(&JobKey::of(created), created, table, lease)
+            .await
+    }
+
+    /// Claims the job `key`, which is about an object or a range of it, for `lease`, as [`JobStore::claim`] does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::claim`].
+    pub async fn claim_as(
+        &self,
+        key: &JobKey,
+        created: &ObjectCreated,
+        table: &str,
+        lease: &Lease,
+    ) -> Result<Claim, Error> {
         let now = SystemTime::now();
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut update = Update::default();
@@ -287,7 +315,7 @@ impl JobStore {
             "attribute_not_exists({job}) OR {status} IN ({queued}, :status) \
              AND (attribute_not_exists({until}) OR {until} < {now} OR {holder} = :lease_holder)"
         );
-        match self.update(&key, update, Some(condition)).await? {
+        match self.update(key, update, Some(condition)).await? {
             Ok(updated) => Ok(Claim::Mine(Box::new(updated.job))),
             Err(Some(job)) if job.status.is_ended() => Ok(Claim::Ended(Box::new(job))),
             Err(Some(job)) => Ok(Claim::Busy(Box::new(job))),
@@ -373,7 +401,7 @@ impl JobStore {
     }
 
     /// Updates a job, or gives it as it is if the condition does not hold.
-    async fn update(
+    pub(super) async fn update(
         &self,
         key: &JobKey,
         update: Update,
@@ -422,7 +450,7 @@ impl JobStore {
         }))
     }
 
-    fn parse(
+    pub(super) fn parse(
         &self,
         operation: &'static str,
         item: &HashMap<String, AttributeValue>,

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::{Attempt, Importer, Outcome, told};
+use super::attempt::{Attempt, Outcome};
+use super::{Importer, told};
 use crate::error::{Error, StopReason};
 use crate::jobs::journal::{JobJournal, Reports};
 use crate::jobs::notice::Notice;
@@ -12,34 +13,62 @@ use crate::report::put_object;
 use crate::summary::{self, Failure, Summary};
 
 impl Importer {
-    /// Makes the reports of a job, ends it, and tells so.
+    /// Ends a job, and tells so.
     pub(super) async fn finish(
         &self,
         attempt: Attempt<'_>,
         outcome: Outcome,
         is_exhausted: bool,
     ) -> Result<(), String> {
+        let url = attempt.job.url();
+        let Outcome {
+            summary,
+            error,
+            journal,
+            ..
+        } = outcome;
+        let ended = self.end(&attempt, summary, journal, error.as_ref(), is_exhausted);
+        let ended = match ended.await {
+            Ok(ended) => ended,
+            Err(problem) => {
+                let problem = told(&url, &problem);
+                return Err(self.unfinished(&attempt.job, error, &problem).await);
+            }
+        };
+        self.notify(ended).await.map_err(|e| told(&url, &e))?;
+        match error {
+            Some(error) if attempt.is_bare => Err(told(&url, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the reports of a job, and ends it.
+    pub(crate) async fn end(
+        &self,
+        attempt: &Attempt<'_>,
+        mut summary: Summary,
+        journal: Option<JobJournal>,
+        error: Option<&Error>,
+        is_exhausted: bool,
+    ) -> Result<Job, Error> {
         let Attempt {
             job,
-            is_bare,
             reports,
             deadlines,
             ..
         } = attempt;
-        let url = job.url();
-        let mut summary = outcome.summary;
         summary.job = Some(job.job.clone());
         summary.attempts = Some(job.attempt);
-        summary.duration_seconds = match &outcome.journal {
+        summary.duration_seconds = match &journal {
             Some(journal) => journal.duration_seconds(),
             None => job.duration_seconds + summary.duration_seconds,
         };
-        if outcome.journal.is_none() {
+        if journal.is_none() {
             // What earlier attempts did still holds.
             summary.counts = job.saved().checkpoint.counts;
         }
         if matches!(
-            outcome.error,
+            error,
             Some(Error::Stopped {
                 why: StopReason::Cancelled,
                 ..
@@ -47,19 +76,17 @@ impl Importer {
         ) {
             summary.status = summary::Status::Cancelled;
         }
-        let journal = outcome.journal.unwrap_or_else(|| {
-            let saved = job.saved();
-            let every = self.config.checkpoint_every;
-            JobJournal::new(
-                self.jobs.clone(),
-                self.s3.clone(),
-                reports.clone(),
-                job.clone(),
-                &saved,
-                every,
-            )
-        });
-        let reported = self.report(&mut summary, &reports, &journal);
+        let journal = journal.unwrap_or_else(|| self.journal(attempt, &job.saved()));
+        let is_range = attempt.range.is_some();
+        let reported = async {
+            // The rejects of ranges are put together when all have ended.
+            summary.rejects = if is_range {
+                None
+            } else {
+                journal.merge().await?
+            };
+            self.write_summary(&summary, reports).await
+        };
         let reported = tokio::time::timeout_at(deadlines.stop_reporting, reported).await;
         let report = match reported {
             Ok(Ok(report)) => Some(report),
@@ -74,49 +101,43 @@ impl Importer {
                 summary.failure.get_or_insert_with(|| Failure::from(&error));
                 None
             }
-            Ok(Err(error)) => {
-                return Err(self
-                    .unfinished(&job, outcome.error, &told(&url, &error))
-                    .await);
-            }
+            Ok(Err(error)) => return Err(error),
             Err(_) => {
-                let problem = format!("{url}: no time was left to write the reports");
-                return Err(self.unfinished(&job, outcome.error, &problem).await);
+                return Err(Error::Stopped {
+                    position: job.saved().checkpoint.row.unwrap_or_default(),
+                    why: StopReason::Deadline,
+                });
             }
         };
-        let failure = summary.failure.as_ref();
-        let changes = Changes::none()
-            .status(Status::from(summary.status))
-            .released()
-            .text("ended_at", rfc3339(SystemTime::now()))
-            .number("duration_seconds", summary.duration_seconds)
-            .text_or_none("format", summary.format.as_deref())
-            .text_or_none("compression", summary.compression.as_deref())
-            .text_or_none("rejects", summary.rejects.as_deref())
-            .text_or_none("summary", report)
-            .text_or_none("reason", failure.map(|failure| &failure.message))
-            .text_or_none("fix", failure.and_then(|failure| failure.fix.as_ref()))
-            .flag("notified", false);
-        let failed = |error: Error| told(&url, &error);
-        let ended = match self.jobs.change(&job, changes).await {
-            Ok(ended) => ended,
-            Err(error) => {
-                let problem = told(&url, &error);
-                return Err(self.unfinished(&job, outcome.error, &problem).await);
-            }
-        };
-        log(&ended.job);
-        match ended.job.status {
+        let changes = ended(&summary, report).flag("notified", is_range);
+        let ended = self.jobs.change(job, changes).await?.job;
+        if !is_range {
+            self.count(&ended);
+        }
+        log(&ended);
+        Ok(ended)
+    }
+
+    /// Writes the summary, and says where it is.
+    pub(crate) async fn write_summary(
+        &self,
+        summary: &Summary,
+        reports: &Reports,
+    ) -> Result<String, Error> {
+        let key = reports.summary();
+        let body = summary.to_json().into_bytes().into();
+        put_object(&self.s3, &reports.bucket, &key, "application/json", body).await?;
+        Ok(reports.url(&key))
+    }
+
+    /// Counts the end of a job.
+    pub(crate) fn count(&self, job: &Job) {
+        match job.status {
             Status::Completed | Status::CompletedWithRejects => {
                 self.metrics.add("jobs_completed", 1.0);
             }
             Status::Failed => self.metrics.add("jobs_failed", 1.0),
             Status::Queued | Status::Running | Status::Cancelled => {}
-        }
-        self.notify(ended.job).await.map_err(failed)?;
-        match outcome.error {
-            Some(error) if is_bare => Err(told(&url, &error)),
-            _ => Ok(()),
         }
     }
 
@@ -136,22 +157,8 @@ impl Importer {
         }
     }
 
-    /// Makes one report of the rejected rows, and writes the summary. Says where the summary is.
-    async fn report(
-        &self,
-        summary: &mut Summary,
-        reports: &Reports,
-        journal: &JobJournal,
-    ) -> Result<String, Error> {
-        summary.rejects = journal.merge().await?;
-        let key = reports.summary();
-        let body = summary.to_json().into_bytes().into();
-        put_object(&self.s3, &reports.bucket, &key, "application/json", body).await?;
-        Ok(reports.url(&key))
-    }
-
     /// Tells that a job has ended.
-    pub(super) async fn notify(&self, job: Job) -> Result<(), Error> {
+    pub(crate) async fn notify(&self, job: Job) -> Result<(), Error> {
         let notice = Notice { job };
         if let Some(topic_arn) = &self.config.topic_arn {
             notice.publish(&self.sns, topic_arn).await?;
@@ -162,8 +169,24 @@ impl Importer {
     }
 }
 
+/// What the table of jobs is told of a job's end.
+pub(crate) fn ended(summary: &Summary, report: Option<String>) -> Changes {
+    let failure = summary.failure.as_ref();
+    Changes::none()
+        .status(Status::from(summary.status))
+        .released()
+        .text("ended_at", rfc3339(SystemTime::now()))
+        .number("duration_seconds", summary.duration_seconds)
+        .text_or_none("format", summary.format.as_deref())
+        .text_or_none("compression", summary.compression.as_deref())
+        .text_or_none("rejects", summary.rejects.as_deref())
+        .text_or_none("summary", report)
+        .text_or_none("reason", failure.map(|failure| &failure.message))
+        .text_or_none("fix", failure.and_then(|failure| failure.fix.as_ref()))
+}
+
 /// The one line of a job's end.
-fn log(job: &Job) {
+pub(crate) fn log(job: &Job) {
     let counts = &job.counts;
     if job.status == Status::Failed {
         tracing::error!(

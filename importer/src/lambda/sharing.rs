@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 
-use super::{Attempt, Importer};
+use super::Importer;
+use super::attempt::Attempt;
 use crate::config::Config;
 use crate::error::{Error, StopReason};
 use crate::share::Share;
@@ -57,7 +58,7 @@ pub(super) fn had_nothing(share: &Share) -> bool {
 }
 
 /// A share that is being given back.
-pub(super) struct Left(JoinHandle<()>);
+pub(crate) struct Left(JoinHandle<()>);
 
 impl Left {
     /// Gives it back, while the job is ended.
@@ -66,7 +67,7 @@ impl Left {
     }
 
     /// Waits until that is done: nothing is between invocations.
-    pub(super) async fn wait(self) {
+    pub(crate) async fn wait(self) {
         if timeout(LEAVING_MAX, self.0).await.is_err() {
             tracing::warn!("a share of the write cap was not given back in time; it lapses");
         }

@@ -37,6 +37,8 @@ pub(super) struct Decoding {
     pub(super) position: Position,
     /// Where to go on.
     pub(super) from: Checkpoint,
+    /// The end of the part of the file that is to be read; none if that is the file's.
+    pub(super) until: Option<u64>,
 }
 
 /// What the synchronous side found.
@@ -140,9 +142,14 @@ impl Decoding {
             progress: Arc::clone(&self.progress),
         };
         match (self.from.row, beginning) {
-            (Some(row), Some(beginning)) => {
-                decode::resume(beginning, counted, row, &self.options, &self.schema)
-            }
+            (Some(row), Some(beginning)) => decode::resume(
+                beginning,
+                counted,
+                row,
+                self.until,
+                &self.options,
+                &self.schema,
+            ),
             _ => decode::open(counted, &self.options, &self.schema),
         }
     }

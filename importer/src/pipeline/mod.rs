@@ -68,6 +68,8 @@ pub struct Resume {
     pub checkpoint: Checkpoint,
     /// The file from its beginning on, to look again at what the beginning tells. Not needed if the checkpoint has no row.
     pub beginning: Option<Source>,
+    /// Where to end, if not at the file's end: see [`decode::resume`](crate::decode::resume).
+    pub until: Option<u64>,
 }
 
 /// How an import ended, and what is left of it.
@@ -102,6 +104,7 @@ impl Import {
         let Resume {
             checkpoint: from,
             beginning,
+            until,
         } = resume.unwrap_or_default();
         let settler = Arc::new(Settler {
             limiter: options.limiter(),
@@ -143,6 +146,7 @@ impl Import {
             is_resumable,
             position: from.row.unwrap_or(FIRST_ROW),
             from,
+            until,
         };
         let decoded = decoding.start(source.reader, beginning);
 

@@ -41,6 +41,15 @@ pub struct ImportOptions {
     pub give_up_at: Option<Instant>,
 }
 
+impl ImportOptions {
+    pub(super) fn limiter(&self) -> Limiter {
+        match &self.share {
+            Some(share) => Limiter::sharing(share.cap()),
+            None => Limiter::new(self.max_wcu),
+        }
+    }
+}
+
 impl Default for ImportOptions {
     fn default() -> Self {
         Self {
@@ -58,15 +67,6 @@ impl Default for ImportOptions {
     }
 }
 
-impl ImportOptions {
-    pub(super) fn limiter(&self) -> Limiter {
-        match &self.share {
-            Some(share) => Limiter::sharing(share.cap()),
-            None => Limiter::new(self.max_wcu),
-        }
-    }
-}
-
 /// How many rows of a file may be rejected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MaxRejects {
@@ -80,7 +80,7 @@ impl MaxRejects {
     /// Rows from which on a percentage is judged before the end of the file.
     pub const ROWS_JUDGED: u64 = 1000;
 
-    pub(super) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
+    pub(crate) fn is_exceeded(self, counts: &Counts, is_end: bool) -> bool {
         match self {
             Self::Rows(rows) => counts.rows_rejected > rows,
             Self::Percent(percent) => {

@@ -394,7 +394,7 @@ impl Ledger {
         } else {
             let is_free = |&register: &usize| self.standing(register, now) == Standing::Free;
             let free: Vec<_> = registers.filter(is_free).collect();
-            // More wait than there are slots: nobody needs to know of one more.
+            // If all are taken, more wait than there are slots: nobody needs to know of one more.
             let Some(&register) = self.rng.choice(&free) else {
                 return;
             };

@@ -1,7 +1,7 @@
 //! One write cap for all imports that work on a table at once.
 //!
 //! The cap is divided into slots of equal size ([`page`]), each held by at most one import at a time. Which of them to take,
-//! keep and return, the [`ledger`] says; [`store`] has them in the table of jobs; here is the task that does it, and sets
+//! keep and return, the [`ledger`] says; `store` has them in the table of jobs; here is the task that does it, and sets
 //! what comes of it as the cap of the import's [`limiter`](crate::limiter).
 
 mod fair;

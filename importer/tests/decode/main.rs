@@ -25,4 +25,5 @@ mod model;
 mod property;
 mod resume;
 mod seeds;
+mod split;
 mod support;

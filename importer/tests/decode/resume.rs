@@ -269,6 +269,7 @@ fn of_the_head_no_more_is_read_than_it_takes_and_of_the_rest_no_more_than_there_
                     Counted(&packed, &head),
                     Counted(&packed[begin..], &rest),
                     at,
+                    None,
                     &setup.options,
                     &schema,
                 )
@@ -329,7 +330,7 @@ fn a_file_that_no_longer_has_the_row_is_not_taken_for_one_that_ends() {
         let at = run(&setup, lines.as_bytes()).position(2);
         let schema = Arc::new(setup.schema.clone());
         let (packed, reader) = (gzip(lines.as_bytes()), Chunked(lines.as_bytes(), 5));
-        let opened = resume(&packed[..], reader, at, &setup.options, &schema);
+        let opened = resume(&packed[..], reader, at, None, &setup.options, &schema);
         assert!(
             opened
                 .err()

@@ -10,6 +10,7 @@ use importer::position::Position;
 use importer::reject::Reject;
 use importer::row::Row;
 use importer::schema::{KeyAttribute, KeyType, Schema};
+use importer::split::{Part, Syntax};
 use importer::text::encoding;
 
 /// How a file is read, and the table it is for.
@@ -83,6 +84,8 @@ pub(crate) struct Run {
     pub(crate) error: Option<Error>,
     /// Whether the file can be read from a row on.
     pub(crate) seekable: bool,
+    /// How it can be cut.
+    pub(crate) syntax: Option<Syntax>,
     /// Rows, rejects and end in the order they came, one a line:
     ///
     /// - `1@2:30 {"id":{"S":"a"}}`: row 1 begins on line 2 at byte 30, and its item;
@@ -149,9 +152,19 @@ pub(crate) fn run_from(
         Chunked(file, chunk),
         rest,
         at,
+        None,
         &setup.options,
         &schema,
     ))
+}
+
+/// Decodes a part of `file`, reading `chunk` bytes at a time.
+pub(crate) fn run_part(setup: &Setup, file: &[u8], part: &Part, chunk: usize) -> Run {
+    let rest = Chunked(&file[part.from.byte as usize..], chunk);
+    let schema = Arc::new(setup.schema.clone());
+    let head = Chunked(file, chunk);
+    let options = &setup.options;
+    run_opened(resume(head, rest, part.from, part.until, options, &schema))
 }
 
 fn run_opened(opened: Result<Opened<'_>, Error>) -> Run {
@@ -164,6 +177,7 @@ fn run_opened(opened: Result<Opened<'_>, Error>) -> Run {
         }
     };
     run.seekable = opened.seekable;
+    run.syntax = opened.syntax;
     let mut row = Row::default();
     loop {
         match opened.decoder.next(&mut row) {
@@ -246,6 +260,7 @@ pub(crate) fn same_tail(
         events: whole.events[index..].to_vec(),
         error: None,
         seekable: whole.seekable,
+        syntax: whole.syntax,
     };
     let place = |e: String| format!("resumed at {at} by {chunk}:\n{e}");
     let (tail_error, error) = (format!("{:?}", tail.error), format!("{:?}", whole.error));

@@ -12,5 +12,6 @@ mod errors;
 mod events;
 mod files;
 mod jobs;
+mod large;
 mod metadata;
 mod sharing;

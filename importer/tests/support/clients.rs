@@ -12,6 +12,7 @@ pub(crate) struct Services {
     pub(crate) dynamodb: String,
     pub(crate) sqs: String,
     pub(crate) sns: String,
+    pub(crate) sfn: String,
     pub(crate) secret: String,
 }
 
@@ -23,6 +24,7 @@ impl Services {
             dynamodb: url.to_owned(),
             sqs: String::new(),
             sns: String::new(),
+            sfn: String::new(),
             secret: "secret".to_owned(),
         }
     }
@@ -33,6 +35,8 @@ impl Services {
             dynamodb: stack.endpoints().dynamodb.clone(),
             sqs: stack.endpoints().sqs.clone(),
             sns: stack.endpoints().sns.clone(),
+            // The stack has no Step Functions.
+            sfn: String::new(),
             secret: local::SECRET_ACCESS_KEY.to_owned(),
         }
     }
@@ -60,6 +64,7 @@ impl LoadServiceConfig for Services {
             ("S3", "AWS_ENDPOINT_URL") => Some(self.s3.clone()),
             ("DynamoDB", "AWS_ENDPOINT_URL") => Some(self.dynamodb.clone()),
             ("SQS", "AWS_ENDPOINT_URL") => Some(self.sqs.clone()),
+            ("SFN", "AWS_ENDPOINT_URL") => Some(self.sfn.clone()),
             ("SNS", "AWS_ENDPOINT_URL") => Some(self.sns.clone()),
             _ => None,
         }

@@ -9,6 +9,7 @@
 //! MFA, no forgotten passwords, no triggers and no API of the user pool (`SignUp`, `InitiateAuth`, …); nobody is locked out after wrong passwords; time can be [let pass](Cognito::pass_time).
 
 mod answer;
+mod control;
 mod grants;
 mod hosted;
 mod html;
@@ -38,7 +39,7 @@ use self::{
 };
 pub use self::{mail::Mail, users::AccountError};
 use crate::{
-    LocalError, REGION, access::Access, clock::Clock, inbox, server::read_body, sns::Topics,
+    Faults, LocalError, REGION, access::Access, clock::Clock, inbox, server::read_body, sns::Topics,
 };
 
 /// ID of the user pool.
@@ -89,6 +90,8 @@ pub struct Cognito {
     mailbox: Mailbox,
     access: Access,
     topics: Arc<Topics>,
+    /// In front of the other services; here there are none.
+    faults: Faults,
 }
 
 impl fmt::Debug for Cognito {
@@ -106,7 +109,7 @@ impl Cognito {
         dashboard: &str,
         options: CognitoOptions,
         (clock, access): (Clock, Access),
-        topics: Arc<Topics>,
+        (topics, faults): (Arc<Topics>, Faults),
     ) -> Result<Self, LocalError> {
         let mut callback_urls = vec![format!("{dashboard}/")];
         callback_urls.extend(options.callback_urls);
@@ -124,6 +127,7 @@ impl Cognito {
             mailbox: Mailbox::default(),
             access,
             topics,
+            faults,
         })
     }
 
@@ -231,7 +235,7 @@ impl Cognito {
             ),
             (&Method::GET, "/inbox") => self.inbox(head),
             (&Method::POST, "/") => self.identity(head, &body),
-            (&Method::POST, "/local/pass-time") => self.pass_time_by(head, &body),
+            _ if path.starts_with("/local/") => self.control(head, &body),
             _ => json(StatusCode::NOT_FOUND, &json!({ "error": "not_found" })),
         }
     }
@@ -247,19 +251,5 @@ impl Cognito {
             return self.inbox_page(&messages);
         }
         json(StatusCode::OK, &json!({ "messages": messages }))
-    }
-
-    /// [`Self::pass_time`] for tests in a browser: `{"seconds": 3600}`. A page of the internet cannot send JSON here, because
-    /// the browser would ask first.
-    fn pass_time_by(&self, head: &Parts, body: &[u8]) -> Response<Body> {
-        let content_type = head.headers.get(header::CONTENT_TYPE);
-        let is_json = content_type.is_some_and(|own| own == "application/json");
-        let request: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let Some(seconds) = request["seconds"].as_u64().filter(|_| is_json) else {
-            let error = "the body must be JSON: {\"seconds\": N}";
-            return json(StatusCode::BAD_REQUEST, &json!({ "error": error }));
-        };
-        self.pass_time(Duration::from_secs(seconds));
-        json(StatusCode::OK, &json!({}))
     }
 }

@@ -173,6 +173,16 @@ impl Faults {
         state.injected.get(&fault).copied().unwrap_or_default()
     }
 
+    /// [`Self::injected`] by the names of the faults, of those that were.
+    pub(super) fn all_injected(&self) -> BTreeMap<String, u64> {
+        let mut by_name = BTreeMap::new();
+        for (fault, count) in &lock(&self.0.state).injected {
+            // Delays of any length are one fault by name.
+            *by_name.entry(fault.to_string()).or_default() += count;
+        }
+        by_name
+    }
+
     /// How many items [`Fault::Unprocessed`] kept from being written since the plan was set.
     pub fn unprocessed_items(&self) -> u64 {
         lock(&self.0.state).unprocessed_items

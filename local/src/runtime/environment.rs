@@ -24,13 +24,15 @@ use crate::{
     server::{Server, bind},
 };
 
-/// How long a program may take until it asks for its first event:
-/// [Lambda's init phase](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib).
-const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a program may take until it asks for its first event. Lambda's
+/// [init phase](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib) takes
+/// 10 s at most, and is then gone through once more in the function's own time; a machine on which tests run beside a build
+/// is slower than Lambda.
+const INIT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How many of the last lines of output go into an error.
 const OUTPUT_LINES: usize = 20;
 /// How long to wait for the last output of a program that has ended; a process it left behind could hold it open.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running program and its Runtime API.
 #[derive(Debug)]

@@ -362,7 +362,7 @@ mod tests {
         queue.send(body.to_owned(), BTreeMap::new(), None);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_received_message_is_hidden_until_its_timeout() {
         let queue = Queue::new("q".to_owned(), QueueSettings::default());
         send(&queue, "a");
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(*queue.held().borrow(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_waiting_receive_gets_a_message_sent_later() {
         let queue = Queue::new("q".to_owned(), QueueSettings::default());
         let (received, ()) =
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!(received[0].body, "late");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_waiting_receive_gets_a_message_made_visible_again() {
         let queue = Queue::new("q".to_owned(), QueueSettings::default());
         send(&queue, "a");
@@ -415,7 +415,7 @@ mod tests {
         );
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_message_received_too_often_goes_to_the_dead_letter_queue() {
         let dlq = Queue::new("dlq".to_owned(), QueueSettings::default());
         let redrive = Redrive {
@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(dlq.receive(1, Duration::ZERO, None).await[0].body, "poison");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_delayed_message_comes_after_its_delay() {
         let queue = Queue::new("q".to_owned(), QueueSettings::default());
         queue.send("later".to_owned(), BTreeMap::new(), Some(SOON));

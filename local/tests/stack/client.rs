@@ -10,7 +10,7 @@ use local::{Endpoints, Stack, StackOptions};
 use serde_json::Value;
 
 /// Longer than anything here takes; reached only if something is broken.
-pub(crate) const LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const LIMIT: Duration = Duration::from_mins(10);
 
 pub(crate) async fn start() -> Stack {
     Stack::start(StackOptions::default()).await.unwrap()

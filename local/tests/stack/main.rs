@@ -11,6 +11,7 @@ mod browser;
 mod capacity;
 mod client;
 mod cognito;
+mod control;
 mod delivery;
 mod digest;
 mod dynamodb;

@@ -18,6 +18,7 @@ async fn the_page_may_call_and_other_pages_may_not() {
         format!("{}/oauth2/token", endpoints.cognito),
         format!("{}/", endpoints.cognito),
         format!("{}/inbox", endpoints.cognito),
+        format!("{}/local/faults", endpoints.cognito),
         format!("{}/", endpoints.dynamodb),
         format!("{}/{}/uploads/x", endpoints.s3, local::BUCKET),
     ] {

@@ -22,7 +22,7 @@ async fn an_event_goes_in_and_its_result_comes_out() {
 async fn the_function_sees_what_lambda_shows_it_and_nothing_else() {
     let mut program = program("echo");
     program.memory_mb = 512;
-    program.timeout = Duration::from_secs(30);
+    program.timeout = Duration::from_mins(10);
     program
         .env
         .push(("AWS_LAMBDA_LOG_LEVEL".to_owned(), "ERROR".to_owned()));
@@ -40,7 +40,7 @@ async fn the_function_sees_what_lambda_shows_it_and_nothing_else() {
     let deadline = UNIX_EPOCH + Duration::from_millis(seen["deadline_ms"].as_u64().unwrap());
     let left = deadline.duration_since(SystemTime::now()).unwrap();
     assert!(
-        left <= Duration::from_secs(30) && left > Duration::from_secs(15),
+        left <= Duration::from_mins(10) && left > Duration::from_mins(5),
         "{left:?}"
     );
     let env = seen["env"].as_object().unwrap();
@@ -109,21 +109,18 @@ async fn pid_or_exit(function: &Function) -> Option<Value> {
 #[tokio::test]
 async fn an_invocation_over_its_timeout_is_killed() {
     let mut program = program("echo");
-    program.timeout = Duration::from_millis(500);
+    // Long enough to tell one's process in.
+    program.timeout = Duration::from_secs(3);
     let function = Function::new(program);
     let first = pid(&function).await;
     let started = Instant::now();
     let error = function.invoke(json!({ "do": "hang" })).await.unwrap_err();
     assert!(matches!(error, InvokeError::TimedOut { .. }), "{error}");
     assert!(
-        error.to_string().contains("timed out after 0.50 seconds"),
+        error.to_string().contains("timed out after 3.00 seconds"),
         "{error}"
     );
-    let took = started.elapsed();
-    assert!(
-        took >= Duration::from_millis(500) && took < Duration::from_secs(20),
-        "{took:?}"
-    );
+    assert!(started.elapsed() >= Duration::from_secs(3));
     assert_ne!(pid(&function).await, first);
 }
 

@@ -141,7 +141,7 @@ async fn a_message_received_too_often_goes_to_the_dead_letter_queue() {
 #[tokio::test]
 async fn a_hidden_message_comes_back_to_a_receiver_that_waits() {
     let stack = client::start().await;
-    let queue = create(&stack, "q", json!({ "VisibilityTimeout": "1" })).await;
+    let queue = create(&stack, "q", json!({ "VisibilityTimeout": "3" })).await;
     done(
         &stack,
         "SendMessage",

@@ -173,7 +173,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> (HeaderMap, String) {
     let Some(event) = event else {
         return std::future::pending().await;
     };
-    let deadline = std::time::SystemTime::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::SystemTime::now() + std::time::Duration::from_mins(10);
     let deadline_ms = deadline
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()

@@ -24,6 +24,8 @@ const QUEUE: &[&str] = &[
     "sqs:GetQueueAttributes",
     "sqs:SendMessage",
 ];
+/// To give large files to the state machine.
+const HAND_OVER: &[&str] = &["states:StartExecution"];
 const STREAM: &[&str] = &[
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -103,6 +105,9 @@ fn of_importer(facts: &Facts, importer: &Configuration) -> Vec<Need> {
     }
     for source in sources(&facts.importer, ":sqs:") {
         needs.add(QUEUE, source);
+    }
+    if let Some(machine) = importer.variable("INTAKE_LARGE_STATE_MACHINE_ARN") {
+        needs.add(HAND_OVER, machine);
     }
     needs.all
 }
@@ -263,6 +268,7 @@ mod tests {
                 .chain(TABLE)
                 .chain(JOBS)
                 .chain(QUEUE)
+                .chain(HAND_OVER)
                 .chain(STREAM),
         );
         for action in asked {

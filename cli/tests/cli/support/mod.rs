@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 pub(crate) use item::{as_stored, normalised};
 
 /// Longer than anything but a full-size import takes on a busy machine; a test that hangs fails instead.
-pub(crate) const LIMIT: Duration = Duration::from_mins(5);
+pub(crate) const LIMIT: Duration = Duration::from_mins(10);
 
 /// Slower than an unoptimised build imports into the local stack.
 const ROWS_PER_SECOND_MIN: u64 = 200;

@@ -1,0 +1,369 @@
+//! `intake import --workers`: the steps of a large import, taken by processes on this machine.
+//!
+//! The state machine on AWS asks invocations of the importer for the same steps, in the same order.
+
+mod pool;
+pub mod worker;
+
+use std::convert::Infallible;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use importer::jobs::JobKey;
+use importer::jobs::store::JobStore;
+use importer::pipeline::MaxRejects;
+use importer::summary::Summary;
+use importer::writer::WriterKind;
+use local::Endpoints;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use self::pool::{Broken, Pool, Start};
+use crate::args::ImportArgs;
+use crate::aws::Clients;
+use crate::input::Input;
+use crate::job::conclude;
+use crate::outcome::{Failure, Outcome, causes, tell};
+use crate::progress::{Counts, Progress, Work};
+use crate::{jobs, signal};
+
+/// How often the ranges are looked at to show how far they are.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often workers save how far they are, unless `INTAKE_CHECKPOINT_SECONDS` says so: somebody is watching.
+const CHECKPOINT_SECONDS: &str = "1";
+/// Ranges of an `import` step.
+const RANGES_AT_ONCE: usize = 1;
+/// Ranges of a `scan` step: one is read in a second or two.
+const SCANS_AT_ONCE: usize = 4;
+/// Variables that set up the function on AWS, and not what is started here.
+const NOT_HERE: [&str; 4] = [
+    "INTAKE_QUEUE_URL",
+    "INTAKE_TOPIC_ARN",
+    "INTAKE_LARGE_STATE_MACHINE_ARN",
+    "INTAKE_LARGE_BYTES",
+];
+
+/// Imports an object by several workers.
+///
+/// # Errors
+///
+/// It is none, or it was not imported to its end.
+pub async fn run(
+    args: ImportArgs,
+    clients: &Clients,
+    endpoints: Option<&Endpoints>,
+) -> Result<Outcome, Failure> {
+    let Input::Object { bucket, key } = &args.source else {
+        return Err(Failure::usage(format!(
+            "--workers imports objects in S3, and {} is none: its ranges are read by several processes at once",
+            args.source
+        ))
+        .fix("upload it and name it as s3://BUCKET/KEY, or import it without --workers"));
+    };
+    let mut signals = signal::Stop::listen()?;
+    let began = Instant::now();
+    let jobs_table = args.jobs_table.clone();
+    let jobs_table = jobs_table.unwrap_or_else(|| jobs::TABLE.to_owned());
+    let pool = Pool::new(
+        args.workers.workers.map_or(1, NonZeroUsize::get),
+        &starter(&args, &jobs_table, endpoints)?,
+    );
+    let stop = pool.stop();
+    let master = Master {
+        source: args.source.to_string(),
+        store: JobStore::new(clients.dynamodb.clone(), jobs_table),
+        s3: clients.s3.clone(),
+        quiet: args.quiet,
+        began,
+    };
+    let mut plan = json!({
+        "step": "plan",
+        "bucket": bucket,
+        "key": key,
+        "parallel": args.workers.parallel,
+    });
+    if let Some(range_size) = args.workers.range_size {
+        plan["range_bytes"] = json!(range_size.get());
+    }
+    let import = master.import(pool, plan);
+    let mut import = std::pin::pin!(import);
+    tokio::select! {
+        ended = &mut import => return ended,
+        () = signals.wait() => {}
+    }
+    stop.request();
+    tell("stopping: the workers finish the writes in flight (Ctrl-C again aborts them)");
+    tokio::select! {
+        ended = &mut import => ended,
+        () = signals.wait() => Err(Failure::new("aborted: the writes in flight may have been made or not")
+            .fix("run the same command again: it goes on with what is left")),
+    }
+}
+
+/// Takes the steps of one import.
+struct Master {
+    source: String,
+    store: JobStore,
+    s3: aws_sdk_s3::Client,
+    quiet: bool,
+    began: Instant,
+}
+
+impl Master {
+    async fn import(&self, mut pool: Pool, plan: Value) -> Result<Outcome, Failure> {
+        let planned = match pool.one(plan).await {
+            Ok(planned) => planned,
+            Err(Broken::Stopped) => {
+                return Err(Failure::new("interrupted before the import began"));
+            }
+            Err(Broken::Failed(message)) => {
+                return Err(Failure::new(format!("{}: {message}", self.source)));
+            }
+        };
+        let name = |member: &str| planned[member].as_str().unwrap_or_default().to_owned();
+        let key = JobKey {
+            owner: name("owner"),
+            job: name("job"),
+        };
+        let is_ended = planned["mode"] == "ended";
+        if is_ended {
+            tell(format!(
+                "this object has been imported before, as job {}; to import it again, upload it again",
+                key.job
+            ));
+        } else {
+            tell(format!("job {0} (see: intake status {0})", key.job));
+        }
+        if planned["mode"] == "whole" {
+            let why = planned["why"].as_str().unwrap_or_default();
+            tell(format!(
+                "imported from beginning to end by one worker: {why}"
+            ));
+            if why.contains("intake-unique-keys") {
+                tell(
+                    "hint: --parallel cuts it all the same, without the order of rows that share a key",
+                );
+            }
+        }
+        let taken = if is_ended {
+            Ok(())
+        } else {
+            self.steps(&mut pool, &key, &planned).await
+        };
+        let finish = json!({ "step": "finish", "owner": key.owner, "job": key.job });
+        let summary = match taken {
+            Ok(()) => pool.one(finish).await,
+            Err(Broken::Failed(message)) => {
+                // The job says so, too, and may be taken up again.
+                let mut finish = finish;
+                finish["error"] = json!({ "Error": "intake import", "Cause": message });
+                pool.again().one(finish).await
+            }
+            Err(Broken::Stopped) => Err(Broken::Stopped),
+        };
+        match summary {
+            Ok(summary) => self.concluded(summary, !is_ended),
+            Err(Broken::Stopped) => Err(self.stopped(&key).await),
+            Err(Broken::Failed(message)) => {
+                Err(Failure::new(format!("{}: {message}", self.source)))
+            }
+        }
+    }
+
+    /// What is between plan and finish.
+    async fn steps(&self, pool: &mut Pool, key: &JobKey, planned: &Value) -> Result<(), Broken> {
+        let mut items = self.items(planned).await?;
+        let job = self.store.get(key).await.map_err(|e| broken(&e))?;
+        let counts = Arc::new(Mutex::new(Counts {
+            bytes_total: job.and_then(|job| job.bytes_total),
+            ..Counts::default()
+        }));
+        if planned["mode"] == "split" {
+            let display = self.display(Work::Scanning, &counts);
+            let scanned = Arc::clone(&counts);
+            let scan = pool.all(batches("scan", key, &items, SCANS_AT_ONCE), move |step| {
+                let items = step["Items"].as_array().into_iter().flatten();
+                let byte = |item: &Value, name: &str| item[name].as_u64().unwrap_or_default();
+                let bytes: u64 = items
+                    .map(|item| byte(item, "end").saturating_sub(byte(item, "begin")))
+                    .sum();
+                lock(&scanned).bytes += bytes;
+            });
+            let scanned = scan.await;
+            finish(display);
+            scanned?;
+            let compose = json!({ "step": "compose", "owner": key.owner, "job": key.job });
+            items = self.items(&pool.one(compose).await?).await?;
+            lock(&counts).bytes = 0;
+        }
+        let display = self.display(Work::Writing, &counts);
+        let imported = pool.all(batches("import", key, &items, RANGES_AT_ONCE), |_| {});
+        let imported = tokio::select! {
+            imported = imported => imported.map(drop),
+            never = self.look(key, &counts) => match never {},
+        };
+        finish(display);
+        imported
+    }
+
+    /// The items that an answer tells of.
+    async fn items(&self, answer: &Value) -> Result<Vec<Value>, Broken> {
+        let place = |name: &str| answer["items"][name].as_str().unwrap_or_default();
+        let (bucket, key) = (place("bucket"), place("key"));
+        let got = self.s3.get_object().bucket(bucket).key(key).send().await;
+        let got =
+            got.map_err(|e| Broken::Failed(format!("s3://{bucket}/{key}: {}", causes(&e))))?;
+        let unreadable = |e: &dyn std::error::Error| {
+            Broken::Failed(format!("s3://{bucket}/{key}: {}", causes(e)))
+        };
+        let body = got.body.collect().await.map_err(|e| unreadable(&e))?;
+        serde_json::from_slice(&body.into_bytes()).map_err(|e| unreadable(&e))
+    }
+
+    fn display(&self, work: Work, counts: &Arc<Mutex<Counts>>) -> Option<Progress> {
+        let counts = Arc::clone(counts);
+        (!self.quiet).then(|| Progress::start(work, move || *lock(&counts)))
+    }
+
+    /// Keeps `counts` up to date. What cannot be looked at now is looked at the next time.
+    async fn look(&self, key: &JobKey, counts: &Mutex<Counts>) -> Infallible {
+        loop {
+            if let Ok(ranges) = self.store.ranges(&key.job).await {
+                let mut counts = lock(counts);
+                let bytes_total = counts.bytes_total;
+                *counts = Counts {
+                    bytes_total,
+                    ..Counts::default()
+                };
+                for range in &ranges {
+                    counts.bytes += range.counts.bytes_read;
+                    counts.rows_done += range.counts.rows_written + range.counts.rows_superseded;
+                    counts.rows_rejected += range.counts.rows_rejected;
+                    counts.wcu += range.counts.consumed_wcu;
+                    counts.throttles += range.counts.throttles;
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tells how it ended.
+    fn concluded(&self, summary: Value, is_new: bool) -> Result<Outcome, Failure> {
+        let mut summary: Summary = serde_json::from_value(summary)
+            .map_err(|error| Failure::caused("the summary cannot be read", &error))?;
+        if is_new {
+            summary.duration_seconds = self.began.elapsed().as_secs_f64();
+        }
+        if let Some(place) = &summary.rejects {
+            tell(format!("rejected rows are in {place}"));
+        }
+        conclude(&summary, Work::Writing)
+    }
+
+    /// What is told of an import that was stopped.
+    async fn stopped(&self, key: &JobKey) -> Failure {
+        let ranges = self.store.ranges(&key.job).await.unwrap_or_default();
+        let ended = ranges.iter().filter(|range| range.status.is_ended());
+        let ended = ended.count();
+        Failure::new(format!(
+            "{}: interrupted, {ended} ranges are imported",
+            self.source
+        ))
+        .fix("run the same command again: it goes on with what is left; intake cancel gives it up")
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is shared is plain numbers, whoever panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn finish(display: Option<Progress>) {
+    if let Some(display) = display {
+        display.finish();
+    }
+}
+
+fn broken(error: &importer::error::Error) -> Broken {
+    Broken::Failed(causes(error))
+}
+
+/// Steps for all items, some in each. Whoever goes on with one of them after a worker's end is its holder, too.
+fn batches(step: &str, key: &JobKey, items: &[Value], at_once: usize) -> Vec<Value> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_millis());
+    let run = format!("intake-{}-{now}", std::process::id());
+    let batches = items.chunks(at_once).enumerate();
+    let batches = batches.map(|(number, items)| {
+        json!({
+            "step": step,
+            "owner": key.owner,
+            "job": key.job,
+            "holder": format!("{run}-{number}"),
+            "Items": items,
+        })
+    });
+    batches.collect()
+}
+
+/// How a worker is started: this very program, set up by its environment as the function is on AWS.
+fn starter(
+    args: &ImportArgs,
+    jobs_table: &str,
+    endpoints: Option<&Endpoints>,
+) -> Result<Start, Failure> {
+    let program: PathBuf = std::env::current_exe()
+        .map_err(|error| Failure::caused("cannot find the intake program itself", &error))?;
+    let mut set = vec![
+        ("INTAKE_TABLE", args.table.clone()),
+        ("INTAKE_JOBS_TABLE", jobs_table.to_owned()),
+        ("INTAKE_WRITER", WriterKind::from(args.writer).to_string()),
+    ];
+    if let Some(lanes) = args.lanes {
+        set.push(("INTAKE_LANES", lanes.to_string()));
+    }
+    if let Some(max_wcu) = args.max_wcu {
+        // They share it through the table of jobs, with everybody else.
+        set.push(("INTAKE_MAX_WCU", max_wcu.to_string()));
+    }
+    if let Some(max_rejects) = args.max_rejects {
+        let text = match max_rejects {
+            MaxRejects::Rows(rows) => rows.to_string(),
+            MaxRejects::Percent(percent) => format!("{percent}%"),
+        };
+        set.push(("INTAKE_MAX_REJECTS", text));
+    }
+    if std::env::var_os("INTAKE_CHECKPOINT_SECONDS").is_none() {
+        set.push(("INTAKE_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS.to_owned()));
+    }
+    if let Some(endpoints) = endpoints {
+        set.extend([
+            ("AWS_ENDPOINT_URL_S3", endpoints.s3.clone()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb.clone()),
+            ("AWS_REGION", endpoints.region.clone()),
+            ("AWS_ACCESS_KEY_ID", endpoints.access_key_id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", endpoints.secret_access_key.clone()),
+        ]);
+    }
+    let is_local = endpoints.is_some();
+    Ok(Arc::new(move || {
+        let mut command = Command::new(&program);
+        command.arg("worker");
+        for name in NOT_HERE {
+            command.env_remove(name);
+        }
+        if is_local {
+            // Whose variables would win over those of the stack.
+            for name in ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"] {
+                command.env_remove(name);
+            }
+        }
+        // Ctrl-C is this process's to hear.
+        #[cfg(unix)]
+        command.process_group(0);
+        command.envs(set.iter().map(|(name, value)| (*name, value)));
+        command
+    }))
+}

@@ -1,0 +1,280 @@
+//! `intake import --workers`: the same as one importer does, by several processes.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use intake::aws::Clients;
+use intake::generate::{Format, Generator, Shape};
+use local::{BUCKET, Stack};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Child;
+
+use crate::support::{Bench, Ended, LIMIT, scan, signal, stack, until, wait};
+
+const URL: &str = "s3://inventory-upload-local/uploads/catalog";
+const ROWS: u64 = 3_000;
+
+fn file(format: Format) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let generator = Generator::new(ROWS, Shape::Small, format);
+    generator.write_to(&mut bytes).unwrap();
+    bytes
+}
+
+fn s3(stack: &Stack) -> Client {
+    Clients::for_local(stack.endpoints()).s3
+}
+
+async fn put(stack: &Stack, body: Vec<u8>, is_unique: bool) {
+    let mut put = s3(stack).put_object().bucket(BUCKET).key("uploads/catalog");
+    if is_unique {
+        put = put.metadata("intake-unique-keys", "true");
+    }
+    put.body(body.into()).send().await.unwrap();
+}
+
+fn import<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["import", URL, "--table", "InventoryTable", "--local"];
+    args.extend(more);
+    args
+}
+
+/// Everything up to the time that it took.
+fn accounts(ended: &Ended) -> &str {
+    ended.stdout.split(" (").next().unwrap()
+}
+
+/// The name of the job that a command tells of.
+fn job(ended: &Ended) -> &str {
+    let (_, job) = ended.stderr.split_once("job ").unwrap();
+    job.split_whitespace().next().unwrap().trim_end_matches(';')
+}
+
+/// The processes that a command has started.
+fn workers(command: &Child) -> Vec<i32> {
+    let pid = command.id().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    children
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_do_what_one_does() {
+    let bench = Bench::new();
+    for format in [Format::Json, Format::Csv] {
+        let serial = stack(&bench).await;
+        put(&serial, file(format), true).await;
+        let one = bench.run(import(&[])).await.expect(0);
+        let expected = scan(serial.endpoints()).await;
+        serial.shutdown().await;
+
+        let stack = stack(&bench).await;
+        put(&stack, file(format), true).await;
+        let args = import(&["--workers", "3", "--range-size", "20KiB"]);
+        let ended = bench.run(&args).await.expect(0);
+        assert_eq!(accounts(&ended), accounts(&one));
+        assert_eq!(scan(stack.endpoints()).await, expected);
+
+        let job = job(&ended);
+        let status = bench.run(["status", job, "--local"]).await.expect(0).stdout;
+        for part in [
+            "COMPLETED",
+            "3,000 written",
+            "Ranges ",
+            " ended, 0 under way",
+            "RANGE",
+            "000000",
+        ] {
+            assert!(status.contains(part), "{part}: {status}");
+        }
+        let list = bench.run(["status", "--local"]).await.expect(0).stdout;
+        assert_eq!(list.lines().count(), 2, "{list}");
+        // An object is imported once.
+        let again = bench.run(&args).await.expect(0);
+        assert!(
+            again.stderr.contains("imported before, as job"),
+            "{}",
+            again.stderr
+        );
+        assert_eq!(accounts(&again), accounts(&one));
+        stack.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_killed_is_replaced() {
+    let bench = Bench::new();
+    let stack = stack(&bench).await;
+    put(&stack, file(Format::Json), true).await;
+    // A few hundred rows a second, so that there is something left to do when a worker is killed.
+    let args = import(&[
+        "--workers",
+        "3",
+        "--range-size",
+        "40KiB",
+        "--max-wcu",
+        "600",
+    ]);
+    let command = bench.command(args).spawn().unwrap();
+    until("rows are written", || async {
+        !scan(stack.endpoints()).await.is_empty()
+    })
+    .await;
+    let victim = workers(&command)[0];
+    kill_process(Pid::from_raw(victim).unwrap(), Signal::KILL).unwrap();
+    let ended = wait(command).await.expect(0);
+    let said = "a worker ended with signal: 9 (SIGKILL) at import of range";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let counts = format!("{ROWS} rows read = {ROWS} written + 0 superseded + 0 rejected");
+    assert!(ended.stdout.contains(&counts), "{}", ended.stdout);
+    assert_eq!(scan(stack.endpoints()).await.len() as u64, ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ctrl_c_the_same_command_goes_on() {
+    let bench = Bench::new();
+    let stack = stack(&bench).await;
+    put(&stack, file(Format::Jsonl), false).await;
+    let more = ["--workers", "2", "--parallel", "--range-size", "40KiB"];
+    let slow = import(&[&more[..], &["--max-wcu", "200"]].concat());
+    let command = bench.command(slow).spawn().unwrap();
+    until("rows are written", || async {
+        !scan(stack.endpoints()).await.is_empty()
+    })
+    .await;
+    signal(&command, Signal::INT);
+    let ended = wait(command).await.expect(1);
+    for part in [
+        "stopping: the workers finish",
+        "interrupted, ",
+        "fix: run the same command again",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+    let written = scan(stack.endpoints()).await.len() as u64;
+    assert!(written < ROWS, "{written}");
+    let again = bench.run(import(&more)).await.expect(0);
+    assert_eq!(job(&again), job(&ended));
+    let counts = format!("{ROWS} rows read = {ROWS} written + 0 superseded + 0 rejected");
+    assert!(again.stdout.contains(&counts), "{}", again.stdout);
+    assert_eq!(scan(stack.endpoints()).await.len() as u64, ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_order_matters_is_not_cut() {
+    let bench = Bench::new();
+    let stack = stack(&bench).await;
+    let bad = "{\"name\":\"no key\"}\n";
+    put(&stack, bad.repeat(2).into_bytes(), false).await;
+    let ended = bench
+        .run(import(&["--workers", "2", "--range-size", "9"]))
+        .await
+        .expect(3);
+    for part in [
+        "by one worker: rows of one key",
+        "hint: --parallel",
+        "rejected rows are in s3://",
+    ] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+    assert!(
+        ended
+            .stdout
+            .contains("2 rows read = 0 written + 0 superseded + 2 rejected")
+    );
+    // A file that fails says where, as it does without workers.
+    put(
+        &stack,
+        b"[{\"productId\":\"P1\"},{\"productId\":\"P2\"},}".to_vec(),
+        true,
+    )
+    .await;
+    let ended = bench
+        .run(import(&["--workers", "2", "--range-size", "9"]))
+        .await
+        .expect(1);
+    assert!(
+        ended.stderr.contains("broken at line 1, byte "),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[tokio::test]
+async fn what_workers_cannot_do_is_wrong_usage() {
+    let bench = Bench::new();
+    let path = bench.file("a.json", b"[]");
+    let path = path.to_str().unwrap();
+    for (args, said) in [
+        (
+            vec!["import", path, "--table", "T", "--workers", "2", "--local"],
+            "upload it and name it as s3://",
+        ),
+        (
+            vec!["import", URL, "--table", "T", "--workers", "0"],
+            "a number from 1 to 256",
+        ),
+        (
+            vec!["import", URL, "--table", "T", "--parallel"],
+            "--workers <N>",
+        ),
+        (
+            vec!["import", URL, "--table", "T", "--range-size", "1MiB"],
+            "--workers <N>",
+        ),
+        (
+            vec![
+                "import",
+                URL,
+                "--table",
+                "T",
+                "--workers",
+                "2",
+                "--range-size",
+                "1MB",
+            ],
+            "64MiB",
+        ),
+        (
+            vec!["import", URL, "--table", "T", "--workers", "2", "--dry-run"],
+            "cannot be used with",
+        ),
+        (
+            vec![
+                "import",
+                URL,
+                "--table",
+                "T",
+                "--workers",
+                "2",
+                "--format",
+                "csv",
+            ],
+            "cannot be used with",
+        ),
+    ] {
+        let ended = tokio::time::timeout(LIMIT + Duration::ZERO, bench.run(&args));
+        let ended = ended.await.unwrap().expect(2);
+        assert!(ended.stderr.contains(said), "{args:?}: {}", ended.stderr);
+    }
+    let help = bench.run(["import", "--help"]).await.expect(0).stdout;
+    for part in [
+        "does not always win",
+        "x-amz-meta-intake-unique-keys: true",
+        "--workers <N>",
+        "have no order",
+    ] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+    assert!(
+        !bench
+            .run(["--help"])
+            .await
+            .expect(0)
+            .stdout
+            .contains("worker")
+    );
+}

@@ -1,0 +1,254 @@
+//! The step `finish`: adds up what the ranges did, makes one report of it, and ends the job.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Name;
+use super::papers::Papers;
+use crate::error::{Error, StopReason};
+use crate::jobs::journal::merge;
+use crate::jobs::ranges::total;
+use crate::jobs::{Job, Mode, Status};
+use crate::lambda::Importer;
+use crate::lambda::ending::{ended, log};
+use crate::summary::{self, Failure, Summary};
+
+/// Which job to end, and why if the steps before could not be taken.
+#[derive(Debug, Deserialize)]
+pub(super) struct Finish {
+    #[serde(flatten)]
+    name: Name,
+    error: Option<GaveUp>,
+}
+
+/// Why the state machine gave up.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct GaveUp {
+    #[serde(rename = "Error")]
+    error: Option<String>,
+    #[serde(rename = "Cause")]
+    cause: Option<String>,
+}
+
+impl GaveUp {
+    /// For people. The cause is what Lambda says of the function's error, as JSON, or a sentence.
+    pub(super) fn failure(&self) -> Failure {
+        let cause = self.cause.as_deref().unwrap_or_default();
+        let said: Option<Value> = serde_json::from_str(cause).ok();
+        let said = said
+            .as_ref()
+            .and_then(|said| said["errorMessage"].as_str())
+            .unwrap_or(cause);
+        let error = self.error.as_deref().unwrap_or("the steps");
+        Failure {
+            message: format!("the import was given up: {error}: {said}"),
+            fix: Some(
+                "look into the state machine's execution; redrive it, or import again, to go on where it is"
+                    .to_owned(),
+            ),
+            position: None,
+        }
+    }
+}
+
+impl Importer {
+    pub(super) async fn finish_large(&self, finish: Finish) -> Result<Value, Error> {
+        let job = self.large_job(&finish.name.key()).await?;
+        let papers = self.papers(&job);
+        if job.status.is_ended() {
+            let url = job.summary.clone();
+            if !job.notified {
+                // Whoever ended it did not get to tell.
+                self.notify(job).await?;
+            }
+            return match url {
+                Some(_) => papers.read(&papers.reports.summary()).await,
+                None => Ok(Value::Null),
+            };
+        }
+        if job.mode == Some(Mode::Prefix) {
+            return self.finish_prefix(&job, &papers, finish.error).await;
+        }
+        let ranges = self.jobs.ranges(&job.job).await?;
+        let book = Book::new(&job, &ranges);
+        if finish.error.is_none() && !job.cancel_requested && book.left > 0 {
+            return Err(Error::RangesLeft {
+                left: book.left,
+                all: book.all,
+            });
+        }
+        let mut summary = self.summary(&job, &ranges);
+        let failure = match (book.failed, &finish.error) {
+            (Some(failed), _) => Some(failure_of(failed, &papers).await?),
+            (None, Some(error)) => Some(error.failure()),
+            (None, None) => self.judge(&summary, &ranges),
+        };
+        summary.status = match &failure {
+            Some(_) => summary::Status::Failed,
+            None if book.left > 0 || book.is_cancelled => summary::Status::Cancelled,
+            None if summary.counts.rows_rejected > 0 => summary::Status::CompletedWithRejects,
+            None => summary::Status::Completed,
+        };
+        summary.failure = failure;
+        if let (None, Some(bytes)) = (&summary.failure, job.bytes_total) {
+            // What is between the ranges, and before and after all of them, was read by those who cut them.
+            if summary.status != summary::Status::Cancelled {
+                summary.counts.bytes_read = bytes;
+            }
+        }
+        let mut parts = Vec::new();
+        for range in &ranges {
+            if let Ok(number) = range.job.parse() {
+                parts.extend(papers.of_range(number).parts(&range.saved()));
+            }
+        }
+        summary.rejects = merge(&self.s3, &papers.reports, parts).await?;
+        let gave_up = finish.error.is_some() && book.failed.is_none();
+        self.end_large(&job, &papers, &summary, gave_up).await
+    }
+
+    /// Ends a large job at once: what it needs is not there.
+    pub(super) async fn fail_large(&self, job: &Job, error: &Error) -> Result<(), Error> {
+        let mut summary = self.summary(job, &[]);
+        summary.failure = Some(Failure::from(error));
+        self.end_large(job, &self.papers(job), &summary, false)
+            .await
+            .map(drop)
+    }
+
+    /// Writes the summary, ends the job and tells so.
+    pub(super) async fn end_large(
+        &self,
+        job: &Job,
+        papers: &Papers,
+        summary: &Summary,
+        gave_up: bool,
+    ) -> Result<Value, Error> {
+        let report = self.write_summary(summary, &papers.reports).await?;
+        let changes = ended(summary, Some(report))
+            .counts(&summary.counts)
+            .flag("notified", false)
+            .flag("gave_up", gave_up);
+        let ended = self.jobs.change(job, changes).await?.job;
+        self.count(&ended);
+        log(&ended);
+        self.notify(ended).await?;
+        serde_json::to_value(summary).map_err(|e| Error::Report {
+            place: papers.reports.summary(),
+            source: Box::new(e),
+        })
+    }
+
+    /// What the parts of a job did. How it ended is to be filled in.
+    pub(super) fn summary(&self, job: &Job, parts: &[Job]) -> Summary {
+        let counts = total(parts);
+        Summary {
+            status: summary::Status::Failed,
+            source: job.url(),
+            job: Some(job.job.clone()),
+            attempts: Some(parts.iter().map(|part| part.attempt).sum()),
+            table: self.config.table.clone(),
+            format: parts.iter().find_map(|part| part.format.clone()),
+            compression: parts.iter().find_map(|part| part.compression.clone()),
+            counts,
+            rows_unsettled: counts.rows_unsettled(),
+            // Few digits: it is read from the summary again, and JSON's readers round the seventeenth.
+            duration_seconds: since(&job.created_at).as_millis() as f64 / 1000.0,
+            rejects: None,
+            failure: None,
+        }
+    }
+
+    /// What is wrong with an import of which every range has ended well.
+    fn judge(&self, summary: &Summary, ranges: &[Job]) -> Option<Failure> {
+        let counts = &summary.counts;
+        let is_exceeded = self
+            .config
+            .max_rejects
+            .is_some_and(|max| max.is_exceeded(counts, true));
+        let error = if counts.rows_unsettled() > 0 {
+            Error::Accounting {
+                read: counts.rows_read,
+                written: counts.rows_written,
+                superseded: counts.rows_superseded,
+                rejected: counts.rows_rejected,
+            }
+        } else if is_exceeded {
+            let last = ranges.last().and_then(|range| range.saved().checkpoint.row);
+            Error::Stopped {
+                position: last.unwrap_or_default(),
+                why: StopReason::TooManyRejects,
+            }
+        } else {
+            return None;
+        };
+        Some(Failure::from(&error))
+    }
+}
+
+/// How the ranges of a job stand.
+struct Book<'a> {
+    all: usize,
+    /// Those that are to be imported and have not ended.
+    left: usize,
+    /// The first that has failed.
+    failed: Option<&'a Job>,
+    is_cancelled: bool,
+}
+
+impl<'a> Book<'a> {
+    /// `ranges` are those that somebody has begun with, in the order of the file.
+    fn new(job: &Job, ranges: &'a [Job]) -> Self {
+        let failed = ranges
+            .iter()
+            .position(|range| range.status == Status::Failed);
+        // Before they are counted there is at least one.
+        let all = job.ranges.map_or(1, |all| all as usize);
+        // All ranges before one that has failed were begun with, or are missing among those before it.
+        let wanted = failed.map_or(all, |failed| number(&ranges[failed]) + 1);
+        let ended = ranges
+            .iter()
+            .filter(|range| range.status.is_ended() && number(range) < wanted)
+            .count();
+        Self {
+            all,
+            left: wanted.saturating_sub(ended),
+            failed: failed.map(|failed| &ranges[failed]),
+            is_cancelled: ranges.iter().any(|range| range.status == Status::Cancelled),
+        }
+    }
+}
+
+/// A range's number, which is its job's name.
+fn number(range: &Job) -> usize {
+    range.job.parse().unwrap_or(usize::MAX)
+}
+
+/// Why a range has failed: as its own summary says, which has the place.
+async fn failure_of(range: &Job, papers: &Papers) -> Result<Failure, Error> {
+    #[derive(Deserialize)]
+    struct Told {
+        failure: Option<Failure>,
+    }
+    let told = match range.job.parse() {
+        Ok(number) => papers.read(&papers.of_range(number).summary()).await?,
+        Err(_) => Told { failure: None },
+    };
+    Ok(told.failure.unwrap_or_else(|| Failure {
+        message: range.reason.clone().unwrap_or_default(),
+        fix: range.fix.clone(),
+        position: None,
+    }))
+}
+
+/// The time since one in RFC 3339.
+fn since(time: &str) -> Duration {
+    let time = OffsetDateTime::parse(time, &Rfc3339).map(SystemTime::from);
+    time.ok()
+        .and_then(|time| time.elapsed().ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,7 @@
+//! The steps of a large import, as the state machine takes them.
+
+mod files;
+mod hand_over;
+mod kills;
+mod machine;
+mod steps;
