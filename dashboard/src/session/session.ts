@@ -90,6 +90,8 @@ export class Session {
 
   /** Ends the session here and at Cognito. */
   async signOut(): Promise<void> {
+    // What is still asked for in the background must not renew what is being revoked.
+    this.user = null;
     // Revoking is a courtesy to the next person at this computer; being offline must not prevent signing out.
     await this.manager.revokeTokens().catch(() => undefined);
     await this.manager.removeUser();
@@ -123,7 +125,10 @@ export class Session {
   }
 
   private async refresh(): Promise<User> {
-    if (!this.user?.refresh_token) return this.end();
+    // Signed out: the page is on its way to Cognito.
+    if (!this.user) throw new SessionEnded();
+    // Without a refresh token in the store, oidc-client-ts would open a frame, which the page's policy forbids.
+    if (!(await this.manager.getUser())?.refresh_token) return this.end();
     try {
       const user = await this.manager.signinSilent();
       if (!user) return this.end();
