@@ -15,7 +15,7 @@ use crate::writer::WriterKind;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
 
 /// Bytes of an object from which on it is large, if nothing else is asked for.
-const LARGE_BYTES: u64 = 1024 * 1024 * 1024;
+const LARGE_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 
 /// Bytes of a range, if nothing else is asked for.
 const RANGE_BYTES: NonZeroU64 = NonZeroU64::new(256 * 1024 * 1024).unwrap();
@@ -41,7 +41,7 @@ pub struct Config {
     /// none: this function imports them by itself, however long that takes.
     pub large_state_machine_arn: Option<String>,
     /// `INTAKE_LARGE_BYTES`: objects larger than this are handed to that state machine, if each of their rows has a key of its
-    /// own. Default 1 GiB.
+    /// own. Default 10 GiB.
     pub large_bytes: u64,
     /// `INTAKE_RANGE_BYTES`: bytes of the ranges that a large object is cut into. Default 256 MiB.
     pub range_bytes: NonZeroU64,

@@ -184,7 +184,8 @@ impl Worker {
                         return Err(Broken::Failed(message));
                     }
                     let pause = PAUSE * 2_u32.pow(retries.min(10) - 1);
-                    let pause = pause.min(PAUSE_MAX).mul_f64(fraction());
+                    // Workers that failed together do not try again together.
+                    let pause = pause.min(PAUSE_MAX).mul_f64(0.5 + fastrand::f64() / 2.0);
                     tracing::warn!(message, ?pause, "a step is tried again");
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
@@ -294,11 +295,4 @@ fn what(step: &Value) -> String {
 fn shown(status: ExitStatus) -> String {
     // "signal: 9 (SIGKILL)" or "exit status: 1"
     status.to_string()
-}
-
-/// A number from a half to one, so that workers that failed together do not try again together.
-fn fraction() -> f64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    let nanoseconds = now.map_or(0, |now| now.subsec_nanos());
-    0.5 + f64::from(nanoseconds % 1000) / 2000.0
 }

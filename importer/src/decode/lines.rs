@@ -55,6 +55,8 @@ struct Line {
     terminated: bool,
     /// Whether it was too long to be kept whole.
     too_long: bool,
+    /// Whether it is white space alone, which is no row however much there is of it.
+    blank: bool,
 }
 
 impl<'r> LinesDecoder<'r> {
@@ -108,6 +110,7 @@ impl<'r> LinesDecoder<'r> {
             file_bytes: 0,
             terminated: false,
             too_long: false,
+            blank: true,
         };
         while !line.terminated && line.file_bytes <= ROW_SKIPPED_BYTES_MAX as u64 {
             let buffer = self.feed.bytes()?;
@@ -117,6 +120,7 @@ impl<'r> LinesDecoder<'r> {
             let end = memchr::memchr(b'\n', buffer);
             line.terminated = end.is_some();
             let part = &buffer[..end.unwrap_or(buffer.len())];
+            line.blank = line.blank && part.trim_ascii().is_empty();
             line.too_long |= self.line.len() + part.len() > ROW_TEXT_BYTES_MAX;
             if !line.too_long {
                 self.line.extend_from_slice(part);
@@ -243,7 +247,7 @@ impl Decoder for LinesDecoder<'_> {
             let begin = self.next;
             self.next.byte += line.file_bytes;
             self.next.line += 1;
-            if self.line.trim_ascii().is_empty() && !line.too_long {
+            if line.blank && line.file_bytes <= ROW_SKIPPED_BYTES_MAX as u64 {
                 continue;
             }
             self.next.record += 1;

@@ -19,6 +19,7 @@ use crate::text;
 mod cells;
 mod csv;
 mod detect;
+mod format;
 mod json;
 mod lines;
 mod parse;
@@ -27,8 +28,8 @@ mod stream;
 mod value;
 
 use self::csv::CsvDecoder;
-pub use detect::Format;
-use detect::Layout;
+pub use format::Format;
+use format::Layout;
 use json::JsonDecoder;
 use lines::LinesDecoder;
 use records::RecordsDecoder;

@@ -11,7 +11,8 @@
 //! Scans of one syntax are a monoid. [`Scan::then`] is its operation and the scan of no bytes its identity, and [`Scan::of`]
 //! is a homomorphism from text: `Scan::of(s, ab) == Scan::of(s, a).then(&Scan::of(s, b))` for every way of cutting `ab`,
 //! within a character, an escape, a quote that is doubled or a line break. It follows that `then` is associative, so that
-//! scans can be put together in pieces, by many workers, and in any grouping.
+//! scans can be put together in pieces, by many workers, and in any grouping. (Levels that are deeper than a decoder reads are
+//! not kept, so of text that is nested deeper, which is broken for every decoder, the two sides may differ.)
 //!
 //! # What is scanned
 //!

@@ -330,6 +330,30 @@ fn parts_of_a_byte_each_are_the_whole() {
     }
 }
 
+/// It had been rejected as a row that is too long, which the scan does not count: the part behind it had a row too many.
+#[test]
+fn a_blank_line_longer_than_a_row_is_no_row() {
+    let blank = " ".repeat(9 * 1024 * 1024);
+    let file = format!("{{\"id\":\"a\"}}\n{blank}\n{{\"id\":\"b\"}}\n{{\"id\":\"c\"}}\n");
+    let setup = plain().format(JsonLines);
+    let whole = run(&setup, file.as_bytes());
+    assert_eq!((whole.rows.len(), whole.rejects.len()), (3, 0));
+    let cuts = [file.len() - 30, file.len() - 20];
+    let parts = parts(Syntax::JsonLines, file.as_bytes(), &whole, &cuts);
+    assert_eq!(parts.len(), 2, "{parts:?}");
+    let mut events = Vec::new();
+    for part in &parts {
+        let run = run_part(&setup, file.as_bytes(), part, usize::MAX);
+        let rows = (run.rows.len() + run.rejects.len()) as u64;
+        assert!(
+            part.rows.is_none_or(|expected| expected == rows),
+            "{part:?}"
+        );
+        events.extend(run.events.into_iter().filter(|event| event != "end"));
+    }
+    assert_eq!(events, whole.events[..3]);
+}
+
 /// A scan of text is that of its bytes, one put to the other in any grouping.
 #[test]
 fn scans_are_a_monoid() {
