@@ -20,6 +20,7 @@ use crate::event::{self, Event, ObjectCreated};
 use crate::jobs::Job;
 use crate::jobs::journal::Reports;
 use crate::jobs::store::{Claim, JobStore, Lease};
+use crate::limiter::Known;
 use crate::metrics::Metrics;
 use crate::source::Object;
 use crate::summary::Failure;
@@ -85,6 +86,8 @@ pub struct Importer {
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) jobs: JobStore,
     pub(crate) metrics: Metrics,
+    /// What its imports have found out about the table.
+    known: Known,
     /// Why what it imports is to stop, if it is.
     pub(crate) stopping: watch::Sender<Option<StopReason>>,
 }
@@ -103,6 +106,7 @@ impl Importer {
             sns: aws_sdk_sns::Client::new(&sdk),
             sdk,
             metrics: Metrics::default(),
+            known: Known::default(),
             stopping: watch::Sender::new(None),
         }
     }

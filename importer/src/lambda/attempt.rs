@@ -322,6 +322,7 @@ impl Importer {
         ImportOptions {
             lanes: self.config.lanes.unwrap_or(default.lanes),
             max_wcu: self.config.max_wcu,
+            known: self.known.clone(),
             max_rejects,
             stop_reading_at: Some(attempt.deadlines.stop_reading),
             give_up_at: Some(attempt.deadlines.give_up),

@@ -128,7 +128,7 @@ impl Window {
 }
 
 /// The control law. See [`super`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Control {
     /// What is known to be fine for the table; a cap below that does not make it forgotten.
     rate: f64,
@@ -162,7 +162,7 @@ pub(super) struct Control {
 }
 
 /// An episode of throttling: the rate is lowered, and it is seen whether that helps.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Trial {
     /// The rate before.
     rate: f64,
@@ -213,6 +213,21 @@ impl Control {
             noise: 0.0,
             noise_since: Duration::ZERO,
         }
+    }
+
+    /// Goes on where another import has ended, under its own cap. Nothing is under way.
+    pub(super) fn go_on(&mut self, before: Self, now: Duration) {
+        *self = Self {
+            cap: self.cap,
+            // In between, the table has saved what was not used.
+            idle: true,
+            stray: None,
+            trial: None,
+            paid: 0.0,
+            returned: 0.0,
+            ..before
+        };
+        self.quiet(now);
     }
 
     /// WCU a second that are allowed.

@@ -17,9 +17,12 @@
 //!
 //! The cap is a number, or one that changes meanwhile because it is shared with others; while that is 0, everybody waits.
 //!
+//! What an import has found out is kept for the next one into the same table, if that begins soon ([`Known`]).
+//!
 //! The law is in `control`, which knows no clock; here are the bucket and the cap.
 
 mod control;
+mod known;
 mod shared;
 
 use std::collections::VecDeque;
@@ -34,6 +37,8 @@ use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 use self::control::{Control, RATE_MAX, RATE_MIN};
+use self::known::Found;
+pub use self::known::Known;
 pub use self::shared::SharedCap;
 
 /// The share of a second's WCU that may be spent at once: as much as a late wake-up may make up for.
@@ -174,6 +179,32 @@ impl Limiter {
                 consumed: 0.0,
             }),
         }
+    }
+
+    /// The same limiter with what the one before has found out, if that is known.
+    #[must_use]
+    pub fn knowing(mut self, known: &Known) -> Self {
+        if let Some(found) = known.get() {
+            self.began = found.began;
+            let mut state = self.lock();
+            (state.paid, state.consumed) = (found.paid, found.consumed);
+            state.control.go_on(found.control, found.began.elapsed());
+            state.follow();
+            drop(state);
+        }
+        self
+    }
+
+    /// Keeps what was found out, once all that was paid for is settled.
+    pub fn tell(&self, known: &Known) {
+        let state = self.lock();
+        known.keep(Found {
+            began: self.began,
+            control: state.control.clone(),
+            paid: state.paid,
+            consumed: state.consumed,
+            at: Instant::now(),
+        });
     }
 
     /// Waits for a turn to pay. Lanes pay in the order in which they come.

@@ -32,6 +32,9 @@ struct Load {
     hot: bool,
     /// The share of requests that are throttled for no reason.
     faults: f64,
+    /// How many imports follow one another, and what they tell each other.
+    imports: u32,
+    known: Option<Known>,
     seconds: f64,
 }
 
@@ -50,13 +53,14 @@ fn load(plan: CapacityPlan) -> Load {
         cost: 1,
         hot: false,
         faults: 0.0,
+        imports: 1,
+        known: None,
         seconds: 60.0,
     }
 }
 
 struct World {
     load: Load,
-    limiter: Limiter,
     began: Instant,
     table: Mutex<(TableCapacity, fastrand::Rng)>,
     jitter: Jitter,
@@ -72,14 +76,14 @@ impl World {
     }
 
     /// One lane, batch after batch.
-    async fn lane(self: Arc<Self>) {
+    async fn lane(self: Arc<Self>, limiter: Arc<Limiter>) {
         // What a lane's share of the memory for batches holds.
         let rows_at_once = ROWS.min((512 / self.load.row_wcu as usize).max(1));
         loop {
             let mut rows = rows_at_once;
             let mut attempts = Attempts::new(RetryPolicy::default(), &self.jitter);
             while rows > 0 {
-                let turn = self.limiter.turn().await;
+                let turn = limiter.turn().await;
                 let fit = (turn.request_wcu_max() / self.load.row_wcu) as usize;
                 let sent = rows.min(fit.max(1));
                 let paid = sent as u32 * self.load.row_wcu;
@@ -109,15 +113,11 @@ impl World {
                             .count();
                         rows -= written;
                         let settled = written as u32 * self.load.row_wcu;
-                        self.limiter.settle(
-                            settled,
-                            f64::from(verdict.consumed_wcu),
-                            paid - settled,
-                        );
+                        limiter.settle(settled, f64::from(verdict.consumed_wcu), paid - settled);
                         attempts.progressed();
                     }
                     _ => {
-                        self.limiter.throttled(paid);
+                        limiter.throttled(paid);
                         tokio::time::sleep(attempts.failed().unwrap_or_default()).await;
                     }
                 }
@@ -133,18 +133,24 @@ async fn ledger(load: Load, seed: u64) -> Ledger {
         ..load.plan.clone()
     };
     let world = Arc::new(World {
-        limiter: Limiter::new(load.cap),
         began: Instant::now(),
         table: Mutex::new((TableCapacity::new(&plan), fastrand::Rng::with_seed(seed))),
         jitter: Jitter::new(Some(seed)),
         load,
     });
-    let mut lanes = JoinSet::new();
-    for _ in 0..LANES {
-        lanes.spawn(Arc::clone(&world).lane());
+    let known = world.load.known.clone().unwrap_or_default();
+    for _ in 0..world.load.imports {
+        let limiter = Arc::new(Limiter::new(world.load.cap).knowing(&known));
+        let mut lanes = JoinSet::new();
+        for _ in 0..LANES {
+            lanes.spawn(Arc::clone(&world).lane(Arc::clone(&limiter)));
+        }
+        tokio::time::sleep(seconds(world.load.seconds / f64::from(world.load.imports))).await;
+        lanes.shutdown().await;
+        if world.load.known.is_some() {
+            limiter.tell(&known);
+        }
     }
-    tokio::time::sleep(seconds(world.load.seconds)).await;
-    lanes.shutdown().await;
     world.table.lock().unwrap().0.ledger().clone()
 }
 
@@ -379,6 +385,64 @@ async fn a_table_that_takes_everything_is_not_limited_for_long() {
         limiter.settle(10_000, 10_000.0, 0);
     }
     assert_eq!(unlimited.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_import_begins_with_what_the_one_before_has_found_out() {
+    // Ranges of a large file: thirty imports of two seconds.
+    let load = |capacity, known| Load {
+        imports: 30,
+        known,
+        ..load(CapacityPlan::provisioned(capacity))
+    };
+    for seed in SEEDS {
+        for capacity in [500, 4_000] {
+            let anew = run(load(capacity, None), seed).await;
+            let known = run(load(capacity, Some(Known::default())), seed).await;
+            let used = known.wcu_per_second / f64::from(capacity);
+            let (before, now) = (anew.requests_throttled, known.requests_throttled);
+            assert!(
+                used > 0.95 && now < 0.01 && now < before / 5.0,
+                "{capacity}: {before}, {known:?}"
+            );
+        }
+        // Of a table that is never full, nothing is lost to beginning slowly.
+        let anew = run(load(100_000, None), seed).await;
+        let known = run(load(100_000, Some(Known::default())), seed).await;
+        assert!(
+            known.wcu_per_second > 1.2 * anew.wcu_per_second,
+            "{anew:?}, {known:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_out_is_forgotten_after_a_minute() {
+    let known = Known::default();
+    let limiter = Limiter::new(None);
+    let start = limiter.rate();
+    for _ in 0..80 {
+        limiter.acquire(25).await;
+        limiter.settle(25, 50.0, 0);
+    }
+    let found = limiter.rate();
+    assert!(found > start, "{found:?}");
+    limiter.tell(&known);
+    tokio::time::advance(seconds(59.0)).await;
+    assert_eq!(Limiter::new(None).knowing(&known).rate(), found);
+    // A cap is not a thing to be found out.
+    let capped = Limiter::new(cap(100)).knowing(&known);
+    assert_eq!(capped.rate(), Some(100.0));
+    let began = Instant::now();
+    for _ in 0..10 {
+        capped.acquire(50).await;
+        capped.settle(50, 100.0, 0);
+    }
+    // What a WCU costs with the indexes is known from the first request on.
+    let took = began.elapsed();
+    assert!((9.0..11.0).contains(&took.as_secs_f64()), "{took:?}");
+    tokio::time::advance(seconds(2.0)).await;
+    assert_eq!(Limiter::new(None).knowing(&known).rate(), start);
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,7 +156,9 @@ impl Import {
             journal_failed: &mut keeper.failed,
         };
         let written = settle_lanes(lanes, limits, &stop).await;
-        if written.is_err() {
+        if written.is_ok() {
+            settler.limiter.tell(&options.known);
+        } else {
             // A decoder that waits for the source or for room must not keep the failure waiting.
             helpers.abort_all();
             books.memory.close();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::sleep_until;
 use crate::decode::DecodeOptions;
 use crate::error::StopReason;
-use crate::limiter::Limiter;
+use crate::limiter::{Known, Limiter};
 use crate::progress::Counts;
 use crate::retry::RetryPolicy;
 use crate::share::Share;
@@ -29,6 +29,8 @@ pub struct ImportOptions {
     pub max_wcu: Option<NonZeroU32>,
     /// The import's share of a cap, which then is its cap. Whoever has joined leaves it after the import.
     pub share: Option<Share>,
+    /// What the imports before have found out about the table. This one adds to it.
+    pub known: Known,
     /// How failed writes are tried again.
     pub retry: RetryPolicy,
     /// Seed of the waits' jitter, for tests.
@@ -43,10 +45,11 @@ pub struct ImportOptions {
 
 impl ImportOptions {
     pub(super) fn limiter(&self) -> Limiter {
-        match &self.share {
+        let limiter = match &self.share {
             Some(share) => Limiter::sharing(share.cap()),
             None => Limiter::new(self.max_wcu),
-        }
+        };
+        limiter.knowing(&self.known)
     }
 }
 
@@ -58,6 +61,7 @@ impl Default for ImportOptions {
             lanes: NonZeroUsize::new(LANES_DEFAULT).unwrap_or(NonZeroUsize::MIN),
             max_wcu: None,
             share: None,
+            known: Known::default(),
             retry: RetryPolicy::default(),
             seed: None,
             max_rejects: None,
