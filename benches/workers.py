@@ -3,10 +3,12 @@
 
     make workers                                 # builds what it needs; 4 GiB of catalog rows by 1, 2 and 4 workers
     make workers ARGS='--gib 0.2 --workers 4'    # other sizes and numbers
+    make workers ARGS='--folder /dev/shm'        # the object where no disk is waited for
     make workers ARGS='--write docs'             # also writes the table into docs/
 
 The object is the sink's, and so is the table, which keeps nothing but how many rows and how many different keys came. Jobs and
-reports are kept by `intake local` behind it. Every process is looked at while it runs: its peak is the kernel's VmHWM.
+reports are kept by `intake local` behind it. Every process is looked at while it runs: its peak is the kernel's VmHWM. CPU time
+is that of the whole machine, the kernel's part included, which no process is charged with: nothing else should run.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 
 import measure
 
@@ -27,7 +30,7 @@ LIMIT_BYTES = 128 * measure.MIB
 
 @contextlib.contextmanager
 def stack(intake, folder):
-    """`intake local`, for as long as the `with` statement lasts: its endpoints, and its process' number."""
+    """`intake local`, for as long as the `with` statement lasts: its endpoints."""
     state = pathlib.Path(folder) / "stack.json"
     environment = {**os.environ, "INTAKE_LOCAL_STATE": str(state), "TMPDIR": str(folder)}
     process = subprocess.Popen([intake, "local"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -36,7 +39,7 @@ def stack(intake, folder):
         while "--local" not in (line := process.stdout.readline()):
             if not line:
                 raise SystemExit("intake local did not start")
-        yield json.loads(state.read_text())["endpoints"], process.pid
+        yield json.loads(state.read_text())["endpoints"]
     finally:
         process.terminate()
         process.communicate()
@@ -53,29 +56,38 @@ def children(pid):
     return found
 
 
-def cpu_seconds(pid):
-    """The CPU time that a running process has used."""
-    # The name, which may hold anything, ends with the last bracket; user and system time are the 14th and 15th field.
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds():
+    """The CPU time that the machine has used since it was started: not idle, nor waiting for a disk, nor stolen."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
-def run(command, environment):
-    """Runs a command to its end: how long it took, its CPU time, and the peak of each of its processes, its own first."""
-    began = time.monotonic()
+class Ran(typing.NamedTuple):
+    """How a command went: CPU time before the first row came, which is that of the scan, and after it."""
+
+    seconds: float
+    scan_cpu_seconds: float
+    import_cpu_seconds: float
+    peaks_bytes: list
+
+
+def run(command, environment, sink):
+    """Runs a command to its end. The peaks are those of each of its processes, its own first."""
+    began, before = time.monotonic(), cpu_seconds()
     process = subprocess.Popen([str(part) for part in command], env=environment, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peaks, cpu = {}, {}
+    peaks, scanned = {}, None
     while process.poll() is None:
         for pid in children(process.pid):
             peaks[pid] = measure.high_water_bytes(pid) or peaks.get(pid, 0)
-            with contextlib.suppress(OSError):
-                cpu[pid] = cpu_seconds(pid)
+        if scanned is None and sink.rows():
+            scanned = cpu_seconds()
         time.sleep(measure.POLL_SECONDS)
-    seconds = time.monotonic() - began
+    seconds, after = time.monotonic() - began, cpu_seconds()
     if process.returncode != 0:
         raise SystemExit(f"exit code {process.returncode}: {' '.join(map(str, command))}\n{process.stdout.read()}")
-    return seconds, sum(cpu.values()), list(peaks.values())
+    scanned = scanned or after
+    return Ran(seconds, scanned - before, after - scanned, list(peaks.values()))
 
 
 def main():
@@ -83,42 +95,44 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gib", type=float, default=4.0, help="size of the JSON array (default 4)")
     parser.add_argument("--workers", type=int, action="append", help="how many, can be repeated (default 1, 2 and 4)")
+    parser.add_argument("--range-size", metavar="SIZE", help="of the ranges, such as 64MiB (default: the program's)")
     parser.add_argument("--bin-dir", type=pathlib.Path, default=measure.TARGET / "release", help="where the programs are")
+    parser.add_argument("--folder", type=pathlib.Path, default=measure.TARGET, help="where the object is (default: the build's)")
     parser.add_argument("--write", type=pathlib.Path, metavar="DIR", help="write the table to DIR")
     asked = parser.parse_args()
     rows = int(asked.gib * 2**30 / CATALOG_ROW_BYTES)
-    measure.TARGET.mkdir(parents=True, exist_ok=True)
-    intake, lines, pairs, met = asked.bin_dir / "intake", [], [], True
-    with tempfile.TemporaryDirectory(prefix="workers-", dir=measure.TARGET) as folder, stack(intake, folder) as (endpoints, local):
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    range_size = ["--range-size", asked.range_size] if asked.range_size else []
+    intake, lines, runs, met = asked.bin_dir / "intake", [], [], True
+    with tempfile.TemporaryDirectory(prefix="workers-", dir=asked.folder) as folder, stack(intake, folder) as endpoints:
         bucket = endpoints["bucket"]
         uploads = pathlib.Path(folder) / "objects" / bucket / "uploads"
         uploads.mkdir(parents=True)
         first = uploads / "catalog.json"
         with first.open("wb") as out:
             subprocess.run([intake, "generate", "--rows", str(rows), "--shape", "catalog", "--format", "json"], stdout=out, check=True)
-        for workers in asked.workers or (1, 2, 4):
+        for number, workers in enumerate(asked.workers or (1, 2, 4)):
             # An object is imported once: this is another one of the same bytes.
-            (uploads / f"{workers}.json").hardlink_to(first)
-            options = ["--distinct", "--behind", endpoints["dynamodb"], endpoints["s3"]]
+            (uploads / f"{number}.json").hardlink_to(first)
+            options = ["--distinct", rows, "--behind", endpoints["dynamodb"], endpoints["s3"]]
             with measure.Sink(asked.bin_dir / "sink", uploads.parent.parent, options=options) as sink:
                 environment = {**sink.environment(), "AWS_ACCESS_KEY_ID": endpoints["access_key_id"],
                                "AWS_SECRET_ACCESS_KEY": endpoints["secret_access_key"], "AWS_REGION": endpoints["region"]}
-                command = [intake, "import", f"s3://{bucket}/uploads/{workers}.json", "--table", measure.TABLE,
-                           "--workers", workers, "--parallel", "--quiet"]
-                others = cpu_seconds(sink.process.pid) + cpu_seconds(local)
-                seconds, cpu, [own, *peaks] = run(command, environment)
-                others = cpu_seconds(sink.process.pid) + cpu_seconds(local) - others
+                command = [intake, "import", f"s3://{bucket}/uploads/{number}.json", "--table", measure.TABLE,
+                           "--workers", workers, "--parallel", "--quiet", *range_size]
+                ran = run(command, environment, sink)
                 taken = sink.taken()
             came, different = taken["BatchWriteItem"]["rows"], taken["Keys"]["different"]
-            largest = max(peaks)
+            own, largest = ran.peaks_bytes[0], max(ran.peaks_bytes[1:])
             met = met and came == different == rows and largest <= LIMIT_BYTES
-            lines.append([str(workers), f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{largest / measure.MIB:.0f}",
+            lines.append([str(workers), f"{ran.seconds:.1f}", f"{rows / ran.seconds:,.0f}", f"{largest / measure.MIB:.0f}",
                           f"{own / measure.MIB:.0f}", f"{came:,}", f"{different:,}"])
-            pairs.append(f"{workers}={seconds:.2f}")
-            print(f"{workers} workers: {seconds:.2f} s, CPU: {cpu:.2f} s of theirs, {others:.2f} s of the sink and the stack",
-                  file=sys.stderr, flush=True)
+            gigabytes = rows * CATALOG_ROW_BYTES / 1e9
+            runs.append(f"{workers}:{gigabytes:.4f}:{ran.seconds:.2f}:{ran.scan_cpu_seconds:.2f}:{ran.import_cpu_seconds:.2f}")
+            print(f"{workers} workers: {ran.seconds:.2f} s, CPU: {ran.scan_cpu_seconds:.2f} s until the first row, "
+                  f"{ran.import_cpu_seconds:.2f} s from then on", file=sys.stderr, flush=True)
     # docs/SCALE.md has what to do with it.
-    print(f"gigabytes={rows * CATALOG_ROW_BYTES / 1e9:.4f} --measured {','.join(pairs)}", file=sys.stderr)
+    print(f"runs: {' '.join(runs)}", file=sys.stderr)
     text = measure.table(["workers", "seconds", "rows/s", "largest worker, MiB", "the command itself, MiB", "rows that came",
                           "different keys"], lines)
     text = (f"Commit {measure.commit()}, {measure.machine()}. A JSON array of {rows:,} catalog rows, {asked.gib:g} GiB. The sink "

@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_outlives_its_worker_is_waited_for() {
-        let p = small().with("crash_percent=10").unwrap();
+        let p = small().with("crash_percent=10 takeover=0").unwrap();
         let waits = run(&p);
         assert!(!waits.failed() && waits.import.claimed > 0);
         assert!(waits.import.seconds() > aws::LAMBDA_TIMEOUT_SECONDS);

@@ -1,8 +1,10 @@
 //! The same steps on one machine: worker processes and the sink share its cores.
+//!
+//! CPU time is given, and so is how many cores the processes keep busy; how long a run takes follows from the ranges.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
-use crate::aws;
 use crate::clock::{Micros, seconds};
 use crate::outcome::Outcome;
 use crate::parameters::Parameters;
@@ -11,21 +13,24 @@ use crate::stage::{self, Children, Stage};
 /// The most that a prediction may be off, in percent (issue 8).
 pub(crate) const ERROR_MAX_PERCENT: f64 = 5.0;
 
-/// Ranges of a `scan` step (cli/src/workers).
-const SCANS_AT_ONCE: usize = 4;
+/// Ranges of a step (cli/src/workers).
+const RANGES_AT_ONCE: usize = 1;
+/// Between which calibrating looks for cores.
+const CORES: (f64, f64) = (0.01, 1_000.0);
+/// How often calibrating improves what it has found: each time by far more than the half.
+const ROUNDS: usize = 30;
 
 /// Seconds of the phases of a local run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Local {
-    pub(crate) start: f64,
-    pub(crate) plan: f64,
+    pub(crate) fixed: f64,
     pub(crate) scan: f64,
     pub(crate) import: f64,
 }
 
 impl Local {
     pub(crate) fn seconds(self) -> f64 {
-        self.start + self.plan + self.scan + self.import
+        self.fixed + self.scan + self.import
     }
 }
 
@@ -44,46 +49,33 @@ pub(crate) fn run(parameters: &Parameters) -> Local {
         concurrency: f64::from(u32::MAX),
         ..parameters.clone()
     };
-    let cores = (p.cores - p.busy_cores).max(f64::EPSILON);
     let bytes = p.ranges();
-    let rows = bytes.iter().map(|bytes| bytes / p.row_bytes).collect();
-
-    let byte_seconds = scan_byte_seconds(&p);
-    let scan = shared(
-        &p,
-        bytes,
-        SCANS_AT_ONCE,
-        1.0 / byte_seconds,
-        cores / byte_seconds,
-    );
-    let lanes = p.lanes * aws::BATCH_ROWS / (p.local_write_ms / 1e3);
-    let import = shared(
-        &p,
-        rows,
-        1,
-        lanes.min(1e9 / p.serial_row_ns),
-        cores * 1e9 / (p.row_ns + p.sink_row_ns),
-    );
+    let rows: Vec<f64> = bytes.iter().map(|bytes| bytes / p.row_bytes).collect();
+    let scan = shared(&p, bytes, p.scan_byte_ns);
+    let import = shared(&p, rows, p.local_row_ns);
     Local {
-        start: p.start_ms / 1e3,
-        plan: p.plan_ms / 1e3,
+        fixed: p.fixed_ms / 1e3,
         scan: seconds(scan.ended),
         import: seconds(import.ended),
     }
 }
 
-/// Of a worker that scans, on one thread, to which it also reads.
-fn scan_byte_seconds(p: &Parameters) -> f64 {
-    1e-9 / p.scan_gb_s + 1e-9 / p.read_gb_s
+/// Cores that all keep busy.
+fn cores(p: &Parameters) -> f64 {
+    if p.workers > 1.0 {
+        p.several_cores
+    } else {
+        p.alone_cores
+    }
 }
 
 /// A stage of which the pool is what the cores can do.
-fn shared(p: &Parameters, ranges: Vec<f64>, batch: usize, own: f64, pool: f64) -> Outcome {
+fn shared(p: &Parameters, ranges: Vec<f64>, unit_ns: f64) -> Outcome {
     let stage = Stage {
         ranges,
-        batch,
-        own,
-        pool,
+        batch: RANGES_AT_ONCE,
+        own: p.alone_cores * 1e9 / unit_ns,
+        pool: cores(p) * 1e9 / unit_ns,
         table: None,
         dispatch: f64::INFINITY,
         children: Children::Processes,
@@ -100,106 +92,154 @@ pub(crate) fn report(p: &Parameters) -> String {
     let local = run(p);
     format!(
         "{:.2} GB in {} ranges of {} MiB, {} workers on {} cores, without Lambda and Step Functions:\n\
-         start {:.2} s + plan, compose, finish {:.2} s + scan {:.2} s + import {:.2} s = {:.2} s\n",
+         start, plan, compose, finish {:.2} s + scan {:.2} s + import {:.2} s = {:.2} s\n",
         p.gigabytes,
         p.ranges().len(),
         p.range_mib,
         p.workers,
-        p.cores,
-        local.start,
-        local.plan,
+        cores(p),
+        local.fixed,
         local.scan,
         local.import,
         local.seconds()
     )
 }
 
-/// A measured run: so many workers took so many seconds.
+/// A measured run, as `make workers` tells it: `workers:gigabytes:seconds:scan_cpu:import_cpu`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Measured {
-    pub(crate) workers: f64,
-    pub(crate) seconds: f64,
+    workers: f64,
+    gigabytes: f64,
+    seconds: f64,
+    /// CPU seconds of the machine before the first row came, and from then on.
+    scan_cpu: f64,
+    import_cpu: f64,
 }
 
-/// Reads `1=39.8,2=24.1`.
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub(crate) fn measured(text: &str) -> Result<Vec<Measured>, String> {
-    text.split(',')
-        .map(|pair| {
-            let numbers = pair.split_once('=').and_then(|(workers, seconds)| {
-                Some((workers.trim().parse().ok()?, seconds.trim().parse().ok()?))
-            });
-            match numbers {
-                Some((workers, seconds)) if workers >= 1.0 && seconds > 0.0 => {
-                    Ok(Measured { workers, seconds })
-                }
-                _ => Err(format!("{pair}: not workers=seconds")),
+impl FromStr for Measured {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text}: not workers:gigabytes:seconds:scan_cpu:import_cpu");
+        let numbers: Result<Vec<f64>, _> = text.split(':').map(str::parse).collect();
+        match numbers.map_err(|_| wrong())?.as_slice() {
+            &[workers, gigabytes, seconds, scan_cpu, import_cpu]
+                if workers >= 1.0
+                    && [gigabytes, seconds, scan_cpu, import_cpu]
+                        .iter()
+                        .all(|n| *n > 0.0) =>
+            {
+                Ok(Self {
+                    workers,
+                    gigabytes,
+                    seconds,
+                    scan_cpu,
+                    import_cpu,
+                })
             }
-        })
-        .collect()
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Measured {
+    /// What it was given: its size, its workers, and what a byte and a row cost at that moment.
+    fn parameters(&self, p: &Parameters) -> Parameters {
+        let p = Parameters {
+            workers: self.workers,
+            gigabytes: self.gigabytes,
+            ..p.clone()
+        };
+        Parameters {
+            scan_byte_ns: self.scan_cpu / self.gigabytes,
+            local_row_ns: self.import_cpu / p.rows() * 1e9,
+            ..p
+        }
+    }
 }
 
 /// A table of what was predicted and measured, and the largest error in percent.
 pub(crate) fn compare(p: &Parameters, measured: &[Measured]) -> (String, f64) {
-    let mut text =
-        "| workers | predicted, s | measured, s | error, % |\n|---:|---:|---:|---:|\n".to_owned();
+    let mut text = "| workers | GB | CPU, s | predicted, s | measured, s | error, % |\n|---:|---:|---:|---:|---:|---:|\n".to_owned();
     let mut most: f64 = 0.0;
     for run_of in measured {
-        let predicted = run(&Parameters {
-            workers: run_of.workers,
-            ..p.clone()
-        })
-        .seconds();
+        let predicted = run(&run_of.parameters(p)).seconds();
         let error = 100.0 * (predicted / run_of.seconds - 1.0);
         most = most.max(error.abs());
         // Writing to a String does not fail.
         writeln!(
             text,
-            "| {} | {predicted:.2} | {:.2} | {error:+.1} |",
-            run_of.workers, run_of.seconds
+            "| {} | {:.2} | {:.1} | {predicted:.2} | {:.2} | {error:+.1} |",
+            run_of.workers,
+            run_of.gigabytes,
+            run_of.scan_cpu + run_of.import_cpu,
+            run_of.seconds
         )
         .ok();
     }
     (text, most)
 }
 
-/// What a run with one worker tells of this machine, as parameters: from its seconds, and the CPU seconds of the worker and
-/// of the sink. What scanning takes is given by `scan_gb_s` and `read_gb_s`, of which the worker and the sink have a half each.
+/// What runs tell of this machine, as parameters: some of the smallest size, and larger ones with one worker and with several.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub(crate) fn calibrated(p: &Parameters, text: &str) -> Result<String, String> {
-    let numbers: Vec<f64> = text.split(',').flat_map(str::parse).collect();
-    let &[wall, worker, sink] = numbers.as_slice() else {
-        return Err(format!("{text}: not seconds,worker_cpu,sink_cpu"));
-    };
-    let bytes = p.gigabytes * 1e9;
-    let opened = p.ranges().len() as f64 * p.local_open_ms / 1e3;
-    let half_read = bytes * 0.5e-9 / p.read_gb_s;
-    let scan = bytes * scan_byte_seconds(p) + opened;
-    let import = wall - p.start_ms / 1e3 - p.plan_ms / 1e3 - scan - opened;
-    let row_ns = |seconds: f64| seconds / p.rows() * 1e9;
-    let found = [
-        (
-            "row_ns",
-            row_ns(worker - bytes * 1e-9 / p.scan_gb_s - half_read),
-        ),
-        ("sink_row_ns", row_ns(sink - half_read)),
-        ("serial_row_ns", row_ns(import)),
-    ];
-    if let Some((name, _)) = found.iter().find(|(_, value)| *value <= 0.0) {
-        return Err(format!(
-            "{text}: nothing is left for {name}; check gigabytes, scan_gb_s and read_gb_s"
-        ));
-    }
-    Ok(found
+/// Some of them are missing.
+pub(crate) fn calibrated(p: &Parameters, measured: &[Measured]) -> Result<String, String> {
+    let least = measured
         .iter()
-        .map(|(name, value)| format!("{name}={value:.0}\n"))
-        .collect())
+        .map(|run| run.gigabytes)
+        .fold(f64::INFINITY, f64::min);
+    let (small, large): (Vec<Measured>, Vec<_>) =
+        measured.iter().partition(|run| run.gigabytes <= least);
+    let (alone, several): (Vec<_>, Vec<_>) = large.iter().partition(|run| run.workers <= 1.0);
+    if alone.is_empty() || several.is_empty() {
+        return Err(
+            "give runs of a small size, and of a larger one with one worker and with several"
+                .to_owned(),
+        );
+    }
+    let mut p = p.clone();
+    for _ in 0..ROUNDS {
+        p.alone_cores = mean(&alone, |run| {
+            cores_of(run, |cores| Parameters {
+                alone_cores: cores,
+                ..p.clone()
+            })
+        });
+        p.several_cores = mean(&several, |run| {
+            cores_of(run, |cores| Parameters {
+                several_cores: cores,
+                ..p.clone()
+            })
+        });
+        let off = mean(&small, |run_of| {
+            run_of.seconds - run(&run_of.parameters(&p)).seconds()
+        });
+        p.fixed_ms = (p.fixed_ms + off * 1e3).max(0.0);
+    }
+    Ok(format!(
+        "fixed_ms={:.0}\nalone_cores={:.3}\nseveral_cores={:.3}\n",
+        p.fixed_ms, p.alone_cores, p.several_cores
+    ))
+}
+
+fn mean(runs: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
+    runs.iter().map(of).sum::<f64>() / runs.len() as f64
+}
+
+/// The cores with which this run comes out as measured.
+fn cores_of(measured: &Measured, with: impl Fn(f64) -> Parameters) -> f64 {
+    let (mut low, mut high) = CORES;
+    for _ in 0..40 {
+        let middle = f64::midpoint(low, high);
+        if run(&measured.parameters(&with(middle))).seconds() > measured.seconds {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 #[cfg(test)]
@@ -209,8 +249,8 @@ mod tests {
     fn parameters(assignments: &str) -> Parameters {
         Parameters::default()
             .with(
-                "gigabytes=4.294967296 range_mib=256 cores=2 row_ns=3000 sink_row_ns=1000 serial_row_ns=2500 \
-                 scan_gb_s=1 read_gb_s=4 local_open_ms=0 start_ms=100 plan_ms=200",
+                "gigabytes=4.294967296 range_mib=256 alone_cores=1.5 several_cores=2 local_row_ns=4000 scan_byte_ns=2 \
+                 local_open_ms=0 fixed_ms=300",
             )
             .unwrap()
             .with(assignments)
@@ -218,17 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn one_worker_is_bound_by_its_thread_and_more_by_the_cores() {
+    fn one_worker_keeps_fewer_cores_busy_than_several() {
         let rows = 4.294_967_296e9 / 480.0;
-        let fixed = 0.3;
-        let scan = 4.294_967_296 * 1.25;
-        for (workers, import, scan) in [
-            (1, rows * 2_500e-9, scan),
-            (2, rows * 4_000e-9 / 2.0, scan / 2.0),
-            (4, rows * 4_000e-9 / 2.0, scan / 2.0),
-        ] {
+        for (workers, cores) in [(1, 1.5), (2, 2.0), (4, 2.0)] {
             let local = run(&parameters(&format!("workers={workers}")));
-            let expected = fixed + import + scan;
+            let expected = 0.3 + (rows * 4_000e-9 + 4.294_967_296 * 2.0) / cores;
             let off = (local.seconds() / expected - 1.0).abs();
             assert!(off < 1e-4, "{workers}: {local:?} and {expected}");
         }
@@ -237,9 +271,10 @@ mod tests {
     #[test]
     fn the_last_ranges_leave_workers_idle() {
         // Five ranges for four workers on many cores: the fifth is alone.
-        let p = parameters("gigabytes=1.34217728 workers=4 cores=64");
-        let local = run(&p);
-        let range = 268_435_456.0 / 480.0 * 2_500e-9;
+        let local = run(&parameters(
+            "gigabytes=1.34217728 workers=4 several_cores=64",
+        ));
+        let range = 268_435_456.0 / 480.0 * 4_000e-9 / 1.5;
         assert!((local.import - 2.0 * range).abs() < 1e-3, "{local:?}");
     }
 
@@ -248,62 +283,67 @@ mod tests {
         let without = run(&parameters("workers=2"));
         let with = run(&parameters("workers=2 local_open_ms=100"));
         assert!(with.import > without.import);
-        // 16 ranges of two workers, each of which may use both cores' rest while the other opens.
+        // 16 ranges of two workers, each of which may use the cores while the other opens.
         assert!(with.import < without.import + 0.8 + 1e-3);
     }
 
     #[test]
     fn measured_runs_are_compared() {
-        assert_eq!(
-            measured("1=30,4=20.5"),
-            Ok(vec![
-                Measured {
-                    workers: 1.0,
-                    seconds: 30.0
-                },
-                Measured {
-                    workers: 4.0,
-                    seconds: 20.5
-                }
-            ])
-        );
-        for wrong in ["", "4", "4=", "=4", "0=4", "4=0", "1=2,", "1=NaN"] {
-            assert!(measured(wrong).is_err(), "{wrong}");
+        for wrong in [
+            "",
+            "4",
+            "1:1:1:1",
+            "0:1:1:1:1",
+            "1:1:0:1:1",
+            "1:1:1:1:1:1",
+            "1:1:NaN:1:1",
+        ] {
+            assert!(wrong.parse::<Measured>().is_err(), "{wrong}");
         }
-        let p = parameters("");
-        let predicted = run(&Parameters {
-            workers: 2.0,
-            ..p.clone()
-        })
-        .seconds();
-        let pair = Measured {
-            workers: 2.0,
-            seconds: predicted / 1.1,
-        };
-        let (text, error) = compare(&p, &[pair]);
-        assert!((error - 10.0).abs() < 1e-9);
+        let p = parameters("workers=2");
+        let seconds = run(&p).seconds() / 1.1;
+        let run_of: Measured = format!("2:4.294967296:{seconds}:8.589934592:35.791394133")
+            .parse()
+            .unwrap();
+        let (text, error) = compare(&p, &[run_of]);
+        assert!((error - 10.0).abs() < 1e-3, "{text}");
         assert!(text.contains("| +10.0 |"), "{text}");
     }
 
     #[test]
-    fn a_run_with_one_worker_gives_the_parameters() {
-        let p = parameters("workers=1 local_open_ms=20");
-        let rows = p.rows();
-        // What the model itself would be measured at.
-        let worker = rows * 3_000e-9 + 4.294_967_296 * 1.125;
-        let sink = rows * 1_000e-9 + 4.294_967_296 * 0.125;
-        let seconds = run(&p).seconds();
-        let text = calibrated(&p, &format!("{seconds},{worker},{sink}")).unwrap();
+    fn small_runs_give_the_parameters() {
+        let p = parameters("local_open_ms=20");
+        let runs: Vec<Measured> = [(1.0, 0.25), (2.0, 0.25), (1.0, 1.0), (2.0, 1.0), (4.0, 1.5)]
+            .into_iter()
+            .map(|(workers, gigabytes)| {
+                let p = Parameters {
+                    workers,
+                    gigabytes,
+                    ..p.clone()
+                };
+                Measured {
+                    workers,
+                    gigabytes,
+                    seconds: run(&p).seconds(),
+                    scan_cpu: gigabytes * 2.0,
+                    import_cpu: p.rows() * 4_000e-9,
+                }
+            })
+            .collect();
         let mut found = Parameters::default();
-        found.set_all(&text).unwrap();
+        let text = calibrated(
+            &parameters("local_open_ms=20 alone_cores=9 several_cores=9"),
+            &runs,
+        );
+        found.set_all(&text.unwrap()).unwrap();
         for (name, found, expected) in [
-            ("row_ns", found.row_ns, 3_000.0),
-            ("sink_row_ns", found.sink_row_ns, 1_000.0),
-            ("serial_row_ns", found.serial_row_ns, 2_500.0),
+            ("fixed_ms", found.fixed_ms, 300.0),
+            ("alone_cores", found.alone_cores, 1.5),
+            ("several_cores", found.several_cores, 2.0),
         ] {
             assert!((found / expected - 1.0).abs() < 0.01, "{name}: {found}");
         }
-        assert!(calibrated(&p, "1,2").is_err());
-        assert!(calibrated(&p, "1,2,3").is_err());
+        assert!(calibrated(&p, &runs[..3]).is_err());
+        assert!(calibrated(&p, &[]).is_err());
     }
 }

@@ -44,12 +44,12 @@ macro_rules! parameters {
 parameters! {
     "the job" {
         gigabytes = 1_000.0, "size of the file, in 10^9 bytes";
-        range_mib = 256.0, "size of a range (INTAKE_RANGE_BYTES)";
+        range_mib = 256.0, "size of a range (INTAKE_RANGE_BYTES, --range-size)";
         row_bytes = 480.0, "a row in the file: a catalog row (docs/BENCHMARKS.md)";
         item_bytes = 400.0, "a row in the table, which its WCU are counted by";
         request_row_bytes = 700.0, "a row in a request: DynamoDB JSON";
         workers = 1_000.0, "MaxConcurrency, or processes with --local";
-        batch_scan = 16.0, "ranges that a child execution scans (ItemBatcher)";
+        batch_scan = 1.0, "ranges that a child execution scans (ItemBatcher)";
         batch_import = 1.0, "ranges that a child execution imports";
         files = 1.0, "large files at once in the account: each has a Map Run open";
         seed = 1.0, "of everything random";
@@ -85,7 +85,7 @@ parameters! {
         slow_percent = 5.0, "invocations that are slow, in CPU and network";
         slow_factor = 8.0, "how much slower at the most: 2 to this, more often little than much";
         crash_percent = 1.0, "invocations that crash, at any time of what they were to take";
-        takeover = 0.0, "1: a retry takes a dead worker's range at once; 0: when the worker's invocation would have ended";
+        takeover = 1.0, "1: a retry takes a dead worker's range at once; 0: when the worker's invocation would have ended";
         retry_seconds = 2.0, "Retry: IntervalSeconds";
         retry_rate = 2.0, "Retry: BackoffRate";
         retry_max_seconds = 300.0, "Retry: MaxDelaySeconds; the jitter is FULL";
@@ -106,14 +106,12 @@ parameters! {
         gather_ms = 40.0, "one of them";
     }
     "--local" {
-        cores = 2.0, "of the machine";
-        busy_cores = 0.0, "taken by others";
-        start_ms = 30.0, "until a worker process asks for work";
-        sink_row_ns = 1_000.0, "CPU of the sink for a row";
-        read_gb_s = 4.0, "10^9 bytes a second that a core reads from the sink, both sides";
-        local_open_ms = 15.0, "opening and closing a range";
-        local_write_ms = 0.3, "BatchWriteItem";
-        plan_ms = 50.0, "plan, compose and finish together";
+        alone_cores = 1.6, "that one worker and the sink keep busy, the kernel's part included";
+        several_cores = 1.8, "that several workers and the sink keep busy";
+        scan_byte_ns = 1.9, "CPU of all to read and scan a byte";
+        local_row_ns = 5_500.0, "CPU of all for a row";
+        fixed_ms = 500.0, "start, plan, compose, finish, and what is lost while the rate climbs at the beginning";
+        local_open_ms = 6.0, "opening and closing a range: a run with 128 of them against one with 4";
     }
 }
 

@@ -14,16 +14,14 @@ const RANGES_MIB: [u32; 9] = [16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 const SEEDS: u64 = 5;
 const SEEDS_COUNTED: u64 = 50;
 
-/// What the variants have in common.
-const VARIANTS_OF: &str = "batch_scan=1 takeover=1";
 /// What else is tried, and the parameters that differ.
 const VARIANTS: [(&str, &str); 31] = [
-    ("as [above](#the-job)", "batch_scan=16 takeover=0"),
-    ("one range a child of the scan", "takeover=0"),
-    ("and a retry takes a dead worker's range over", ""),
+    ("as [above](#the-job)", ""),
     ("2 ranges a child of the scan", "batch_scan=2"),
     ("4 ranges a child of the scan", "batch_scan=4"),
     ("16 ranges a child of the scan", "batch_scan=16"),
+    ("a retry waits for a dead worker's claim", "takeover=0"),
+    ("both", "batch_scan=16 takeover=0"),
     (
         "children of the scan are Express workflows",
         "scan_express=1",
@@ -260,9 +258,7 @@ pub(crate) fn variants(p: &Parameters) -> String {
 /// One line of [`variants`].
 pub(crate) fn variant(p: &Parameters, name: &str, assignments: &str) -> String {
     // The assignments are constants, and a test sets all of them.
-    let p = p
-        .with(&format!("{VARIANTS_OF} {assignments}"))
-        .unwrap_or_else(|_| p.clone());
+    let p = p.with(assignments).unwrap_or_else(|_| p.clone());
     let job = job::run(&p);
     let retries = |stage: &crate::outcome::Outcome| stage.crashes + stage.claimed + stage.refused;
     let shown = if assignments.is_empty() {
@@ -284,16 +280,16 @@ pub(crate) fn variant(p: &Parameters, name: &str, assignments: &str) -> String {
 
 /// The four ways in which each range size is tried: ranges of a scan's child, and whether a retry takes over.
 const WAYS: [(&str, &str); 4] = [
-    ("1 a child", "batch_scan=1 takeover=1"),
-    ("4 a child", "batch_scan=4 takeover=1"),
-    ("16 a child", "batch_scan=16 takeover=1"),
-    ("4 a child, claims waited for", "batch_scan=4 takeover=0"),
+    ("1 a child", ""),
+    ("4 a child", "batch_scan=4"),
+    ("16 a child", "batch_scan=16"),
+    ("1 a child, claims waited for", "takeover=0"),
 ];
 
 /// The effect of the size of ranges.
 pub(crate) fn sweep(p: &Parameters) -> String {
     let mut text = "| range, MiB | ranges | scan, s: 1 a child | 4 a child | 16 a child | import, s | the same, claims waited for | \
-         rows twice | transitions | runs it, USD | job, s (4 a child) |\n\
+         rows twice | transitions | runs it, USD | job, s |\n\
          |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
     for mib in RANGES_MIB {
@@ -308,16 +304,16 @@ pub(crate) fn size(p: &Parameters, mib: u32) -> String {
     format!(
         "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {} |",
         grouped(f64::from(mib)),
-        grouped(four.import.finished.len() as f64),
+        grouped(one.import.finished.len() as f64),
         time(one.scan.seconds()),
         time(four.scan.seconds()),
         time(sixteen.scan.seconds()),
-        ended(&four, four.import.seconds()),
+        ended(&one, one.import.seconds()),
         ended(&waits, waits.import.seconds()),
-        grouped(four.import.twice),
-        grouped((four.scan.transitions + four.import.transitions) as f64),
-        Bill::new(p, &four).engine(),
-        ended(&four, four.seconds()),
+        grouped(one.import.twice),
+        grouped((one.scan.transitions + one.import.transitions) as f64),
+        Bill::new(p, &one).engine(),
+        ended(&one, one.seconds()),
     )
 }
 

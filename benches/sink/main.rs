@@ -42,9 +42,9 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
-    /// Count how many rows with different keys come, to see that none comes twice
-    #[arg(long)]
-    distinct: bool,
+    /// Count how many rows with different keys come, of about so many, to see that none comes twice
+    #[arg(long, value_name = "ROWS")]
+    distinct: Option<usize>,
 
     /// Pass on what the sink does not answer itself to a DynamoDB, which keeps jobs, and an S3, which keeps reports
     #[arg(long, value_names = ["DYNAMODB_URL", "S3_URL"], num_args = 2, value_parser = service)]

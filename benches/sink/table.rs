@@ -63,12 +63,12 @@ impl Taken {
 
 impl Table {
     /// A table that writes the bodies of its `BatchWriteItem`s to `record`, if it is given, and counts different keys if
-    /// `distinct`.
+    /// `distinct`, of about so many: there is room for them from the beginning, so that nobody waits while it is made.
     ///
     /// # Errors
     ///
     /// That file cannot be made.
-    pub(crate) fn new(record: Option<&Path>, distinct: bool) -> io::Result<Self> {
+    pub(crate) fn new(record: Option<&Path>, distinct: Option<usize>) -> io::Result<Self> {
         let written = |capacity: fn(usize) -> String| {
             let answer = |rows| format!(r#"{{"UnprocessedItems":{{}}{}}}"#, capacity(rows));
             (0..=BATCH_ROWS)
@@ -87,7 +87,7 @@ impl Table {
             record: record
                 .map(|path| Ok::<_, io::Error>(Mutex::new(BufWriter::new(File::create(path)?))))
                 .transpose()?,
-            keys: distinct.then(Mutex::default),
+            keys: distinct.map(|keys| Mutex::new(HashSet::with_capacity(keys))),
             requests: AtomicU64::new(0),
             batches: Taken::default(),
             puts: Taken::default(),

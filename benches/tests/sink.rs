@@ -112,7 +112,7 @@ fn rows_of_every_operation_are_counted() {
 
 #[test]
 fn different_keys_are_counted() {
-    let sink = Sink::start(&["--distinct"]);
+    let sink = Sink::start(&["--distinct", "100"]);
     let row = |key: &str| format!(r#"{{"PutRequest":{{"Item":{{"productId":{{"S":"{key}"}}}}}}}}"#);
     for keys in [["a", "b"], ["b", "c"]] {
         let rows = keys.map(row).join(",");

@@ -63,7 +63,7 @@ def no_end(definition):
 
 
 def wrong_type(definition):
-    definition["States"]["Scan"]["ItemBatcher"]["MaxItemsPerBatch"] = "16"
+    definition["States"]["Scan"]["ItemBatcher"]["MaxItemsPerBatch"] = "1"
 
 
 def wrong_retry(definition):

@@ -33,10 +33,8 @@ use crate::{jobs, signal};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often workers save how far they are, unless `INTAKE_CHECKPOINT_SECONDS` says so: somebody is watching.
 const CHECKPOINT_SECONDS: &str = "1";
-/// Ranges of an `import` step.
+/// Ranges of a step: with one in each, nobody waits for a slow one.
 const RANGES_AT_ONCE: usize = 1;
-/// Ranges of a `scan` step: one is read in a second or two.
-const SCANS_AT_ONCE: usize = 4;
 /// Variables that set up the function on AWS, and not what is started here.
 const NOT_HERE: [&str; 4] = [
     "INTAKE_QUEUE_URL",
@@ -183,7 +181,7 @@ impl Master {
         if planned["mode"] == "split" {
             let display = self.display(Work::Scanning, &counts);
             let scanned = Arc::clone(&counts);
-            let scan = pool.all(batches("scan", key, &items, SCANS_AT_ONCE), move |step| {
+            let scan = pool.all(batches("scan", key, &items), move |step| {
                 let items = step["Items"].as_array().into_iter().flatten();
                 let byte = |item: &Value, name: &str| item[name].as_u64().unwrap_or_default();
                 let bytes: u64 = items
@@ -199,7 +197,7 @@ impl Master {
             lock(&counts).bytes = 0;
         }
         let display = self.display(Work::Writing, &counts);
-        let imported = pool.all(batches("import", key, &items, RANGES_AT_ONCE), |_| {});
+        let imported = pool.all(batches("import", key, &items), |_| {});
         let imported = tokio::select! {
             imported = imported => imported.map(drop),
             never = self.look(key, &counts) => match never {},
@@ -290,12 +288,12 @@ fn broken(error: &importer::error::Error) -> Broken {
     Broken::Failed(causes(error))
 }
 
-/// Steps for all items, some in each. Whoever goes on with one of them after a worker's end is its holder, too.
-fn batches(step: &str, key: &JobKey, items: &[Value], at_once: usize) -> Vec<Value> {
+/// Steps for all items. Whoever goes on with one of them after a worker's end is its holder, too.
+fn batches(step: &str, key: &JobKey, items: &[Value]) -> Vec<Value> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_millis());
     let run = format!("intake-{}-{now}", std::process::id());
-    let batches = items.chunks(at_once).enumerate();
+    let batches = items.chunks(RANGES_AT_ONCE).enumerate();
     let batches = batches.map(|(number, items)| {
         json!({
             "step": step,

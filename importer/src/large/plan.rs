@@ -43,6 +43,8 @@ pub(super) struct Plan {
     range_bytes: Option<u64>,
     /// Whether to cut the object though its rows' keys are not declared unique.
     parallel: Option<bool>,
+    /// Who asks, and may take ranges over from its own dead workers.
+    holder: Option<String>,
 }
 
 /// How an object is imported.
@@ -177,7 +179,10 @@ impl Importer {
                 ranges.len()
             }
         };
-        Ok(answer(&planned, mode, ranges, &papers))
+        let mut answer = answer(&planned, mode, ranges, &papers);
+        // A worker that is thought dead may write for a little longer. Without ranges the order of rows counts, and it would matter.
+        answer["holder"] = json!(plan.holder.as_ref().filter(|_| mode == Mode::Split));
+        Ok(answer)
     }
 
     /// Looks at the object's beginning. What was decided before, with other options perhaps, is found again.

@@ -47,12 +47,16 @@ async fn a_file_is_cut_only_if_the_order_of_its_rows_does_not_matter() {
             .collect();
         bench.put_with(KEY, rows(100), &metadata).await;
         let machine = Machine::new(&bench);
-        let mut input = json!({ "step": "plan", "bucket": BUCKET, "key": KEY });
+        let mut input =
+            json!({ "step": "plan", "bucket": BUCKET, "key": KEY, "holder": "execution" });
         if let Some(parallel) = parallel {
             input["parallel"] = json!(parallel);
         }
         let plan = machine.good(input.clone()).await;
         assert_eq!(plan["mode"], mode, "{metadata:?} {parallel:?}");
+        // Where the order of rows counts, nobody takes over from a worker that may still write.
+        let holder = (mode == "split").then_some("execution");
+        assert_eq!(plan["holder"], json!(holder));
         if mode == "whole" {
             let why = plan["why"].as_str().unwrap();
             assert!(why.contains("x-amz-meta-intake-unique-keys: true"), "{why}");
@@ -451,6 +455,36 @@ async fn a_range_that_another_worker_holds_is_tried_again() {
     assert_eq!(machine.good(payload).await["done"], true);
     let range = bench.jobs().get(&key).await.unwrap().unwrap();
     assert_eq!((range.status, range.attempt), (Status::Completed, 2));
+}
+
+#[tokio::test]
+async fn a_worker_that_was_thought_dead_changes_no_count() {
+    let bench = Bench::start().await;
+    bench.put(KEY, rows(100)).await;
+    let machine = Machine::new(&bench);
+    let (plan, ranges) = composed(&machine).await;
+    let mut payload = Machine::batch("import", &plan, &ranges);
+    payload["holder"] = json!("execution");
+    let slow = Fault::Slow(Duration::from_secs(2));
+    bench
+        .stack
+        .faults()
+        .set(FaultPlan::default().fail("BatchWriteItem", 1..=1, slow));
+    let late = machine.step(payload.clone());
+    let next = async {
+        bench.stack.faults().reached("BatchWriteItem", 1).await;
+        machine.good(payload.clone()).await
+    };
+    let (late, next) = tokio::join!(late, next);
+    assert_eq!(next["done"], true);
+    let error = late.unwrap_err();
+    assert!(error.contains("another invocation"), "{error}");
+    let summary = machine.good(Machine::named("finish", &plan)).await;
+    assert_eq!(
+        (&summary["status"], &summary["rows_written"]),
+        (&json!("COMPLETED"), &json!(100))
+    );
+    assert_eq!(bench.items().await.len(), 100);
 }
 
 #[tokio::test]
