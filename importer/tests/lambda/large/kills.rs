@@ -25,7 +25,7 @@ fn file(run: u64) -> String {
 async fn survived(machine: &Machine<'_>, payload: Value, rng: &mut fastrand::Rng) -> Value {
     let faults = machine.bench.stack.faults();
     let mut payload = payload;
-    // The state machine waits for the end of an invocation before it tries again: it is the same holder's.
+    // The state machine is the holder of its ranges.
     if payload["BatchInput"]["step"] == "import" {
         payload["holder"] = json!("child");
     }
