@@ -188,9 +188,12 @@ def test_maps(shipped):
     for name in ("Scan", "Import"):
         assert maps[name]["ToleratedFailurePercentage"] == 0
         assert maps[name]["MaxConcurrencyPath"] == "$.concurrency"
+        # A slow range holds up no other.
+        assert maps[name]["ItemBatcher"]["MaxItemsPerBatch"] == 1
+        # Whoever dies with a range is followed by the same holder; a scan holds nothing.
+        holder = {"holder.$": "$.plan.holder"} if name == "Import" else {}
         batch = maps[name]["ItemBatcher"]["BatchInput"]
-        assert batch == {"step": name.lower(), "owner.$": "$.plan.owner", "job.$": "$.plan.job"}
-    assert maps["Import"]["ItemBatcher"]["MaxItemsPerBatch"] == 1
+        assert batch == {"step": name.lower(), "owner.$": "$.plan.owner", "job.$": "$.plan.job", **holder}
     assert maps["Objects"]["ToleratedFailurePercentage"] == 100
 
 
