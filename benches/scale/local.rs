@@ -317,8 +317,8 @@ mod tests {
             .into_iter()
             .map(|(workers, gigabytes)| {
                 let p = Parameters {
-                    workers,
                     gigabytes,
+                    workers,
                     ..p.clone()
                 };
                 Measured {

@@ -217,16 +217,14 @@ impl Control {
 
     /// Goes on where another import has ended, under its own cap. Nothing is under way.
     pub(super) fn go_on(&mut self, before: Self, now: Duration) {
-        *self = Self {
-            cap: self.cap,
-            // In between, the table has saved what was not used.
-            idle: true,
-            stray: None,
-            trial: None,
-            paid: 0.0,
-            returned: 0.0,
-            ..before
-        };
+        let cap = self.cap;
+        *self = before;
+        self.cap = cap;
+        // In between, the table has saved what was not used.
+        self.idle = true;
+        self.stray = None;
+        self.trial = None;
+        (self.paid, self.returned) = (0.0, 0.0);
         self.quiet(now);
     }
 

@@ -25,11 +25,10 @@ use crate::error::{Error, StopReason};
 use crate::position::Position;
 use crate::progress::{Counts, Progress};
 use crate::report::Journal;
-use crate::retry::Jitter;
 use crate::schema::Schema;
 use crate::source::Source;
 use crate::summary::{Failure, Status, Summary};
-use crate::writer::{BatchWrite, Settler};
+use crate::writer::BatchWrite;
 
 /// Most bytes of closed batches that wait or are under way, over all lanes.
 const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -106,12 +105,7 @@ impl Import {
             beginning,
             until,
         } = resume.unwrap_or_default();
-        let settler = Arc::new(Settler {
-            limiter: options.limiter(),
-            policy: options.retry,
-            jitter: Jitter::new(options.seed),
-            progress: Arc::clone(&progress),
-        });
+        let settler = options.settler(&progress);
         let books = Arc::new(Books {
             ledger: Ledger::new(options.lanes.get(), &from),
             memory: Arc::new(Semaphore::new(REJECTS_AHEAD)),

@@ -11,9 +11,10 @@ use super::sleep_until;
 use crate::decode::DecodeOptions;
 use crate::error::StopReason;
 use crate::limiter::{Known, Limiter};
-use crate::progress::Counts;
-use crate::retry::RetryPolicy;
+use crate::progress::{Counts, Progress};
+use crate::retry::{Jitter, RetryPolicy};
 use crate::share::Share;
+use crate::writer::Settler;
 
 /// Lanes, and so requests at once, if nothing else is asked for.
 const LANES_DEFAULT: usize = 16;
@@ -44,12 +45,18 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    pub(super) fn limiter(&self) -> Limiter {
+    /// What lanes settle their batches by.
+    pub(super) fn settler(&self, progress: &Arc<Progress>) -> Arc<Settler> {
         let limiter = match &self.share {
             Some(share) => Limiter::sharing(share.cap()),
             None => Limiter::new(self.max_wcu),
         };
-        limiter.knowing(&self.known)
+        Arc::new(Settler {
+            limiter: limiter.knowing(&self.known),
+            policy: self.retry,
+            jitter: Jitter::new(self.seed),
+            progress: Arc::clone(progress),
+        })
     }
 }
 
