@@ -215,17 +215,22 @@ impl Control {
         }
     }
 
-    /// Goes on where another import has ended, under its own cap. Nothing is under way.
-    pub(super) fn go_on(&mut self, before: Self, now: Duration) {
+    /// Goes on where another import has ended, under its own cap. Nothing is under way, and for `pause` nothing was sent: by this
+    /// law's time none has passed.
+    pub(super) fn go_on(&mut self, before: Self, now: Duration, pause: Duration) {
         let cap = self.cap;
         *self = before;
         self.cap = cap;
-        // In between, the table has saved what was not used.
-        self.idle = true;
         self.stray = None;
-        self.trial = None;
         (self.paid, self.returned) = (0.0, 0.0);
-        self.quiet(now);
+        if self.trial.take().is_some() {
+            self.quiet(now);
+        }
+        // Meanwhile the table has saved what it could take, or as much as it can save.
+        self.idle = true;
+        if let Some(cycle) = &mut self.cycle {
+            cycle.began = cycle.began.saturating_sub(pause);
+        }
     }
 
     /// WCU a second that are allowed.

@@ -185,10 +185,12 @@ impl Limiter {
     #[must_use]
     pub fn knowing(mut self, known: &Known) -> Self {
         if let Some(found) = known.get() {
-            self.began = found.began;
+            let pause = found.at.elapsed();
+            self.began = found.began + pause;
             let mut state = self.lock();
             (state.paid, state.consumed) = (found.paid, found.consumed);
-            state.control.go_on(found.control, found.began.elapsed());
+            let now = self.began.elapsed();
+            state.control.go_on(found.control, now, pause);
             state.follow();
             drop(state);
         }
