@@ -246,6 +246,34 @@ fn cores_of(measured: &Measured, with: impl Fn(f64) -> Parameters) -> f64 {
 mod tests {
     use super::*;
 
+    /// What `make workers` said at a63cb58 of 0.5 and 2 GiB, and of 4 GiB, with ranges of 64 MiB.
+    const SMALL: &str = "1:0.5369:4.98:1.24:5.30 2:0.5369:4.54:1.28:5.70 4:0.5369:4.48:1.24:6.26 \
+         1:0.5369:5.07:1.06:5.80 2:0.5369:5.27:1.58:6.66 4:0.5369:5.08:1.36:7.15 \
+         1:2.1475:18.25:4.69:21.73 2:2.1475:15.52:4.24:21.99 4:2.1475:17.07:4.32:25.92 \
+         1:2.1475:18.21:4.42:21.81 2:2.1475:17.16:4.54:24.45 4:2.1475:18.43:4.26:28.36";
+    const SMALL_RANGES: &str = "3:4.2950:28.35:7.41:43.39";
+    /// And of 4 GiB with ranges of 256 MiB.
+    const LARGE: &str = "1:4.2950:33.54:7.33:42.51 2:4.2950:29.24:7.79:42.79 4:4.2950:28.00:6.09:43.51 \
+         1:4.2950:31.04:6.85:38.76 2:4.2950:28.32:7.03:42.55 4:4.2950:30.18:6.13:47.75";
+
+    fn runs(text: &str) -> Vec<Measured> {
+        text.split_whitespace()
+            .map(|run| run.parse().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn runs_of_4_gib_come_out_as_measured() {
+        let p = Parameters::default();
+        let ranges = p.with("range_mib=64").unwrap();
+        let found = calibrated(&ranges, &runs(SMALL)).unwrap();
+        for (p, measured) in [(p, LARGE), (ranges, SMALL_RANGES)] {
+            let p = p.with(&found).unwrap();
+            let (text, error) = compare(&p, &runs(measured));
+            assert!(error < ERROR_MAX_PERCENT, "{found}{text}");
+        }
+    }
+
     fn parameters(assignments: &str) -> Parameters {
         Parameters::default()
             .with(

@@ -44,7 +44,7 @@ struct Arguments {
     /// Predict a run of `intake import --workers` on one machine instead
     #[arg(long)]
     local: bool,
-    /// Compare local runs with what is predicted of them: fails if one is more than 5% off
+    /// Compare local runs, as `make workers` prints them, with what is predicted: fails if one is more than 5% off
     #[arg(long, value_name = "RUN", num_args = 1..)]
     measured: Vec<Measured>,
     /// Print the parameters of this machine that smaller runs tell: of two sizes, with one worker and with several
