@@ -67,8 +67,8 @@ parameters! {
     }
     "a worker" {
         memory_mb = 512.0, "of the function, which is CPU, too (the template's default)";
-        row_ns = 3_160.0, "CPU of a row (docs/BENCHMARKS.md)";
-        tls_ns = 370.0, "more of it with TLS, which --local has not (docs/BENCHMARKS.md)";
+        row_ns = 2_780.0, "CPU of a row (docs/BENCHMARKS.md)";
+        tls_ns = 640.0, "more of it with TLS, which --local has not (docs/BENCHMARKS.md)";
         serial_row_ns = 2_500.0, "of it on the thread that can be only one";
         scan_gb_s = 1.0, "10^9 bytes a second that a core scans (the least that issue 8 demands of JSON)";
         network_mb_s = 75.0, "10^6 bytes a second of a Lambda function (AWS states none; measured by others: 50 to 90)";
