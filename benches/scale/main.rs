@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_is_none_is_refused() {
+        for option in ["--measured", "--calibrate"] {
+            let refused = Arguments::try_parse_from(["scale", option, "1:2:3:4:5", "1"]);
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("1: not workers:gigabytes:"), "{error}");
+        }
+    }
+
+    #[test]
     fn blocks_are_replaced_and_nothing_else() {
         let page = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb\n";
         let new = replaced(page, "x", "new\n").unwrap();

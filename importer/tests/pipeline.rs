@@ -564,6 +564,24 @@ fn the_cap_holds_over_all_lanes_and_retries() {
 }
 
 #[test]
+fn an_import_goes_on_at_the_rate_of_the_one_before() {
+    let options = options(8);
+    let [first, second] = run(async || {
+        let mut took = [Duration::ZERO; 2];
+        for took in &mut took {
+            let file = std::io::Cursor::new(lines(&distinct(20_000)));
+            let began = Instant::now();
+            let import = new(file, options.clone());
+            let ended = import.run(Writer(Table::new(|_| None)), Rejects::default());
+            assert_eq!(ended.await.summary.status, Status::Completed);
+            *took = began.elapsed();
+        }
+        took
+    });
+    assert!(second < first * 3 / 4, "{first:?}, {second:?}");
+}
+
+#[test]
 fn summaries_are_plain_json() {
     let table = Table::new(|_| None);
     let (summary, _) = import(b"[{\"k\":\"a\"},{\"k\":\"\\u0061\"}]", options(1), &table);

@@ -14,8 +14,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # How often a server looks whether it is to stop.
 POLL_SECONDS = 0.02
-# Until the deadline that an invocation is told.
-TIMEOUT_SECONDS = 120
 # How much later than its deadline a function is stopped; on a machine that is busy with others, not at once.
 GRACE_SECONDS = 60
 
@@ -98,20 +96,20 @@ class Environment:
         self.process.wait()
         self.ends.put(None)
 
-    def invoke(self, payload):
+    def invoke(self, payload, timeout):
         """How an event ended: "response", "error", "killed" or "timeout", and the function's answer if it gave one."""
         self.requests, self.payload = 0, payload
         request = str(uuid.uuid4())
         headers = {
             "content-type": "application/json",
             "lambda-runtime-aws-request-id": request,
-            "lambda-runtime-deadline-ms": str(int((time.time() + TIMEOUT_SECONDS) * 1000)),
+            "lambda-runtime-deadline-ms": str(int((time.time() + timeout) * 1000)),
             "lambda-runtime-invoked-function-arn": self.function.arn,
             "lambda-runtime-trace-id": "Root=1-00000000-000000000000000000000000;Sampled=0",
         }
         self.events.put((json.dumps(payload).encode(), headers))
         try:
-            end = self.ends.get(timeout=TIMEOUT_SECONDS + GRACE_SECONDS)
+            end = self.ends.get(timeout=timeout + GRACE_SECONDS)
         except queue.Empty:
             return "timeout", None
         finally:
@@ -142,6 +140,8 @@ class Function:
         # What is answered instead of by the function: payload -> (HTTP status, answer), or None to let it be. An answer of
         # status 200 with an `errorType` is a function's error.
         self.instead = lambda payload: None
+        # Seconds until the deadline that an invocation is told.
+        self.timeout = lambda payload: 120
         # Whether the environment dies of a request: (payload, how many requests it has sent for it, the request).
         self.dies = lambda payload, requests, request: False
 
@@ -156,13 +156,14 @@ class Function:
             if environment is None:
                 environment = Environment(self, len(self.environments))
                 self.environments.append(environment)
-        how, answer = environment.invoke(payload)
+        timeout = self.timeout(payload)
+        how, answer = environment.invoke(payload, timeout)
         if how in ("killed", "timeout"):
             environment.stop()
             # As Lambda words it.
             error, message = {
                 "killed": ("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"),
-                "timeout": ("Sandbox.Timedout", f"Error: Task timed out after {TIMEOUT_SECONDS:.2f} seconds"),
+                "timeout": ("Sandbox.Timedout", f"Error: Task timed out after {timeout:.2f} seconds"),
             }[how]
             return self.ended(payload, how, {"errorType": error, "errorMessage": f"RequestId: {uuid.uuid4()} {message}"})
         with self.lock:

@@ -22,6 +22,7 @@ import io
 import json
 import os
 import random
+import time
 
 import pytest
 
@@ -38,6 +39,8 @@ ROLE = "arn:aws:iam::123456789012:role/ImportLargeRole"
 NAME = "intake-import-large"
 ARN = f"arn:aws:states:{REGION}:123456789012:stateMachine:{NAME}"
 RANGE_BYTES = 20_000
+# An object that is not cut stays a killed worker's until its invocation would have ended: another one waits for that.
+LEASE_SECONDS = 8
 
 
 class Bench:
@@ -315,6 +318,33 @@ def test_a_worker_that_is_killed_in_each_step_changes_no_count(bench, key, encod
     job = bench.job()
     assert (job["status"]["S"], job["rows_written"]["N"]) == ("COMPLETED", str(len(some)))
     assert set(bench.told()) == {"COMPLETED"}
+
+
+def test_a_worker_that_is_killed_at_an_object_that_is_not_cut_is_waited_for(bench):
+    """The order of its rows counts, and Lambda may be wrong about a worker's end."""
+    began, writes = [], []
+
+    def timeout(payload):
+        if step(payload) != "import":
+            return 120
+        began.append(time.time())
+        return LEASE_SECONDS if len(began) == 1 else 120
+
+    def dies(payload, requests, request):
+        if request != "BatchWriteItem":
+            return False
+        writes.append(time.time())
+        return len(writes) == 1
+
+    bench.function.timeout = timeout
+    bench.function.dies = dies
+    some = rows(1001)
+    bench.run(bench.upload("catalog.json.gz", gzip.compress(json_array(some))), "SUCCEEDED")
+    assert bench.steps("killed") == ["import"]
+    # Function tells the deadline in whole milliseconds.
+    assert writes[1] >= began[0] + LEASE_SECONDS - 0.001
+    assert bench.items() == expected(some)
+    assert bench.job()["rows_written"]["N"] == str(len(some))
 
 
 # Failures that stay ------------------------------------------------------------------------------------------------
