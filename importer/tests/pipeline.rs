@@ -13,14 +13,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use importer::checkpoint::Checkpoint;
-use importer::decode::{DecodeOptions, Format};
+use rows::{DecodeOptions, Format, KeyAttribute, KeyType, Reject, Schema};
 use importer::error::{Class, Error, StopReason};
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
-use importer::reject::Reject;
 use importer::report::Journal;
 use importer::retry::RetryPolicy;
-use importer::schema::{KeyAttribute, KeyType, Schema};
 use importer::source::Source;
 use importer::summary::{Status, Summary};
 use importer::writer::{BatchWrite, LaneWrite, Written};

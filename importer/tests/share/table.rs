@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use importer::decode::{DecodeOptions, Format};
+use rows::{DecodeOptions, Format};
 use importer::error::Error;
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress;

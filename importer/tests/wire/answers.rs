@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::Response;
 use importer::error::Error;
-use importer::schema::{KeyAttribute, KeyType, Schema};
+use rows::{KeyAttribute, KeyType, Schema};
 use importer::summary::Status;
 use importer::writer::WriterKind;
 use serde_json::{Value, json};

@@ -14,14 +14,12 @@ use aws_sdk_dynamodb::types::{
 };
 use bytes::Bytes;
 use importer::checkpoint::Checkpoint;
-use importer::decode::{DecodeOptions, Format};
+use rows::{DecodeOptions, Format, Reject, Schema};
 use importer::error::Error;
 use importer::pipeline::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
-use importer::reject::Reject;
 use importer::report::Journal;
 use importer::retry::RetryPolicy;
-use importer::schema::Schema;
 use importer::source::Source;
 use importer::summary::{Status, Summary};
 use importer::table;

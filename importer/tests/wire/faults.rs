@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use importer::decode::Format;
+use rows::Format;
 use importer::writer::WriterKind;
 use local::{Fault, FaultPlan, When};
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use importer::decode::Format;
+use rows::{Format, Schema};
 use importer::error::{Class, Error};
-use importer::schema::Schema;
 use importer::writer::{WriterKind, Written as Answer};
 use serde_json::{Value, json};
 

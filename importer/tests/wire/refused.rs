@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use importer::schema::Schema;
+use rows::Schema;
 use importer::summary::Status;
 use importer::writer::WriterKind;
 

@@ -1,0 +1,436 @@
+//! Finds a file's format from its first bytes.
+
+use std::cell::Cell;
+use std::io::Read;
+
+use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
+
+use super::format::{Format, Layout};
+use super::lines::LineText;
+use super::options::DecodeOptions;
+use super::value::{TypeName, Typing, line, parser};
+use crate::error::Error;
+use crate::item::schema::Schema;
+
+/// First bytes of files that people upload by mistake, and what to do instead.
+const FOREIGN: &[(&[u8], &str, &str)] = &[
+    (
+        b"PK\x03\x04",
+        "a zip archive or an Excel workbook",
+        "unpack it, or save the sheet as CSV UTF-8",
+    ),
+    (b"PAR1", "Parquet", "convert it to JSON Lines or CSV"),
+    (b"Obj\x01", "Avro", "convert it to JSON Lines"),
+    (b"ORC", "ORC", "convert it to JSON Lines or CSV"),
+    (b"BZh", "bzip2", "compress it with gzip or zstd instead"),
+    (
+        b"\xFD7zXZ\x00",
+        "xz",
+        "compress it with gzip or zstd instead",
+    ),
+    (
+        b"\xD0\xCF\x11\xE0",
+        "an old Excel workbook",
+        "save the sheet as CSV UTF-8",
+    ),
+    (
+        b"\xE0\x01\x00\xEA",
+        "binary Ion",
+        "export the table as DynamoDB JSON",
+    ),
+    (b"%PDF-", "a PDF", "export the data as CSV or JSON"),
+];
+
+/// Whether a file that begins with `start` is of the format that begins with `magic`.
+fn is_foreign(start: &[u8], magic: &[u8]) -> bool {
+    // A CSV header may well begin with "PAR1" or "ORC"; what the formats of these names go on with is no text.
+    let is_text = |b: &u8| !b.is_ascii_control() || b.is_ascii_whitespace();
+    start.starts_with(magic)
+        && !(magic.iter().all(u8::is_ascii_alphanumeric) && start.iter().take(64).all(is_text))
+}
+
+/// The layout of a file that begins with `start`; `whole` says that this is all of it.
+pub(crate) fn layout(
+    start: &[u8],
+    whole: bool,
+    options: &DecodeOptions,
+    schema: &Schema,
+) -> Result<Layout, Error> {
+    if let Some((_, what, fix)) = FOREIGN.iter().find(|(magic, ..)| is_foreign(start, magic)) {
+        return unusable(
+            format!("the file is {what}, which Intake does not read"),
+            *fix,
+        );
+    }
+    let Some(&first) = start.iter().find(|b| !b.is_ascii_whitespace()) else {
+        return unusable(
+            if whole {
+                "the file is empty"
+            } else {
+                "the file begins with nothing but white space"
+            }
+            .to_owned(),
+            "upload a file with rows; a file of no rows is [] in JSON, or a CSV header alone",
+        );
+    };
+    let format = options.format.unwrap_or(match first {
+        b'[' | b'{' => Format::Json,
+        _ => Format::Csv,
+    });
+    if format != Format::Csv && options.delimiter.is_some() {
+        return unusable(
+            format!("a delimiter was given, but the file is {format}"),
+            "leave --delimiter away",
+        );
+    }
+    if format == Format::Csv {
+        if options.rows_at.is_some() {
+            return unusable(
+                "a JSON pointer was given, but the file is CSV".to_owned(),
+                "leave --rows-at away",
+            );
+        }
+        let delimiter = options.delimiter.unwrap_or_else(|| sniff_delimiter(start));
+        if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\r' | b'\n') {
+            return unusable(
+                "the delimiter is a quote, a line break or not ASCII".to_owned(),
+                "give one character, such as --delimiter ';'",
+            );
+        }
+        return Ok(Layout::Csv { delimiter });
+    }
+    let found = json_layout(start, whole, first, format, options, schema)?;
+    let typed = match &found {
+        Layout::JsonArray { typed, .. }
+        | Layout::JsonSequence { typed }
+        | Layout::JsonLines { typed } => *typed,
+        Layout::Csv { .. } => Typing::Plain,
+    };
+    if typed != Typing::Plain && !options.types.is_empty() {
+        return unusable(
+            "types were declared, but DynamoDB JSON names the type of every value itself"
+                .to_owned(),
+            "leave --types away",
+        );
+    }
+    Ok(found)
+}
+
+fn json_layout(
+    start: &[u8],
+    whole: bool,
+    first: u8,
+    format: Format,
+    options: &DecodeOptions,
+    schema: &Schema,
+) -> Result<Layout, Error> {
+    if let Some(pointer) = &options.rows_at {
+        let pointer = parse_pointer(pointer)?;
+        let typed = typing(start, &pointer, schema).unwrap_or(Typing::Plain);
+        return Ok(Layout::JsonArray { typed, pointer });
+    }
+    if first == b'[' && format == Format::Json {
+        let typed = typing(start, &[], schema).unwrap_or(Typing::Plain);
+        return Ok(Layout::JsonArray {
+            typed,
+            pointer: Vec::new(),
+        });
+    }
+    match format {
+        Format::JsonLines => {
+            return Ok(Layout::JsonLines {
+                typed: Typing::Plain,
+            });
+        }
+        Format::DynamoDbJson if first == b'[' => {
+            let typed = typing(start, &[], schema).unwrap_or(Typing::DynamoDb);
+            return Ok(Layout::JsonArray {
+                typed,
+                pointer: Vec::new(),
+            });
+        }
+        Format::DynamoDbJson => {
+            let typed = typing(start, &[], schema).filter(|t| *t != Typing::Plain);
+            return Ok(Layout::JsonLines {
+                typed: typed.unwrap_or(Typing::DynamoDbItem),
+            });
+        }
+        Format::Json | Format::Csv => {}
+    }
+    if first != b'{' {
+        return unusable(
+            "the file is not a JSON array of objects".to_owned(),
+            "begin the file with [ or {, or give its --format",
+        );
+    }
+    let outline = Outline::of(start, schema);
+    // One object that has no key but an array of objects is a wrapper, as `aws dynamodb scan` prints.
+    if let Some(name) = outline.rows_at
+        && !outline.has_key
+        && (!outline.complete || (whole && !outline.followed))
+    {
+        let pointer = name.replace('~', "~0").replace('/', "~1");
+        return unusable(
+            format!("the file is one JSON object whose rows are in an array under \"{name}\""),
+            format!(
+                "name that array: --rows-at /{pointer} (object metadata x-amz-meta-intake-rows-at)"
+            ),
+        );
+    }
+    let typed = typing(start, &[], schema).unwrap_or(Typing::Plain);
+    if outline.lines > 1 {
+        Ok(Layout::JsonSequence { typed })
+    } else {
+        Ok(Layout::JsonLines { typed })
+    }
+}
+
+fn unusable<T>(problem: String, fix: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Unusable {
+        problem,
+        fix: fix.into(),
+    })
+}
+
+/// The reference tokens of a JSON pointer.
+fn parse_pointer(pointer: &str) -> Result<Vec<String>, Error> {
+    if pointer.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(tokens) = pointer.strip_prefix('/') else {
+        return unusable(
+            format!("\"{pointer}\" is not a JSON pointer"),
+            "begin it with a slash, for example --rows-at /Items",
+        );
+    };
+    Ok(tokens
+        .split('/')
+        .map(|token| token.replace("~1", "/").replace("~0", "~"))
+        .collect())
+}
+
+/// What can be seen of the first object of a file.
+#[derive(Debug, Default)]
+struct Outline {
+    has_key: bool,
+    /// The first member that is an array of objects.
+    rows_at: Option<String>,
+    /// Whether the object ends within the bytes that were looked at.
+    complete: bool,
+    /// Lines it stands on, as far as they were looked at; 0 if it is broken.
+    lines: u64,
+    /// Whether another value follows.
+    followed: bool,
+}
+
+impl Outline {
+    fn of(start: &[u8], schema: &Schema) -> Self {
+        let mut outline = Self::default();
+        let ended = Cell::new(false);
+        let mut parser = parser(LineText {
+            rest: start.trim_ascii_start(),
+            ended: &ended,
+        });
+        // An error is the end of the bytes, or broken JSON that the decoder will tell of: what was seen until then counts.
+        if outline.read(&mut parser, schema).is_err() && !outline.complete && ended.get() {
+            outline.lines = line(&parser);
+        }
+        outline
+    }
+
+    fn read(
+        &mut self,
+        parser: &mut JsonStreamReader<LineText<'_>>,
+        schema: &Schema,
+    ) -> Result<(), ReaderError> {
+        parser.begin_object()?;
+        while parser.has_next()? {
+            let name = parser.next_name_owned()?;
+            self.has_key |= schema.key.iter().any(|key| key.name == name) || name == "Item";
+            if self.rows_at.is_none() && parser.peek()? == ValueType::Array {
+                parser.begin_array()?;
+                if parser.has_next()? && parser.peek()? == ValueType::Object {
+                    self.rows_at = Some(name);
+                }
+                while parser.has_next()? {
+                    parser.skip_value()?;
+                }
+                parser.end_array()?;
+            } else {
+                parser.skip_value()?;
+            }
+        }
+        self.lines = line(parser);
+        parser.end_object()?;
+        self.complete = true;
+        self.followed = parser.has_next().unwrap_or(true);
+        Ok(())
+    }
+}
+
+/// Whether the rows under `pointer` are plain or DynamoDB JSON; `None` if nothing among the bytes tells.
+fn typing(start: &[u8], pointer: &[String], schema: &Schema) -> Option<Typing> {
+    let mut signs = Signs::default();
+    // An error is the end of the bytes, or broken JSON that the decoder will tell of: what was seen until then counts.
+    signs.read(&mut parser(start), pointer, schema).ok();
+    signs.certain.or(signs.likely)
+}
+
+/// What tells plain from DynamoDB JSON.
+#[derive(Debug, Default)]
+struct Signs {
+    /// By a key attribute: were it plain JSON, an object that names a key type would be a map, which no key can be. Or
+    /// by the `Item` around a row.
+    certain: Option<Typing>,
+    /// By the attributes of rows without a key, if all of them agree.
+    likely: Option<Typing>,
+}
+
+impl Signs {
+    fn read(
+        &mut self,
+        parser: &mut JsonStreamReader<&[u8]>,
+        pointer: &[String],
+        schema: &Schema,
+    ) -> Result<(), ReaderError> {
+        for name in pointer {
+            if !find_member(parser, name)? {
+                return Ok(());
+            }
+        }
+        let mut more = pointer.is_empty();
+        if parser.peek()? == ValueType::Array {
+            parser.begin_array()?;
+            more = parser.has_next()?;
+        }
+        // One bad row, the first one included, must not decide for all: the first with a key does.
+        while more && self.certain.is_none() {
+            if parser.peek()? == ValueType::Object {
+                self.read_row(parser, schema)?;
+            } else {
+                parser.skip_value()?;
+            }
+            more = parser.has_next()?;
+        }
+        Ok(())
+    }
+
+    fn read_row(
+        &mut self,
+        parser: &mut JsonStreamReader<&[u8]>,
+        schema: &Schema,
+    ) -> Result<(), ReaderError> {
+        parser.begin_object()?;
+        while parser.has_next()? {
+            let name = parser.next_name_owned()?;
+            let is_key = schema.key.iter().any(|key| key.name == name);
+            let mut typed = None;
+            let read = if name == "Item" && !is_key && parser.peek()? == ValueType::Object {
+                let read = read_item(parser, &mut typed);
+                if typed == Some(true) {
+                    self.certain.get_or_insert(Typing::DynamoDbItem);
+                }
+                read
+            } else {
+                read_typed(parser, &mut typed)
+            };
+            let typing = match typed {
+                Some(true) => Typing::DynamoDb,
+                Some(false) => Typing::Plain,
+                None => return read,
+            };
+            if is_key {
+                self.certain.get_or_insert(typing);
+            }
+            if self.likely != Some(Typing::Plain) {
+                self.likely = Some(typing);
+            }
+            read?;
+        }
+        parser.end_object()
+    }
+}
+
+/// Goes into the member `name` of the object that comes next; `false` if there is none.
+fn find_member<R: Read>(parser: &mut JsonStreamReader<R>, name: &str) -> Result<bool, ReaderError> {
+    if parser.peek()? != ValueType::Object {
+        return Ok(false);
+    }
+    parser.begin_object()?;
+    while parser.has_next()? {
+        if parser.next_name()? == name {
+            return Ok(true);
+        }
+        parser.skip_value()?;
+    }
+    Ok(false)
+}
+
+/// Consumes the value of an `Item`; `typed` is whether any of its attributes, or an empty one, is DynamoDB JSON.
+fn read_item<R: Read>(
+    parser: &mut JsonStreamReader<R>,
+    typed: &mut Option<bool>,
+) -> Result<(), ReaderError> {
+    parser.begin_object()?;
+    if !parser.has_next()? {
+        *typed = Some(true);
+    }
+    while parser.has_next()? {
+        parser.skip_name()?;
+        let mut attribute = None;
+        let read = read_typed(parser, &mut attribute);
+        if *typed != Some(true) {
+            *typed = attribute.or(*typed);
+        }
+        read?;
+    }
+    parser.end_object()
+}
+
+/// Consumes a value; `typed` is whether it is an object of one member that is named for a type of DynamoDB's, as far as
+/// the bytes go.
+fn read_typed<R: Read>(
+    parser: &mut JsonStreamReader<R>,
+    typed: &mut Option<bool>,
+) -> Result<(), ReaderError> {
+    if parser.peek()? != ValueType::Object {
+        *typed = Some(false);
+        return parser.skip_value();
+    }
+    parser.begin_object()?;
+    if !parser.has_next()? {
+        *typed = Some(false);
+    }
+    while parser.has_next()? {
+        let name = TypeName::parse(parser.next_name()?.as_bytes());
+        let fits = name.map(TypeName::json_type) == Some(parser.peek()?);
+        // A second member is one too many.
+        *typed = Some(fits && typed.is_none());
+        parser.skip_value()?;
+    }
+    parser.end_object()
+}
+
+/// The delimiter that the header line has most of outside quotes; a comma if it has none.
+fn sniff_delimiter(start: &[u8]) -> u8 {
+    const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut quoted = false;
+    for &byte in start.trim_ascii_start() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted => break,
+            _ if quoted => {}
+            _ => {
+                if let Some(index) = DELIMITERS.iter().position(|&d| d == byte) {
+                    counts[index] += 1;
+                }
+            }
+        }
+    }
+    // On a tie the earlier one: the comma before the rest.
+    let most = (0..DELIMITERS.len())
+        .rev()
+        .max_by_key(|&index| counts[index]);
+    DELIMITERS[most.unwrap_or(0)]
+}
