@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use importer::decode::{DecodeOptions, Format};
-use importer::error::StopReason;
-use importer::pipeline::{Import, ImportOptions, Stop};
+use importer::StopReason;
+use importer::import::Discard;
+use importer::import::Source;
+use importer::import::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
-use importer::report::Discard;
-use importer::schema::{KeyAttribute, KeyType, Schema};
-use importer::source::Source;
-use importer::wire::WireWriter;
+use importer::write::WireWriter;
 use local::capacity::{CapacityPlan, CapacitySink, Latency, Ledger, Mode, OtherTraffic};
+use rows::{DecodeOptions, Format};
+use rows::{KeyAttribute, KeyType, Schema};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Scenarios at once, each with its three seeds: more would be a measurement of this machine.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use importer::decode::{DecodeOptions, open};
-use importer::row::Row;
-use importer::schema::{KeyAttribute, KeyType, Schema};
 use intake::generate::{Format, Generator, Shape};
+use rows::Row;
+use rows::{DecodeOptions, open};
+use rows::{KeyAttribute, KeyType, Schema};
 
 const ROWS: u64 = 1000;
 

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use clap::Parser;
 use hyper::body::Bytes;
-use importer::schema::{KeyAttribute, KeyType, Schema};
-use importer::wire::WireWriter;
-use importer::writer::{BatchWrite, LaneWrite};
+use importer::write::WireWriter;
+use importer::write::{BatchWrite, LaneWrite};
+use rows::{KeyAttribute, KeyType, Schema};
 
 /// Sends ready-made request bodies through the importer's signing and transport.
 #[derive(Debug, Parser)]

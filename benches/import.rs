@@ -10,14 +10,14 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use importer::pipeline::{Import, ImportOptions, Stop};
+use importer::import::Discard;
+use importer::import::Source;
+use importer::import::Status;
+use importer::import::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
-use importer::report::Discard;
-use importer::schema::{KeyAttribute, KeyType, Schema};
-use importer::source::Source;
-use importer::summary::Status;
-use importer::wire::WireWriter;
+use importer::write::WireWriter;
 use intake::generate::{Format, Generator, Shape};
+use rows::{KeyAttribute, KeyType, Schema};
 
 const ROWS: u64 = 20_000;
 

@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use importer::decode::{DecodeOptions, open};
-use importer::lanes::Lanes;
-use importer::row::Row;
-use importer::schema::{KeyAttribute, KeyType, Schema};
+use importer::write::Lanes;
 use intake::generate::{Format, Generator, Shape};
+use rows::Row;
+use rows::{DecodeOptions, open};
+use rows::{KeyAttribute, KeyType, Schema};
 
 const ROWS: u64 = 10_000;
 
@@ -39,7 +39,7 @@ fn lanes(c: &mut Criterion) {
                 "InventoryTable",
             );
             let mut written = 0;
-            let mut close = |batches: Vec<(usize, importer::batch::Batch)>| {
+            let mut close = |batches: Vec<(usize, importer::write::Batch)>| {
                 for (_, batch) in batches {
                     written += batch.len() as u64;
                 }

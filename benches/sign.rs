@@ -8,9 +8,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hyper::body::Bytes;
-use importer::schema::{KeyAttribute, KeyType, Schema};
-use importer::wire::WireWriter;
-use importer::writer::BatchWrite;
+use importer::write::BatchWrite;
+use importer::write::WireWriter;
+use rows::{KeyAttribute, KeyType, Schema};
 
 /// Bytes of a body with 25 small rows.
 const BODY_BYTES: usize = 5_000;

@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use importer::split::{Scan, Syntax};
 use intake::generate::{Format, Generator, Shape};
+use rows::split::{Scan, Syntax};
 
 /// More than the caches hold, as a range of a file is; little where each bench is only tried once, by `cargo test`.
 fn file_bytes() -> usize {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::position::Position;
-use crate::reject::Reject;
+use rows::Position;
 
 /// What an error means for the import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,50 +23,17 @@ pub enum Class {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A row cannot be written. The decoder goes on with the next one.
-    #[error("{}: {}", .0.position, .0.reason)]
-    Row(Box<Reject>),
+    /// A row cannot be written, or the file cannot be read.
+    #[error(transparent)]
+    File(#[from] rows::Error),
 
-    /// The file's syntax is broken where no next row can be found.
-    #[error("the file is broken at {position}: {problem}")]
-    Syntax {
-        /// Where.
-        position: Position,
-        /// What the parser met.
-        problem: String,
-        /// What may be the cause, or how to repair it.
-        fix: String,
-    },
-
-    /// The file as a whole cannot be imported as asked: empty, of an unknown format, with an unusable header.
+    /// What was asked for cannot be done: a setting, an object or a step that does not fit.
     #[error("{problem}")]
     Unusable {
         /// What is wrong.
         problem: String,
         /// How to repair it.
         fix: String,
-    },
-
-    /// The file could not be read to its end.
-    #[error("reading failed after {bytes_read} bytes")]
-    Read {
-        /// Bytes that were read before, of the decoded file.
-        bytes_read: u64,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-
-    /// The compressed data is damaged or ends early.
-    #[error("the {compression} data is damaged or cut off after {bytes_read} decompressed bytes")]
-    Compression {
-        /// `gzip` or `zstd`.
-        compression: &'static str,
-        /// Bytes that could be decompressed.
-        bytes_read: u64,
-        /// What the decompressor said.
-        #[source]
-        source: std::io::Error,
     },
 
     /// An AWS call failed.
@@ -208,13 +174,11 @@ impl Error {
     /// What this error means for the import.
     pub fn class(&self) -> Class {
         match self {
-            Self::Row(_) => Class::RejectRow,
+            Self::File(error) if error.is_row() => Class::RejectRow,
             Self::Service { class, .. } => *class,
             Self::Throttled { .. } => Class::Retry,
-            Self::Syntax { .. }
+            Self::File(_)
             | Self::Unusable { .. }
-            | Self::Read { .. }
-            | Self::Compression { .. }
             | Self::RetriesExhausted { .. }
             | Self::Stopped { .. }
             | Self::Object { .. }
@@ -231,20 +195,21 @@ impl Error {
     /// somebody has decided so, and not something on the way.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Syntax { .. }
-            | Self::Unusable { .. }
+            Self::Unusable { .. }
             | Self::Object { .. }
             | Self::Stalled { .. }
             | Self::Accounting { .. } => true,
+            Self::File(error) => match error {
+                // What broke the reading may be an error of the source's own.
+                rows::Error::Read { source, .. } => cause(source).is_some_and(Self::is_final),
+                rows::Error::Compression { source, .. } => cause(source).is_none_or(Self::is_final),
+                error => !error.is_row(),
+            },
             Self::Stopped { why, .. } => match why {
                 StopReason::Cancelled | StopReason::TooManyRejects => true,
                 StopReason::Deadline | StopReason::Interrupted => false,
             },
-            // What broke the reading may be an error of the source's own.
-            Self::Read { source, .. } => cause(source).is_some_and(Self::is_final),
-            Self::Compression { source, .. } => cause(source).is_none_or(Self::is_final),
-            Self::Row(_)
-            | Self::Service { .. }
+            Self::Service { .. }
             | Self::Throttled { .. }
             | Self::RetriesExhausted { .. }
             | Self::LeaseLost
@@ -268,20 +233,21 @@ impl Error {
     /// What the user can do about it, if anything is known.
     pub fn fix(&self) -> Option<&str> {
         match self {
-            Self::Syntax { fix, .. }
-            | Self::Unusable { fix, .. }
-            | Self::Object { fix, .. }
-            | Self::Service { fix, .. } => Some(fix.as_str()).filter(|fix| !fix.is_empty()),
+            Self::File(error) => match error {
+                rows::Error::Read { source, .. } | rows::Error::Compression { source, .. }
+                    if cause(source).is_some() =>
+                {
+                    cause(source).and_then(Self::fix)
+                }
+                error => error.fix(),
+            },
+            Self::Unusable { fix, .. } | Self::Object { fix, .. } | Self::Service { fix, .. } => {
+                Some(fix.as_str()).filter(|fix| !fix.is_empty())
+            }
             Self::RetriesExhausted { source, .. } => source.fix(),
             Self::Share { source } => source.fix(),
             Self::Throttled { .. } => Some(
                 "raise the table's capacity, or import with a lower --max-wcu (INTAKE_MAX_WCU)",
-            ),
-            Self::Compression { source, .. } if cause(source).is_some() => {
-                cause(source).and_then(Self::fix)
-            }
-            Self::Compression { .. } => Some(
-                "upload the file again; check it with gzip -t or zstd -t (a zstd window may have 32 MiB: no --long, no --ultra above -20)",
             ),
             Self::Stopped {
                 why: StopReason::Deadline,
@@ -314,8 +280,7 @@ impl Error {
             Self::Accounting { .. } => {
                 Some("this is a defect in Intake; please report it with the summary")
             }
-            Self::Read { source, .. } => cause(source).and_then(Self::fix),
-            Self::Row(_) | Self::RangesLeft { .. } | Self::Report { .. } => None,
+            Self::RangesLeft { .. } | Self::Report { .. } => None,
         }
     }
 
@@ -330,8 +295,8 @@ impl Error {
     /// Where in the file it happened, if it happened there.
     pub fn position(&self) -> Option<Position> {
         match self {
-            Self::Row(reject) => Some(reject.position),
-            Self::Syntax { position, .. } | Self::Stopped { position, .. } => Some(*position),
+            Self::File(error) => error.position(),
+            Self::Stopped { position, .. } => Some(*position),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
-//! The importer Lambda's executable: see [`importer::lambda`].
+//! The importer Lambda's executable: see [`importer::run`].
 
 // Decoding has a thread of its own; one more is enough for all lanes, and cheaper than several that wake each other.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    importer::lambda::run().await
+    importer::run().await
 }

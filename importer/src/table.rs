@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 
 use crate::aws::service_error;
 use crate::error::Error;
-use crate::schema::{KeyAttribute, KeyType, Schema};
+use rows::{KeyAttribute, KeyType, Schema};
 
 /// Reads the keys of the table `name`, which may be a name or an ARN.
 ///
@@ -33,7 +33,7 @@ pub async fn describe(client: &Client, name: &str) -> Result<Schema, Error> {
 pub fn schema(name: &str, table: &TableDescription) -> Result<Schema, Error> {
     let mut key = attributes(table, table.key_schema(), name)?;
     // The partition key comes first, whatever the order of the answer.
-    key.sort_by_key(|attribute| attribute.limit_bytes != crate::limits::PARTITION_KEY_BYTES_MAX);
+    key.sort_by_key(|attribute| attribute.limit_bytes != rows::limits::PARTITION_KEY_BYTES_MAX);
     let global = table
         .global_secondary_indexes()
         .iter()

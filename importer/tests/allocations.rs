@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use importer::write::Lanes;
 use rows::{DecodeOptions, Decoder, Engine, KeyAttribute, KeyType, Row, Schema, open};
-use importer::lanes::Lanes;
 
 const WARM_UP_ROWS: usize = 2_000;
 const ROWS: usize = 20_000;

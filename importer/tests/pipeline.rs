@@ -12,17 +12,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use importer::checkpoint::Checkpoint;
-use rows::{DecodeOptions, Format, KeyAttribute, KeyType, Reject, Schema};
-use importer::error::{Class, Error, StopReason};
-use importer::pipeline::{Import, ImportOptions, Stop};
+use importer::import::Checkpoint;
+use importer::import::Journal;
+use importer::import::Source;
+use importer::import::{Import, ImportOptions, Stop};
+use importer::import::{Status, Summary};
 use importer::progress::Progress;
-use importer::report::Journal;
 use importer::retry::RetryPolicy;
-use importer::source::Source;
-use importer::summary::{Status, Summary};
-use importer::writer::{BatchWrite, LaneWrite, Written};
+use importer::write::{BatchWrite, LaneWrite, Written};
+use importer::{Class, Error, StopReason};
 use proptest::prelude::*;
+use rows::{DecodeOptions, Format, KeyAttribute, KeyType, Reject, Schema};
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -12,17 +12,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use importer::checkpoint::Checkpoint;
-use importer::error::{Class, Error, StopReason};
-use importer::pipeline::{Import, ImportOptions, Resume, Stop};
+use importer::import::Checkpoint;
+use importer::import::Journal;
+use importer::import::Source;
+use importer::import::{Import, ImportOptions, Resume, Stop};
+use importer::import::{Status, Summary};
 use importer::progress::{Counts, Progress};
-use rows::{KeyAttribute, KeyType, Reject, Schema};
-use importer::report::Journal;
 use importer::retry::RetryPolicy;
-use importer::source::Source;
-use importer::summary::{Status, Summary};
-use importer::writer::{BatchWrite, LaneWrite, Written};
+use importer::write::{BatchWrite, LaneWrite, Written};
+use importer::{Class, Error, StopReason};
 use proptest::prelude::*;
+use rows::{KeyAttribute, KeyType, Reject, Schema};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -200,7 +200,7 @@ impl File {
         let import = Import {
             name: "test".to_owned(),
             source: self.source(row.map_or(0, |row| row.byte)),
-            progress: Arc::new(Progress::after(&checkpoint)),
+            progress: Arc::new(checkpoint.progress()),
             resume: Some(Resume {
                 beginning: checkpoint.row.map(|_| self.source(0)),
                 checkpoint,

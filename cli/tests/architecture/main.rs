@@ -28,7 +28,9 @@ fn table(heading: &str) -> BTreeMap<String, BTreeSet<String>> {
     let text = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     let names = |cell: &str| -> BTreeSet<String> {
         let names = cell.split('`').skip(1).step_by(2);
-        names.map(|name| name.trim_end_matches('/').to_owned()).collect()
+        names
+            .map(|name| name.trim_end_matches('/').to_owned())
+            .collect()
     };
     let mut rows = BTreeMap::new();
     let mut inside = false;
@@ -99,7 +101,11 @@ fn the_top_of_each_crate_is_short_and_each_room_says_what_it_is_for() {
         assert!(files.len() <= TOP_FILES_MAX, "{name}/src: {files:?}");
         for room in krate.rooms() {
             let text = std::fs::read_to_string(&room).unwrap();
-            assert!(text.starts_with("//! "), "{} has no purpose", room.display());
+            assert!(
+                text.starts_with("//! "),
+                "{} has no purpose",
+                room.display()
+            );
         }
     }
 }
@@ -133,7 +139,8 @@ fn crates_depend_only_on_what_they_may() {
     let (real, documented) = (crates(), table("Crate"));
     for (name, depends) in &real.arrows {
         let may = documented.get(name);
-        let may = may.unwrap_or_else(|| panic!("docs/ARCHITECTURE.md has no line for crate {name}"));
+        let may =
+            may.unwrap_or_else(|| panic!("docs/ARCHITECTURE.md has no line for crate {name}"));
         assert_eq!(depends, may, "{name}");
     }
     assert_eq!(real.arrows.len(), documented.len(), "a crate is gone");

@@ -26,8 +26,10 @@ impl Crate {
             path.pop_if(|last| last == "mod" || path_is_root(last));
             path
         };
-        let files: BTreeMap<Vec<String>, PathBuf> =
-            files.into_iter().map(|file| (module_of(&file), file)).collect();
+        let files: BTreeMap<Vec<String>, PathBuf> = files
+            .into_iter()
+            .map(|file| (module_of(&file), file))
+            .collect();
         let modules = files.iter().map(|(module, file)| {
             let text = fs::read_to_string(file).unwrap();
             let is_child = |name: &str| {
@@ -36,7 +38,10 @@ impl Crate {
             };
             let named = paths(&code(&text), module, is_child);
             let known = named.into_iter().map(|path| module_in(&files, path));
-            (module.clone(), known.filter(|other| other != module).collect())
+            (
+                module.clone(),
+                known.filter(|other| other != module).collect(),
+            )
         });
         Self {
             src: src.to_owned(),
@@ -46,17 +51,24 @@ impl Crate {
 
     /// The names of the files and folders at the top.
     pub(crate) fn entries(&self) -> BTreeSet<String> {
-        let mut entries: BTreeSet<String> =
-            self.modules.keys().filter_map(|path| path.first().cloned()).collect();
+        let mut entries: BTreeSet<String> = self
+            .modules
+            .keys()
+            .filter_map(|path| path.first().cloned())
+            .collect();
         entries.insert("lib".to_owned());
         entries
     }
 
     /// The files at the top.
     pub(crate) fn top_files(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.src).unwrap().map(|entry| entry.unwrap().path());
+        let entries = fs::read_dir(&self.src)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let files = entries.filter(|path| path.is_file());
-        files.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        files
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The `mod.rs` of every folder.
@@ -75,7 +87,10 @@ impl Crate {
 
     /// Which modules below `entry` name which modules outside of it.
     pub(crate) fn arrows(&self, entry: &str) -> BTreeSet<String> {
-        let inside = self.modules.iter().filter(|(path, _)| path.first().is_some_and(|f| f == entry));
+        let inside = self
+            .modules
+            .iter()
+            .filter(|(path, _)| path.first().is_some_and(|f| f == entry));
         inside
             .flat_map(|(path, others)| others.iter().map(move |other| (path, other)))
             .filter(|(_, other)| other.first().is_none_or(|first| first != entry))
@@ -86,19 +101,32 @@ impl Crate {
     /// The arrows inside of each folder, the crate's first: between what is in it, all that is below counted for it.
     pub(crate) fn graphs(&self) -> Vec<(String, Graph)> {
         let folders = self.modules.keys().filter(|folder| {
-            folder.is_empty() || self.modules.keys().any(|m| m.len() > folder.len() && m.starts_with(folder))
+            folder.is_empty()
+                || self
+                    .modules
+                    .keys()
+                    .any(|m| m.len() > folder.len() && m.starts_with(folder))
         });
         let graph = |folder: &Vec<String>| {
             let mut graph = Graph::default();
             for (path, others) in &self.modules {
-                let Some(from) = member(folder, path) else { continue };
+                let Some(from) = member(folder, path) else {
+                    continue;
+                };
                 // The crate's root names the rest, and what it hands on is for others.
                 if folder.is_empty() && from == "mod" {
                     continue;
                 }
                 graph.node(from);
                 for to in others.iter().filter_map(|other| member(folder, other)) {
-                    graph.arrow(from, if folder.is_empty() && to == "mod" { "lib" } else { to });
+                    graph.arrow(
+                        from,
+                        if folder.is_empty() && to == "mod" {
+                            "lib"
+                        } else {
+                            to
+                        },
+                    );
                 }
             }
             graph.node(if folder.is_empty() { "lib" } else { "mod" });
@@ -142,7 +170,9 @@ fn module_in(files: &BTreeMap<Vec<String>, PathBuf>, mut path: Vec<String>) -> V
 /// A file's text without comments, tests, and what it only hands on or declares.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
     let statements = text.split_inclusive(';').filter(|statement| {
         let statement = statement.trim_start();
@@ -191,7 +221,9 @@ fn tree<'t>(
             text = members.trim_start().strip_prefix('}').unwrap_or(members);
             break;
         }
-        let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*')).unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*'))
+            .unwrap_or(text.len());
         if end == 0 {
             break;
         }
@@ -239,6 +271,20 @@ fn paths_are_read_from_code() {
         fn f(_: self::j::K) -> super::super::l::M<std::self_test> { xcrate::n(m::O) }
         #[cfg(test)]\nmod tests { use crate::x::X; }"
         .replace("        ", "");
-    let found: Vec<String> = paths(&code(&text), &here, |name| name == "m").iter().map(|path| path.join("::")).collect();
-    assert_eq!(found, ["c::D", "c::e", "c::e::F", "a::h::I", "a::b::j::K", "l::M", "a::b::m::O"]);
+    let found: Vec<String> = paths(&code(&text), &here, |name| name == "m")
+        .iter()
+        .map(|path| path.join("::"))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "c::D",
+            "c::e",
+            "c::e::F",
+            "a::h::I",
+            "a::b::j::K",
+            "l::M",
+            "a::b::m::O"
+        ]
+    );
 }

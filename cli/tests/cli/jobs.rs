@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use importer::event::ObjectCreated;
-use importer::jobs::store::{Changes, JobStore, Lease};
+use importer::jobs::{Changes, JobStore, Lease};
 use importer::jobs::{Job, Status};
 use intake::aws::Clients;
 use intake::generate::{Format, Generator, Shape};
@@ -54,7 +54,7 @@ async fn begin(store: &JobStore, key: &str, time: &str) -> Job {
         .await
         .unwrap()
     {
-        importer::jobs::store::Claim::Mine(job) => *job,
+        importer::jobs::Claim::Mine(job) => *job,
         other => panic!("{other:?}"),
     }
 }

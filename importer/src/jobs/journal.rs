@@ -6,58 +6,17 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use rows::Reject;
 use tokio::time::Instant;
 
-use super::store::{Changes, JobStore};
-use super::{Job, JobKey, Parts, Saved};
-use crate::aws::service_error;
-use crate::checkpoint::Checkpoint;
-use crate::error::{Class, Error, StopReason};
-use crate::reject::Reject;
-use crate::report::{Journal, NDJSON, ObjectWriter, PART_BYTES, put_object};
-
-/// Where the reports of a job are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reports {
-    /// Their bucket: the file's.
-    pub bucket: String,
-    /// Their prefix.
-    pub prefix: String,
-}
-
-impl Reports {
-    /// The key of a part of that report, counted from 1, that an attempt has written.
-    fn part(&self, number: u32, attempt: u32) -> String {
-        format!("{}parts/{number:06}-{attempt}.jsonl", self.prefix)
-    }
-
-    /// The keys of the parts that belong to what was saved.
-    pub(crate) fn parts(&self, saved: &Saved) -> Vec<String> {
-        let attempts = saved
-            .parts
-            .iter()
-            .flat_map(|written| std::iter::repeat_n(written.attempt, written.parts as usize));
-        (1..)
-            .zip(attempts)
-            .map(|(number, attempt)| self.part(number, attempt))
-            .collect()
-    }
-
-    /// The key of the report of rejected rows.
-    pub fn rejects(&self) -> String {
-        format!("{}rejects.jsonl", self.prefix)
-    }
-
-    /// The key of the summary.
-    pub fn summary(&self) -> String {
-        format!("{}summary.json", self.prefix)
-    }
-
-    /// A key's name, as `s3://bucket/key`.
-    pub fn url(&self, key: &str) -> String {
-        format!("s3://{}/{key}", self.bucket)
-    }
-}
+use super::job::{Job, JobKey, ReportParts, Saved};
+use super::reports::{Reports, merge};
+use super::store::JobStore;
+use super::update::Changes;
+use crate::error::{Error, StopReason};
+use crate::import::checkpoint::Checkpoint;
+use crate::import::journal::Journal;
+use crate::import::object_writer::{NDJSON, PART_BYTES, put_object};
 
 /// The journal of a job that was claimed.
 #[derive(Debug)]
@@ -74,8 +33,8 @@ pub struct JobJournal {
     is_stalled: bool,
     /// The job of which this one is a range, and the range's number.
     range_of: Option<(JobKey, u32)>,
-    /// Parts that are written, in their order.
-    parts: Vec<Parts>,
+    /// ReportParts that are written, in their order.
+    parts: Vec<ReportParts>,
     /// Rejected rows that no part holds yet.
     buffer: Vec<u8>,
 }
@@ -136,7 +95,7 @@ impl JobJournal {
         put_object(&self.s3, &self.reports.bucket, &key, NDJSON, body).await?;
         match self.parts.last_mut() {
             Some(written) if written.attempt == attempt => written.parts += 1,
-            _ => self.parts.push(Parts { attempt, parts: 1 }),
+            _ => self.parts.push(ReportParts { attempt, parts: 1 }),
         }
         Ok(())
     }
@@ -163,18 +122,22 @@ impl JobJournal {
             return Ok(Some(StopReason::Cancelled));
         }
         match &self.range_of {
-            Some((parent, range)) => self.wish_of(parent, *range).await,
+            Some((parent, range)) => self.stop_asked_by(parent, *range).await,
             None => Ok(None),
         }
     }
 
     /// Whether the job of which this one is a range wants it to stop.
-    async fn wish_of(&self, parent: &JobKey, range: u32) -> Result<Option<StopReason>, Error> {
+    async fn stop_asked_by(
+        &self,
+        parent: &JobKey,
+        range: u32,
+    ) -> Result<Option<StopReason>, Error> {
         let Some(parent) = self.store.get(parent).await? else {
             return Ok(Some(StopReason::Cancelled));
         };
         if let Err(error) = self.store.add_up(&parent).await {
-            // Whoever watches sees it later.
+            // The next save adds them up.
             tracing::warn!(error = error.chain(), "the ranges were not added up");
         }
         Ok(if parent.cancel_requested {
@@ -199,40 +162,6 @@ impl JobJournal {
         };
         merge(&self.s3, &self.reports, self.reports.parts(&saved)).await
     }
-}
-
-/// Makes the report of rejected rows of all `parts`, if there are any, and says where it is.
-pub(crate) async fn merge(
-    s3: &Client,
-    reports: &Reports,
-    parts: impl IntoIterator<Item = String>,
-) -> Result<Option<String>, Error> {
-    let mut parts = parts.into_iter().peekable();
-    if parts.peek().is_none() {
-        return Ok(None);
-    }
-    let bucket = &reports.bucket;
-    let mut report = ObjectWriter::new(s3.clone(), bucket.clone(), reports.rejects());
-    for key in parts {
-        let url = reports.url(&key);
-        let mut part = s3
-            .get_object()
-            .bucket(bucket)
-            .key(&key)
-            .send()
-            .await
-            .map_err(|e| service_error("GetObject", &url, e))?;
-        while let Some(bytes) = part.body.try_next().await.map_err(|e| Error::Service {
-            operation: "GetObject",
-            problem: format!("the answer broke off for {url}"),
-            class: Class::Retry,
-            fix: String::new(),
-            source: Some(Box::new(e)),
-        })? {
-            report.write(&bytes).await?;
-        }
-    }
-    report.close().await.map(Some)
 }
 
 impl Journal for JobJournal {

@@ -6,7 +6,8 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::{Value, json};
 
-use super::{Job, Status};
+use super::job::Job;
+use super::states::Status;
 use crate::aws::service_error;
 use crate::error::Error;
 

@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::store::{Changes, JobStore, Update, milliseconds, rfc3339};
-use super::{Job, JobKey, Mode, Status};
+use super::job::{Job, JobKey, Mode};
+use super::states::{Status, Transition};
+use super::store::JobStore;
+use super::update::{Changes, Update, milliseconds, rfc3339};
 use crate::aws::service_error;
 use crate::error::Error;
 use crate::progress::Counts;
@@ -96,11 +98,6 @@ impl JobStore {
         }
         // Many workers see at once that it is time. One of them does it.
         let key = parent.job_key();
-        let is_running = |update: &mut Update| {
-            let status = update.name("status");
-            let running = AttributeValue::S(Status::Running.name().to_owned());
-            format!("{status} = {}", update.value("running", running))
-        };
         let mut update = Update::default();
         update.changes(Changes::none());
         update.set(
@@ -110,7 +107,7 @@ impl JobStore {
         let seen = AttributeValue::S(parent.updated_at.clone());
         let condition = format!(
             "{} AND #updated_at = {}",
-            is_running(&mut update),
+            update.is_in(&[Status::Running]),
             update.value("seen", seen)
         );
         if self.update(&key, update, Some(condition)).await?.is_err() {
@@ -119,7 +116,7 @@ impl JobStore {
         let ranges = self.ranges(&parent.job).await?;
         let mut update = Update::default();
         update.changes(Changes::none().counts(&total(&ranges)));
-        let condition = is_running(&mut update);
+        let condition = update.is_in(&[Status::Running]);
         self.update(&key, update, Some(condition)).await?.ok();
         Ok(())
     }
@@ -134,7 +131,8 @@ impl JobStore {
         let changes = ["ended_at", "reason", "fix", "summary", "rejects"]
             .into_iter()
             .fold(Changes::none(), Changes::removed);
-        update.changes(changes.status(Status::Queued).flag("notified", false));
+        let changes = changes.transition(Transition::Reopen);
+        update.changes(changes.flag("notified", false));
         update.set("gave_up", AttributeValue::Bool(false));
         let gave_up = update.name("gave_up");
         let condition = format!(

@@ -1,7 +1,7 @@
 //! The table of jobs.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -10,17 +10,13 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::{Job, JobKey, Saved, Status};
+use super::job::{Job, JobKey};
+use super::states::{Status, Transition};
+use super::update::{Changes, Update, milliseconds, rfc3339};
 use crate::aws::service_error;
 use crate::error::{Class, Error};
 use crate::event::ObjectCreated;
-use crate::progress::Counts;
-
-/// How long a job is kept after it was saved last.
-const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// The jobs of one table of jobs.
 #[derive(Debug, Clone)]
@@ -49,180 +45,6 @@ pub enum Claim {
     Busy(Box<Job>),
     /// It has ended before.
     Ended(Box<Job>),
-}
-
-/// A number as DynamoDB has it.
-#[derive(Debug)]
-pub struct Number(String);
-
-impl From<u64> for Number {
-    fn from(number: u64) -> Self {
-        Self(number.to_string())
-    }
-}
-
-impl From<f64> for Number {
-    fn from(number: f64) -> Self {
-        Self(number.to_string())
-    }
-}
-
-/// Changes of a job's attributes.
-#[derive(Debug, Default)]
-pub struct Changes {
-    set: Vec<(&'static str, AttributeValue)>,
-    remove: Vec<&'static str>,
-}
-
-impl Changes {
-    /// Nothing but the time.
-    pub fn none() -> Self {
-        let now = SystemTime::now();
-        Self::default()
-            .text("updated_at", rfc3339(now))
-            .number("expires_at", seconds(now + KEPT))
-    }
-
-    /// Sets a text.
-    #[must_use]
-    pub fn text(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.set.push((name, AttributeValue::S(value.into())));
-        self
-    }
-
-    /// Sets a text if there is one, and removes it if not.
-    #[must_use]
-    pub fn text_or_none(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
-        if let Some(value) = value {
-            return self.text(name, value);
-        }
-        self.remove.push(name);
-        self
-    }
-
-    /// Sets a number.
-    #[must_use]
-    pub fn number(mut self, name: &'static str, value: impl Into<Number>) -> Self {
-        let Number(digits) = value.into();
-        self.set.push((name, AttributeValue::N(digits)));
-        self
-    }
-
-    /// Removes an attribute.
-    #[must_use]
-    pub fn removed(mut self, name: &'static str) -> Self {
-        self.remove.push(name);
-        self
-    }
-
-    /// Sets a flag.
-    #[must_use]
-    pub fn flag(mut self, name: &'static str, value: bool) -> Self {
-        self.set.push((name, AttributeValue::Bool(value)));
-        self
-    }
-
-    /// Sets where the job is on its way.
-    #[must_use]
-    pub fn status(self, status: Status) -> Self {
-        self.text("status", status.name())
-    }
-
-    /// Sets how far the job is, and the counters of that.
-    ///
-    /// # Panics
-    ///
-    /// Never: a checkpoint is plain data.
-    #[must_use]
-    pub fn saved(self, saved: &Saved) -> Self {
-        let json = serde_json::to_string(saved).expect("a checkpoint is plain JSON");
-        self.text("checkpoint", json)
-            .counts(&saved.checkpoint.counts)
-    }
-
-    /// Sets the counters.
-    #[must_use]
-    pub fn counts(self, counts: &Counts) -> Self {
-        self.number("bytes_read", counts.bytes_read)
-            .number("rows_read", counts.rows_read)
-            .number("rows_written", counts.rows_written)
-            .number("rows_superseded", counts.rows_superseded)
-            .number("rows_rejected", counts.rows_rejected)
-            .number("consumed_wcu", counts.consumed_wcu)
-            .number("throttles", counts.throttles)
-            .number("retries", counts.retries)
-    }
-
-    /// Lets the job go.
-    #[must_use]
-    pub fn released(mut self) -> Self {
-        self.remove
-            .extend(["lease_until", "lease_holder", "lease_message"]);
-        self
-    }
-}
-
-/// An update's expressions. Every name is a placeholder: many of them are reserved words.
-#[derive(Default)]
-pub(super) struct Update {
-    sets: Vec<String>,
-    removes: Vec<String>,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
-}
-
-impl Update {
-    pub(super) fn name(&mut self, name: &str) -> String {
-        let placeholder = format!("#{name}");
-        self.names.insert(placeholder.clone(), name.to_owned());
-        placeholder
-    }
-
-    pub(super) fn value(&mut self, name: &str, value: AttributeValue) -> String {
-        let placeholder = format!(":{name}");
-        self.values.insert(placeholder.clone(), value);
-        placeholder
-    }
-
-    pub(super) fn set(&mut self, name: &str, value: AttributeValue) {
-        let set = format!("{} = {}", self.name(name), self.value(name, value));
-        self.sets.push(set);
-    }
-
-    pub(super) fn set_once(&mut self, name: &str, value: AttributeValue) {
-        let (name_is, value_is) = (self.name(name), self.value(name, value));
-        let set = format!("{name_is} = if_not_exists({name_is}, {value_is})");
-        self.sets.push(set);
-    }
-
-    fn add_one(&mut self, name: &str) {
-        let name = self.name(name);
-        self.values
-            .insert(":zero".to_owned(), AttributeValue::N("0".to_owned()));
-        self.values
-            .insert(":one".to_owned(), AttributeValue::N("1".to_owned()));
-        self.sets
-            .push(format!("{name} = if_not_exists({name}, :zero) + :one"));
-    }
-
-    pub(super) fn changes(&mut self, changes: Changes) {
-        for (name, value) in changes.set {
-            self.set(name, value);
-        }
-        for name in changes.remove {
-            let name = self.name(name);
-            self.removes.push(name);
-        }
-    }
-
-    fn expression(&self) -> String {
-        let mut expression = format!("SET {}", self.sets.join(", "));
-        if !self.removes.is_empty() {
-            expression.push_str(" REMOVE ");
-            expression.push_str(&self.removes.join(", "));
-        }
-        expression
-    }
 }
 
 /// A job after an update, and what the update cost.
@@ -270,7 +92,6 @@ impl JobStore {
         let now = SystemTime::now();
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut update = Update::default();
-        update.set("status", text(Status::Running.name()));
         update.set(
             "lease_until",
             AttributeValue::N(milliseconds(lease.until).to_string()),
@@ -305,14 +126,17 @@ impl JobStore {
                 update.set_once(name, text(value));
             }
         }
-        update.changes(Changes::none().text_or_none("lease_message", lease.message.as_deref()));
-        let (job, status) = (update.name("job"), update.name("status"));
+        let claimed = Changes::none()
+            .transition(Transition::Claim)
+            .text_or_none("lease_message", lease.message.as_deref());
+        update.changes(claimed);
+        let job = update.name("job");
         let (until, holder) = (update.name("lease_until"), update.name("lease_holder"));
-        let queued = update.value("queued", text(Status::Queued.name()));
+        let is_open = update.is_in(Transition::Claim.from());
         let now = update.value("now", AttributeValue::N(milliseconds(now).to_string()));
         // The holder's own claim again: its first answer was lost, or Lambda tries the event again.
         let condition = format!(
-            "attribute_not_exists({job}) OR {status} IN ({queued}, :status) \
+            "attribute_not_exists({job}) OR {is_open} \
              AND (attribute_not_exists({until}) OR {until} < {now} OR {holder} = :lease_holder)"
         );
         match self.update(key, update, Some(condition)).await? {
@@ -330,6 +154,9 @@ impl JobStore {
     ///
     /// [`Error::LeaseLost`] if another has claimed it, else as for [`JobStore::claim`].
     pub async fn change(&self, job: &Job, changes: Changes) -> Result<Updated, Error> {
+        if let Some(transition) = changes.transition {
+            debug_assert!(transition.from().contains(&job.status), "{transition:?}");
+        }
         let mut update = Update::default();
         update.changes(changes);
         let attempt = update.name("attempt");
@@ -348,11 +175,7 @@ impl JobStore {
     pub async fn cancel(&self, key: &JobKey) -> Result<Option<Job>, Error> {
         let mut update = Update::default();
         update.set("cancel_requested", AttributeValue::Bool(true));
-        let status = update.name("status");
-        let text = |status: Status| AttributeValue::S(status.name().to_owned());
-        let queued = update.value("queued", text(Status::Queued));
-        let running = update.value("running", text(Status::Running));
-        let condition = format!("{status} IN ({queued}, {running})");
+        let condition = update.is_in(Status::OPEN);
         let updated = self.update(key, update, Some(condition)).await?;
         Ok(updated.ok().map(|updated| updated.job))
     }
@@ -477,22 +300,4 @@ fn to_json(item: &HashMap<String, AttributeValue>) -> Value {
         Some((name.clone(), value))
     });
     Value::Object(attributes.collect())
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    milliseconds(time) / 1000
-}
-
-/// The time in RFC 3339, to the second.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
-    let seconds = time.replace_nanosecond(0).unwrap_or(time);
-    // Cannot fail: a time of this system has a year of four digits.
-    seconds.format(&Rfc3339).unwrap_or_default()
 }

@@ -3,46 +3,43 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::papers::{ByteRange, Papers, RowRange, Scanned, Split};
+use super::documents::{self, ByteRange, RowRange, Scanned, Split, StepDocuments};
 use crate::error::Error;
-use crate::jobs::store::Changes;
-use crate::jobs::{Job, JobKey, Mode};
-use crate::lambda::Importer;
-use crate::split::{self, Scan};
+use crate::function::context::Context;
+use crate::jobs::job::{Job, JobKey, Mode};
+use crate::jobs::update::Changes;
+use rows::split::{self, Scan};
 
 /// Scans that are read at once.
 const SCANS_AHEAD: usize = 32;
 
-impl Importer {
-    pub(super) async fn compose(&self, key: &JobKey) -> Result<Value, Error> {
-        let job = self.large_job(key).await?;
-        let papers = self.papers(&job);
-        let is_wanted = job.wants_range(0);
-        let ranges = match job.mode {
-            // Nothing is to be imported, and not all ranges may have been scanned.
-            _ if !is_wanted => Vec::new(),
-            Some(Mode::Split) => rows(&papers, &job).await?,
-            _ => vec![RowRange::whole()],
-        };
-        papers.write(&papers.ranges(), &ranges).await?;
-        if is_wanted {
-            let changes = Changes::none().number("ranges", ranges.len() as u64);
-            self.jobs.change(&job, changes).await?;
-        }
-        Ok(json!({
-            "owner": job.owner,
-            "job": job.job,
-            "ranges": ranges.len(),
-            "items": papers.place(&papers.ranges()),
-        }))
+pub(super) async fn compose(context: &Context, key: &JobKey) -> Result<Value, Error> {
+    let (job, documents) = documents::of(context, key).await?;
+    let is_wanted = job.wants_range(0);
+    let ranges = match job.mode {
+        // Nothing is to be imported, and not all ranges may have been scanned.
+        _ if !is_wanted => Vec::new(),
+        Some(Mode::Split) => rows(&documents, &job).await?,
+        _ => vec![RowRange::whole()],
+    };
+    documents.write(&documents.ranges(), &ranges).await?;
+    if is_wanted {
+        let changes = Changes::none().number("ranges", ranges.len() as u64);
+        context.jobs.change(&job, changes).await?;
     }
+    Ok(json!({
+        "owner": job.owner,
+        "job": job.job,
+        "ranges": ranges.len(),
+        "items": documents.place(&documents.ranges()),
+    }))
 }
 
-async fn rows(papers: &Papers, job: &Job) -> Result<Vec<RowRange>, Error> {
-    let split: Split = papers.read(&papers.split()).await?;
-    let ranges: Vec<ByteRange> = papers.read(&papers.plan()).await?;
+async fn rows(documents: &StepDocuments, job: &Job) -> Result<Vec<RowRange>, Error> {
+    let split: Split = documents.read(&documents.split()).await?;
+    let ranges: Vec<ByteRange> = documents.read(&documents.plan()).await?;
     let scans: Vec<Scan> = stream::iter(ranges)
-        .map(|range| scan_of(papers, &split, range, job))
+        .map(|range| scan_of(documents, &split, range, job))
         .buffered(SCANS_AHEAD)
         .try_collect()
         .await?;
@@ -57,12 +54,12 @@ async fn rows(papers: &Papers, job: &Job) -> Result<Vec<RowRange>, Error> {
 }
 
 async fn scan_of(
-    papers: &Papers,
+    documents: &StepDocuments,
     split: &Split,
     range: ByteRange,
     job: &Job,
 ) -> Result<Scan, Error> {
-    let scanned: Scanned = papers.read(&papers.scan(range.range)).await?;
+    let scanned: Scanned = documents.read(&documents.scan(range.range)).await?;
     let bytes = range.end - range.begin;
     if (scanned.range, &scanned.etag, scanned.scan.bytes()) != (range, &split.etag, bytes) {
         return Err(Error::Unusable {

@@ -7,22 +7,23 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Name;
-use super::papers::Papers;
+use super::documents::StepDocuments;
+use super::work::Name;
 use crate::error::{Error, StopReason};
-use crate::jobs::journal::merge;
+use crate::function::context::Context;
+use crate::function::ending::{self, ended, log};
+use crate::import::summary::{self, Failure, Summary};
+use crate::jobs::job::Job;
 use crate::jobs::ranges::total;
-use crate::jobs::{Job, Mode, Status};
-use crate::lambda::Importer;
-use crate::lambda::ending::{ended, log};
-use crate::summary::{self, Failure, Summary};
+use crate::jobs::reports::merge;
+use crate::jobs::states::Status;
 
 /// Which job to end, and why if the steps before could not be taken.
 #[derive(Debug, Deserialize)]
 pub(super) struct Finish {
     #[serde(flatten)]
-    name: Name,
-    error: Option<GaveUp>,
+    pub(super) name: Name,
+    pub(super) error: Option<GaveUp>,
 }
 
 /// Why the state machine gave up.
@@ -55,143 +56,154 @@ impl GaveUp {
     }
 }
 
-impl Importer {
-    pub(super) async fn finish_large(&self, finish: Finish) -> Result<Value, Error> {
-        let job = self.large_job(&finish.name.key()).await?;
-        let papers = self.papers(&job);
-        if job.status.is_ended() {
-            let url = job.summary.clone();
-            if !job.notified {
-                // Whoever ended it did not get to tell.
-                self.notify(job).await?;
-            }
-            return match url {
-                Some(_) => papers.read(&papers.reports.summary()).await,
-                None => Ok(Value::Null),
-            };
-        }
-        if job.mode == Some(Mode::Prefix) {
-            return self.finish_prefix(&job, &papers, finish.error).await;
-        }
-        let ranges = self.jobs.ranges(&job.job).await?;
-        let book = Book::new(&job, &ranges);
-        if finish.error.is_none() && !job.cancel_requested && book.left > 0 {
-            return Err(Error::RangesLeft {
-                left: book.left,
-                all: book.all,
-            });
-        }
-        let mut summary = self.summary(&job, &ranges);
-        let failure = match (book.failed, &finish.error) {
-            (Some(failed), _) => Some(failure_of(failed, &papers).await?),
-            (None, Some(error)) => Some(error.failure()),
-            (None, None) => self.judge(&summary, &ranges),
-        };
-        summary.status = match &failure {
-            Some(_) => summary::Status::Failed,
-            None if book.left > 0 || book.is_cancelled => summary::Status::Cancelled,
-            None if summary.counts.rows_rejected > 0 => summary::Status::CompletedWithRejects,
-            None => summary::Status::Completed,
-        };
-        summary.failure = failure;
-        if let (None, Some(bytes)) = (&summary.failure, job.bytes_total) {
-            // What is between the ranges, and before and after all of them, was read by those who cut them.
-            if summary.status != summary::Status::Cancelled {
-                summary.counts.bytes_read = bytes;
-            }
-        }
-        let mut parts = Vec::new();
-        for range in &ranges {
-            if let Ok(number) = range.job.parse() {
-                parts.extend(papers.of_range(number).parts(&range.saved()));
-            }
-        }
-        summary.rejects = merge(&self.s3, &papers.reports, parts).await?;
-        let gave_up = finish.error.is_some() && book.failed.is_none();
-        self.end_large(&job, &papers, &summary, gave_up).await
+/// Answers once more for a job that has ended.
+pub(super) async fn again(
+    context: &Context,
+    job: Job,
+    documents: &StepDocuments,
+) -> Result<Value, Error> {
+    let url = job.summary.clone();
+    if !job.notified {
+        // The step that ended it did not get to publish that.
+        ending::notify(context, job).await?;
     }
-
-    /// Ends a large job at once: what it needs is not there.
-    pub(super) async fn fail_large(&self, job: &Job, error: &Error) -> Result<(), Error> {
-        let mut summary = self.summary(job, &[]);
-        summary.failure = Some(Failure::from(error));
-        self.end_large(job, &self.papers(job), &summary, false)
-            .await
-            .map(drop)
-    }
-
-    /// Writes the summary, ends the job and tells so.
-    pub(super) async fn end_large(
-        &self,
-        job: &Job,
-        papers: &Papers,
-        summary: &Summary,
-        gave_up: bool,
-    ) -> Result<Value, Error> {
-        let report = self.write_summary(summary, &papers.reports).await?;
-        let changes = ended(summary, Some(report))
-            .counts(&summary.counts)
-            .flag("notified", false)
-            .flag("gave_up", gave_up);
-        let ended = self.jobs.change(job, changes).await?.job;
-        self.count(&ended);
-        log(&ended);
-        self.notify(ended).await?;
-        serde_json::to_value(summary).map_err(|e| Error::Report {
-            place: papers.reports.summary(),
-            source: Box::new(e),
-        })
-    }
-
-    /// What the parts of a job did. How it ended is to be filled in.
-    pub(super) fn summary(&self, job: &Job, parts: &[Job]) -> Summary {
-        let counts = total(parts);
-        Summary {
-            status: summary::Status::Failed,
-            source: job.url(),
-            job: Some(job.job.clone()),
-            attempts: Some(parts.iter().map(|part| part.attempt).sum()),
-            table: self.config.table.clone(),
-            format: parts.iter().find_map(|part| part.format.clone()),
-            compression: parts.iter().find_map(|part| part.compression.clone()),
-            counts,
-            rows_unsettled: counts.rows_unsettled(),
-            // Few digits: it is read from the summary again, and JSON's readers round the seventeenth.
-            duration_seconds: since(&job.created_at).as_millis() as f64 / 1000.0,
-            rejects: None,
-            failure: None,
-        }
-    }
-
-    /// What is wrong with an import of which every range has ended well.
-    fn judge(&self, summary: &Summary, ranges: &[Job]) -> Option<Failure> {
-        let counts = &summary.counts;
-        let is_exceeded = self
-            .config
-            .max_rejects
-            .is_some_and(|max| max.is_exceeded(counts, true));
-        let error = if counts.rows_unsettled() > 0 {
-            Error::Accounting {
-                read: counts.rows_read,
-                written: counts.rows_written,
-                superseded: counts.rows_superseded,
-                rejected: counts.rows_rejected,
-            }
-        } else if is_exceeded {
-            let last = ranges.last().and_then(|range| range.saved().checkpoint.row);
-            Error::Stopped {
-                position: last.unwrap_or_default(),
-                why: StopReason::TooManyRejects,
-            }
-        } else {
-            return None;
-        };
-        Some(Failure::from(&error))
+    match url {
+        Some(_) => documents.read(&documents.reports.summary()).await,
+        None => Ok(Value::Null),
     }
 }
 
+/// Ends the job of an object.
+pub(super) async fn finish(
+    context: &Context,
+    job: &Job,
+    documents: &StepDocuments,
+    gave_up: Option<GaveUp>,
+) -> Result<Value, Error> {
+    let ranges = context.jobs.ranges(&job.job).await?;
+    let tally = RangeTally::new(job, &ranges);
+    if gave_up.is_none() && !job.cancel_requested && tally.left > 0 {
+        return Err(Error::RangesLeft {
+            left: tally.left,
+            all: tally.all,
+        });
+    }
+    let mut summary = summary_of(context, job, &ranges);
+    let failure = match (tally.failed, &gave_up) {
+        (Some(failed), _) => Some(failure_of(failed, documents).await?),
+        (None, Some(error)) => Some(error.failure()),
+        (None, None) => judge(context, &summary, &ranges),
+    };
+    summary.status = match &failure {
+        Some(_) => summary::Status::Failed,
+        None if tally.left > 0 || tally.is_cancelled => summary::Status::Cancelled,
+        None if summary.counts.rows_rejected > 0 => summary::Status::CompletedWithRejects,
+        None => summary::Status::Completed,
+    };
+    summary.failure = failure;
+    if let (None, Some(bytes)) = (&summary.failure, job.bytes_total) {
+        // What is between the ranges, and before and after all of them, was read by those who cut them.
+        if summary.status != summary::Status::Cancelled {
+            summary.counts.bytes_read = bytes;
+        }
+    }
+    let mut parts = Vec::new();
+    for range in &ranges {
+        if let Ok(number) = range.job.parse() {
+            parts.extend(documents.of_range(number).parts(&range.saved()));
+        }
+    }
+    summary.rejects = merge(&context.s3, &documents.reports, parts).await?;
+    let gave_up = gave_up.is_some() && tally.failed.is_none();
+    end(context, job, documents, &summary, gave_up).await
+}
+
+/// Ends a large job at once: what it needs is not there.
+pub(super) async fn fail(context: &Context, job: &Job, error: &Error) -> Result<(), Error> {
+    let mut summary = summary_of(context, job, &[]);
+    summary.failure = Some(Failure::from(error));
+    end(
+        context,
+        job,
+        &StepDocuments::new(context, job),
+        &summary,
+        false,
+    )
+    .await
+    .map(drop)
+}
+
+/// Writes the summary, ends the job and publishes that.
+pub(super) async fn end(
+    context: &Context,
+    job: &Job,
+    documents: &StepDocuments,
+    summary: &Summary,
+    gave_up: bool,
+) -> Result<Value, Error> {
+    let report = ending::write_summary(context, summary, &documents.reports).await?;
+    let changes = ended(summary, Some(report))
+        .counts(&summary.counts)
+        .flag("notified", false)
+        .flag("gave_up", gave_up);
+    let ended = context.jobs.change(job, changes).await?.job;
+    ending::count(context, &ended);
+    log(&ended);
+    ending::notify(context, ended).await?;
+    serde_json::to_value(summary).map_err(|e| Error::Report {
+        place: documents.reports.summary(),
+        source: Box::new(e),
+    })
+}
+
+/// What the parts of a job did. How it ended is to be filled in.
+pub(super) fn summary_of(context: &Context, job: &Job, parts: &[Job]) -> Summary {
+    let counts = total(parts);
+    Summary {
+        status: summary::Status::Failed,
+        source: job.url(),
+        job: Some(job.job.clone()),
+        attempts: Some(parts.iter().map(|part| part.attempt).sum()),
+        table: context.config.table.clone(),
+        format: parts.iter().find_map(|part| part.format.clone()),
+        compression: parts.iter().find_map(|part| part.compression.clone()),
+        counts,
+        rows_unsettled: counts.rows_unsettled(),
+        // Few digits: it is read from the summary again, and JSON's readers round the seventeenth.
+        duration_seconds: since(&job.created_at).as_millis() as f64 / 1000.0,
+        rejects: None,
+        failure: None,
+    }
+}
+
+/// What is wrong with an import of which every range has ended well.
+fn judge(context: &Context, summary: &Summary, ranges: &[Job]) -> Option<Failure> {
+    let counts = &summary.counts;
+    let is_exceeded = context
+        .config
+        .max_rejects
+        .is_some_and(|max| max.is_exceeded(counts, true));
+    let error = if counts.rows_unsettled() > 0 {
+        Error::Accounting {
+            read: counts.rows_read,
+            written: counts.rows_written,
+            superseded: counts.rows_superseded,
+            rejected: counts.rows_rejected,
+        }
+    } else if is_exceeded {
+        let last = ranges.last().and_then(|range| range.saved().checkpoint.row);
+        Error::Stopped {
+            position: last.unwrap_or_default(),
+            why: StopReason::TooManyRejects,
+        }
+    } else {
+        return None;
+    };
+    Some(Failure::from(&error))
+}
+
 /// How the ranges of a job stand.
-struct Book<'a> {
+struct RangeTally<'a> {
     all: usize,
     /// Those that are to be imported and have not ended.
     left: usize,
@@ -200,7 +212,7 @@ struct Book<'a> {
     is_cancelled: bool,
 }
 
-impl<'a> Book<'a> {
+impl<'a> RangeTally<'a> {
     /// `ranges` are those that somebody has begun with, in the order of the file.
     fn new(job: &Job, ranges: &'a [Job]) -> Self {
         let failed = ranges
@@ -229,16 +241,20 @@ fn number(range: &Job) -> usize {
 }
 
 /// Why a range has failed: as its own summary says, which has the place.
-async fn failure_of(range: &Job, papers: &Papers) -> Result<Failure, Error> {
+async fn failure_of(range: &Job, documents: &StepDocuments) -> Result<Failure, Error> {
     #[derive(Deserialize)]
-    struct Told {
+    struct RangeSummary {
         failure: Option<Failure>,
     }
-    let told = match range.job.parse() {
-        Ok(number) => papers.read(&papers.of_range(number).summary()).await?,
-        Err(_) => Told { failure: None },
+    let range_summary = match range.job.parse() {
+        Ok(number) => {
+            documents
+                .read(&documents.of_range(number).summary())
+                .await?
+        }
+        Err(_) => RangeSummary { failure: None },
     };
-    Ok(told.failure.unwrap_or_else(|| Failure {
+    Ok(range_summary.failure.unwrap_or_else(|| Failure {
         message: range.reason.clone().unwrap_or_default(),
         fix: range.fix.clone(),
         position: None,

@@ -5,70 +5,68 @@ use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use serde_json::json;
 
 use crate::aws::service_error;
-use crate::config::has_unique_keys;
 use crate::error::{Class, Error};
 use crate::event::ObjectCreated;
-use crate::jobs::JobKey;
-use crate::lambda::Importer;
-use crate::source::Object;
+use crate::function::config::has_unique_keys;
+use crate::function::context::Context;
+use crate::import::source::Object;
+use crate::jobs::job::JobKey;
 
 /// Most characters of an execution's name.
 ///
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>
 const NAME_CHARACTERS_MAX: usize = 80;
 
-impl Importer {
-    /// Starts the state machine for an object if it is large and its rows may be written in any order. Tells whether it is the
-    /// state machine's.
-    pub(crate) async fn hand_over(&self, created: &ObjectCreated) -> Result<bool, Error> {
-        let Some(arn) = &self.config.large_state_machine_arn else {
-            return Ok(false);
-        };
-        let object = match Object::head(&self.s3, &created.bucket, &created.key).await {
-            Ok(object) => object,
-            Err(error) if error.class() == Class::Retry => return Err(error),
-            // Whoever imports it finds the same, and reports it.
-            Err(_) => return Ok(false),
-        };
-        let is_unique = has_unique_keys(&object.metadata).unwrap_or_default();
-        if object.size_bytes <= self.config.large_bytes || !is_unique {
-            return Ok(false);
-        }
-        let job = JobKey::of(created);
-        let mut input = json!({ "bucket": created.bucket, "key": created.key });
-        for (name, value) in [
-            ("etag", &created.etag),
-            ("version_id", &created.version_id),
-            ("sequencer", &created.sequencer),
-            ("time", &created.time),
-        ] {
-            if let Some(value) = value {
-                input[name] = json!(value);
-            }
-        }
-        let started = self
-            .sfn
-            .start_execution()
-            .state_machine_arn(arn)
-            .name(execution_name(&job.job))
-            .input(input.to_string())
-            .send()
-            .await;
-        match started {
-            Ok(_) => {}
-            // An event comes twice now and then.
-            Err(SdkError::ServiceError(error))
-                if matches!(error.err(), StartExecutionError::ExecutionAlreadyExists(_)) => {}
-            Err(error) => return Err(service_error("StartExecution", arn, error)),
-        }
-        tracing::info!(
-            job = job.job,
-            object = object.url(),
-            bytes = object.size_bytes,
-            "handed over to the state machine"
-        );
-        Ok(true)
+/// Starts the state machine for an object if it is large and its rows may be written in any order. Tells whether it is the
+/// state machine's.
+pub(crate) async fn hand_over(context: &Context, created: &ObjectCreated) -> Result<bool, Error> {
+    let Some(arn) = &context.config.large_state_machine_arn else {
+        return Ok(false);
+    };
+    let object = match Object::head(&context.s3, &created.bucket, &created.key).await {
+        Ok(object) => object,
+        Err(error) if error.class() == Class::Retry => return Err(error),
+        // The import finds the same, and reports it.
+        Err(_) => return Ok(false),
+    };
+    let is_unique = has_unique_keys(&object.metadata).unwrap_or_default();
+    if object.size_bytes <= context.config.large_bytes || !is_unique {
+        return Ok(false);
     }
+    let job = JobKey::of(created);
+    let mut input = json!({ "bucket": created.bucket, "key": created.key });
+    for (name, value) in [
+        ("etag", &created.etag),
+        ("version_id", &created.version_id),
+        ("sequencer", &created.sequencer),
+        ("time", &created.time),
+    ] {
+        if let Some(value) = value {
+            input[name] = json!(value);
+        }
+    }
+    let started = context
+        .sfn
+        .start_execution()
+        .state_machine_arn(arn)
+        .name(execution_name(&job.job))
+        .input(input.to_string())
+        .send()
+        .await;
+    match started {
+        Ok(_) => {}
+        // An event comes twice now and then.
+        Err(SdkError::ServiceError(error))
+            if matches!(error.err(), StartExecutionError::ExecutionAlreadyExists(_)) => {}
+        Err(error) => return Err(service_error("StartExecution", arn, error)),
+    }
+    tracing::info!(
+        job = job.job,
+        object = object.url(),
+        bytes = object.size_bytes,
+        "handed over to the state machine"
+    );
+    Ok(true)
 }
 
 /// A job's name without what an execution's may not have.

@@ -6,25 +6,28 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::HOLDER;
-use super::papers::{ByteRange, Papers, RowRange, Split};
-use crate::config::{has_unique_keys, options_from_metadata};
-use crate::decode::{self, DecodeOptions};
-use crate::decompress::Compression;
+use super::documents::{ByteRange, RowRange, Split, StepDocuments};
+use super::finish::fail;
 use crate::error::Error;
 use crate::event::ObjectCreated;
+use crate::function::attempt::replaced;
+use crate::function::config::{has_unique_keys, options_from_metadata};
+use crate::function::context::Context;
+use crate::import::source::Object;
+use crate::jobs::job::{Job, JobKey, Mode};
 use crate::jobs::ranges::HELD;
-use crate::jobs::store::{Changes, Claim, Lease};
-use crate::jobs::{Job, JobKey, Mode};
-use crate::lambda::Importer;
-use crate::lambda::attempt::replaced;
-use crate::position::Position;
-use crate::row::Row;
-use crate::schema::Schema;
-use crate::source::Object;
-use crate::split::Syntax;
+use crate::jobs::store::{Claim, Lease};
+use crate::jobs::update::Changes;
 use crate::table;
+use rows::Compression;
+use rows::DecodeOptions;
+use rows::Position;
+use rows::Row;
+use rows::Schema;
+use rows::split::Syntax;
 
+/// Who holds the job of a large object: no invocation, but all of them.
+const HOLDER: &str = "steps";
 /// Most ranges of an object. More would be of no use: a terabyte's have 10 MB then.
 const RANGES_MAX: u64 = 100_000;
 
@@ -53,176 +56,166 @@ enum Decision {
     Whole { why: String },
 }
 
-impl Importer {
-    pub(super) async fn plan(&self, plan: Plan) -> Result<Value, Error> {
-        match (&plan.key, &plan.prefix) {
-            (Some(key), None) => self.plan_object(&plan, key).await,
-            (None, Some(prefix)) => self.plan_prefix(&plan.bucket, prefix).await,
-            _ => Err(Error::Unusable {
-                problem: "the step plan has neither a key nor a prefix, or both".to_owned(),
-                fix: "give bucket and key, or bucket and prefix".to_owned(),
-            }),
+/// Plans one object.
+pub(super) async fn object(context: &Context, plan: &Plan, key: &str) -> Result<Value, Error> {
+    if key.starts_with(&context.config.report_prefix) || key.ends_with('/') {
+        return Err(Error::Unusable {
+            problem: format!("s3://{}/{key} is a report or a folder", plan.bucket),
+            fix: "import an object with rows".to_owned(),
+        });
+    }
+    let created = ObjectCreated {
+        bucket: plan.bucket.clone(),
+        key: key.to_owned(),
+        version_id: plan.version_id.clone(),
+        etag: plan.etag.clone(),
+        sequencer: plan.sequencer.clone(),
+        time: plan.time.clone(),
+    };
+    let created = context.identified(&created).await?;
+    let Some(job) = claim(context, &JobKey::of(&created), &created).await? else {
+        let key = JobKey::of(&created);
+        return Ok(
+            json!({ "owner": key.owner, "job": key.job, "bucket": created.bucket, "mode": "ended", "ranges": 0 }),
+        );
+    };
+    match plan_claimed(context, plan, &job).await {
+        Err(error) if error.is_final() => {
+            fail(context, &job, &error).await?;
+            Err(error)
+        }
+        planned => planned,
+    }
+}
+
+/// Claims the job of a large object, or of many objects; none if it has ended.
+pub(super) async fn claim(
+    context: &Context,
+    key: &JobKey,
+    created: &ObjectCreated,
+) -> Result<Option<Job>, Error> {
+    let lease = Lease {
+        holder: HOLDER.to_owned(),
+        message: None,
+        until: SystemTime::now() + HELD,
+    };
+    loop {
+        let claim = context
+            .jobs
+            .claim_as(key, created, &context.config.table, &lease);
+        match claim.await? {
+            Claim::Mine(job) => return Ok(Some(*job)),
+            // An importer that does not know of the state machine has it.
+            Claim::Busy(_) => return Err(Error::LeaseLost),
+            Claim::Ended(job) if job.gave_up && context.jobs.reopen(key).await? => {}
+            Claim::Ended(_) => return Ok(None),
         }
     }
+}
 
-    async fn plan_object(&self, plan: &Plan, key: &str) -> Result<Value, Error> {
-        if key.starts_with(&self.config.report_prefix) || key.ends_with('/') {
-            return Err(Error::Unusable {
-                problem: format!("s3://{}/{key} is a report or a folder", plan.bucket),
-                fix: "import an object with rows".to_owned(),
-            });
+async fn plan_claimed(context: &Context, plan: &Plan, job: &Job) -> Result<Value, Error> {
+    let object = Object::head(&context.s3, &job.bucket, &job.key).await?;
+    if job.etag.is_some() && job.etag != object.etag {
+        return Err(replaced(job));
+    }
+    let range_bytes = job.range_bytes.or(plan.range_bytes);
+    let range_bytes = range_bytes
+        .unwrap_or(context.config.range_bytes.get())
+        .max(object.size_bytes.div_ceil(RANGES_MAX))
+        .max(1);
+    let decision = match job.mode {
+        Some(Mode::Whole) => Decision::Whole {
+            why: job.why.clone().unwrap_or_default(),
+        },
+        decided => {
+            let is_decided = decided.is_some();
+            decide(context, &object, plan, range_bytes, is_decided).await?
         }
-        let created = ObjectCreated {
-            bucket: plan.bucket.clone(),
-            key: key.to_owned(),
-            version_id: plan.version_id.clone(),
-            etag: plan.etag.clone(),
-            sequencer: plan.sequencer.clone(),
-            time: plan.time.clone(),
-        };
-        let created = self.identified(&created).await?;
-        let Some(job) = self.claim_large(&JobKey::of(&created), &created).await? else {
-            let key = JobKey::of(&created);
-            return Ok(
-                json!({ "owner": key.owner, "job": key.job, "bucket": created.bucket, "mode": "ended", "ranges": 0 }),
+    };
+    let documents = StepDocuments::new(context, job);
+    let changes = Changes::none()
+        .text_or_none("etag", object.etag.as_deref())
+        .number("bytes_total", object.size_bytes);
+    let (mode, changes) = match &decision {
+        Decision::Split { .. } => (Mode::Split, changes),
+        Decision::Whole { why } => {
+            let changes = changes.text("why", why).number("ranges", 1_u64);
+            (Mode::Whole, changes)
+        }
+    };
+    let planned = context.jobs.plan(job, mode, range_bytes, changes).await?;
+    if (planned.mode, planned.range_bytes) != (Some(mode), Some(range_bytes)) {
+        // Another planner has decided otherwise in between. Its decision holds.
+        return Err(Error::LeaseLost);
+    }
+    let ranges = match decision {
+        Decision::Split { syntax, first } => {
+            let split = Split {
+                etag: object.etag.clone(),
+                size_bytes: object.size_bytes,
+                syntax,
+                first,
+            };
+            documents.write(&documents.split(), &split).await?;
+            let ranges = byte_ranges(first.byte, object.size_bytes, range_bytes);
+            documents.write(&documents.plan(), &ranges).await?;
+            ranges.len()
+        }
+        Decision::Whole { why } => {
+            tracing::info!(
+                job = job.job,
+                object = job.url(),
+                why,
+                "not cut into ranges"
             );
-        };
-        match self.plan_claimed(plan, &job).await {
-            Err(error) if error.is_final() => {
-                self.fail_large(&job, &error).await?;
-                Err(error)
-            }
-            planned => planned,
+            let ranges = [RowRange::whole()];
+            documents.write(&documents.plan(), &ranges).await?;
+            ranges.len()
         }
-    }
+    };
+    let mut answer = answer(&planned, mode, ranges, &documents);
+    // A worker that is thought dead may write for a little longer. Without ranges the order of rows counts, and it would matter.
+    answer["holder"] = json!(plan.holder.as_ref().filter(|_| mode == Mode::Split));
+    Ok(answer)
+}
 
-    /// Claims the job of a large object, or of many objects; none if it has ended.
-    pub(super) async fn claim_large(
-        &self,
-        key: &JobKey,
-        created: &ObjectCreated,
-    ) -> Result<Option<Job>, Error> {
-        let lease = Lease {
-            holder: HOLDER.to_owned(),
-            message: None,
-            until: SystemTime::now() + HELD,
-        };
-        loop {
-            let claim = self.jobs.claim_as(key, created, &self.config.table, &lease);
-            match claim.await? {
-                Claim::Mine(job) => return Ok(Some(*job)),
-                // An importer is at it that was not told of the state machine.
-                Claim::Busy(_) => return Err(Error::LeaseLost),
-                Claim::Ended(job) if job.gave_up && self.jobs.reopen(key).await? => {}
-                Claim::Ended(_) => return Ok(None),
-            }
-        }
+/// Looks at the object's beginning. What was decided before, with other options perhaps, is found again.
+async fn decide(
+    context: &Context,
+    object: &Object,
+    plan: &Plan,
+    range_bytes: u64,
+    is_decided: bool,
+) -> Result<Decision, Error> {
+    let whole = |why: &str| {
+        Ok(Decision::Whole {
+            why: why.to_owned(),
+        })
+    };
+    let is_unique = has_unique_keys(&object.metadata)?;
+    if !(is_decided || is_unique || plan.parallel == Some(true)) {
+        return whole(
+            "rows of one key must be written in the order of the file; if each row has a key of its own, upload with \
+             x-amz-meta-intake-unique-keys: true, or ask for \"parallel\": true",
+        );
     }
-
-    async fn plan_claimed(&self, plan: &Plan, job: &Job) -> Result<Value, Error> {
-        let object = Object::head(&self.s3, &job.bucket, &job.key).await?;
-        if job.etag.is_some() && job.etag != object.etag {
-            return Err(replaced(job));
-        }
-        let range_bytes = job.range_bytes.or(plan.range_bytes);
-        let range_bytes = range_bytes
-            .unwrap_or(self.config.range_bytes.get())
-            .max(object.size_bytes.div_ceil(RANGES_MAX))
-            .max(1);
-        let decision = match job.mode {
-            Some(Mode::Whole) => Decision::Whole {
-                why: job.why.clone().unwrap_or_default(),
-            },
-            decided => {
-                let is_decided = decided.is_some();
-                self.decide(&object, plan, range_bytes, is_decided).await?
-            }
-        };
-        let papers = self.papers(job);
-        let changes = Changes::none()
-            .text_or_none("etag", object.etag.as_deref())
-            .number("bytes_total", object.size_bytes);
-        let (mode, changes) = match &decision {
-            Decision::Split { .. } => (Mode::Split, changes),
-            Decision::Whole { why } => {
-                let changes = changes.text("why", why).number("ranges", 1_u64);
-                (Mode::Whole, changes)
-            }
-        };
-        let planned = self.jobs.plan(job, mode, range_bytes, changes).await?;
-        if (planned.mode, planned.range_bytes) != (Some(mode), Some(range_bytes)) {
-            // Somebody else has decided in another way in between. What he has decided holds.
-            return Err(Error::LeaseLost);
-        }
-        let ranges = match decision {
-            Decision::Split { syntax, first } => {
-                let split = Split {
-                    etag: object.etag.clone(),
-                    size_bytes: object.size_bytes,
-                    syntax,
-                    first,
-                };
-                papers.write(&papers.split(), &split).await?;
-                let ranges = byte_ranges(first.byte, object.size_bytes, range_bytes);
-                papers.write(&papers.plan(), &ranges).await?;
-                ranges.len()
-            }
-            Decision::Whole { why } => {
-                tracing::info!(
-                    job = job.job,
-                    object = job.url(),
-                    why,
-                    "not cut into ranges"
-                );
-                let ranges = [RowRange::whole()];
-                papers.write(&papers.plan(), &ranges).await?;
-                ranges.len()
-            }
-        };
-        let mut answer = answer(&planned, mode, ranges, &papers);
-        // A worker that is thought dead may write for a little longer. Without ranges the order of rows counts, and it would matter.
-        answer["holder"] = json!(plan.holder.as_ref().filter(|_| mode == Mode::Split));
-        Ok(answer)
+    if object.size_bytes <= range_bytes {
+        return whole("it is not larger than one range");
     }
-
-    /// Looks at the object's beginning. What was decided before, with other options perhaps, is found again.
-    async fn decide(
-        &self,
-        object: &Object,
-        plan: &Plan,
-        range_bytes: u64,
-        is_decided: bool,
-    ) -> Result<Decision, Error> {
-        let whole = |why: &str| {
-            Ok(Decision::Whole {
-                why: why.to_owned(),
-            })
-        };
-        let is_unique = has_unique_keys(&object.metadata)?;
-        if !(is_decided || is_unique || plan.parallel == Some(true)) {
-            return whole(
-                "rows of one key must be written in the order of the file; if each row has a key of its own, upload with \
-                 x-amz-meta-intake-unique-keys: true, or ask for \"parallel\": true",
-            );
-        }
-        if object.size_bytes <= range_bytes {
-            return whole("it is not larger than one range");
-        }
-        let options = match options_from_metadata(&object.metadata) {
-            Ok(options) => options,
-            // The one that imports it reports that.
-            Err(error) => return whole(&error.chain()),
-        };
-        let schema = Arc::new(table::describe(&self.dynamodb, &self.config.table).await?);
-        let beginning = object.beginning(&self.s3);
-        let feed = tokio::spawn(beginning.feed);
-        let looked =
-            tokio::task::spawn_blocking(move || look(beginning.reader, &options, &schema)).await;
-        feed.abort();
-        match looked {
-            Ok(decision) => decision,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+    let options = match options_from_metadata(&object.metadata) {
+        Ok(options) => options,
+        // The one that imports it reports that.
+        Err(error) => return whole(&error.chain()),
+    };
+    let schema = Arc::new(table::describe(&context.dynamodb, &context.config.table).await?);
+    let beginning = object.beginning(&context.s3);
+    let feed = tokio::spawn(beginning.feed);
+    let looked =
+        tokio::task::spawn_blocking(move || look(beginning.reader, &options, &schema)).await;
+    feed.abort();
+    match looked {
+        Ok(decision) => decision,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 
@@ -233,7 +226,8 @@ fn look(
     schema: &Arc<Schema>,
 ) -> Result<Decision, Error> {
     let whole = |why: String| Ok(Decision::Whole { why });
-    let broken = |error: Error| {
+    let broken = |error: rows::Error| {
+        let error = Error::from(error);
         if error.is_final() {
             // The one that imports it finds the same, and reports it.
             whole(error.chain())
@@ -241,7 +235,7 @@ fn look(
             Err(error)
         }
     };
-    let mut opened = match decode::open(reader, options, schema) {
+    let mut opened = match rows::open(reader, options, schema) {
         Ok(opened) => opened,
         Err(error) => return broken(error),
     };
@@ -263,7 +257,7 @@ fn look(
     let mut row = Row::default();
     let first = match opened.decoder.next(&mut row) {
         Ok(true) => row.position,
-        Err(Error::Row(reject)) => reject.position,
+        Err(rows::Error::Row(reject)) => reject.position,
         Ok(false) => return whole("it has no rows".to_owned()),
         Err(error) => return broken(error),
     };
@@ -284,7 +278,7 @@ fn byte_ranges(begin: u64, end: u64, range_bytes: u64) -> Vec<ByteRange> {
 }
 
 /// The step's answer.
-pub(super) fn answer(job: &Job, mode: Mode, ranges: usize, papers: &Papers) -> Value {
+pub(super) fn answer(job: &Job, mode: Mode, ranges: usize, documents: &StepDocuments) -> Value {
     json!({
         "owner": job.owner,
         "job": job.job,
@@ -292,7 +286,7 @@ pub(super) fn answer(job: &Job, mode: Mode, ranges: usize, papers: &Papers) -> V
         "mode": mode,
         "ranges": ranges,
         "why": job.why,
-        "items": papers.place(&papers.plan()),
+        "items": documents.place(&documents.plan()),
     })
 }
 

@@ -8,25 +8,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::finish::GaveUp;
-use super::papers::Papers;
-use super::plan::answer;
+use super::documents::StepDocuments;
+use super::finish::{GaveUp, end, summary_of};
+use super::plan::{answer, claim};
 use crate::aws::service_error;
 use crate::error::Error;
 use crate::event::ObjectCreated;
-use crate::jobs::store::Changes;
-use crate::jobs::{Job, JobKey, Mode, Status};
-use crate::lambda::Importer;
-use crate::report::{NDJSON, put_object};
-use crate::source::Object;
-use crate::summary::{self, Failure};
+use crate::function::context::Context;
+use crate::import::object_writer::{NDJSON, put_object};
+use crate::import::source::Object;
+use crate::import::summary::{self, Failure};
+use crate::jobs::job::{Job, JobKey, Mode};
+use crate::jobs::states::Status;
+use crate::jobs::update::Changes;
 
 /// Most objects under a prefix: the list of more would not fit into the function's memory.
 const OBJECTS_MAX: usize = 100_000;
 /// Jobs that are looked up at once.
 const JOBS_AHEAD: usize = 32;
 
-/// An object, as the state machine is told of it.
+/// An object in the state machine's list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Listed {
     bucket: String,
@@ -50,154 +51,153 @@ impl Listed {
     }
 }
 
-impl Importer {
-    pub(super) async fn plan_prefix(&self, bucket: &str, prefix: &str) -> Result<Value, Error> {
-        let (objects, bytes_total) = self.list(bucket, prefix).await?;
-        let mut hash = Sha256::new();
-        for object in &objects {
-            hash.update(object.job().job);
-            hash.update([0]);
-        }
-        // The job is that of these objects: the same as long as none is put or removed.
-        let created = ObjectCreated {
-            bucket: bucket.to_owned(),
-            key: prefix.to_owned(),
-            version_id: None,
-            etag: Some(hash.finalize().encode_hex()),
-            sequencer: None,
-            time: objects
-                .iter()
-                .filter_map(|object| object.time.clone())
-                .max(),
-        };
-        let key = JobKey::of(&created);
-        let Some(job) = self.claim_large(&key, &created).await? else {
-            return Ok(
-                json!({ "owner": key.owner, "job": key.job, "bucket": bucket, "mode": "ended", "ranges": 0 }),
-            );
-        };
-        let papers = self.papers(&job);
-        papers.write(&papers.plan(), &objects).await?;
-        let changes = Changes::none()
-            .number("bytes_total", bytes_total)
-            .number("ranges", objects.len() as u64);
-        let job = self.jobs.plan(&job, Mode::Prefix, 0, changes).await?;
-        Ok(answer(&job, Mode::Prefix, objects.len(), &papers))
+/// Plans every object under a prefix.
+pub(super) async fn plan(context: &Context, bucket: &str, prefix: &str) -> Result<Value, Error> {
+    let (objects, bytes_total) = list(context, bucket, prefix).await?;
+    let mut hash = Sha256::new();
+    for object in &objects {
+        hash.update(object.job().job);
+        hash.update([0]);
     }
+    // The job is that of these objects: the same as long as none is put or removed.
+    let created = ObjectCreated {
+        bucket: bucket.to_owned(),
+        key: prefix.to_owned(),
+        version_id: None,
+        etag: Some(hash.finalize().encode_hex()),
+        sequencer: None,
+        time: objects
+            .iter()
+            .filter_map(|object| object.time.clone())
+            .max(),
+    };
+    let key = JobKey::of(&created);
+    let Some(job) = claim(context, &key, &created).await? else {
+        return Ok(
+            json!({ "owner": key.owner, "job": key.job, "bucket": bucket, "mode": "ended", "ranges": 0 }),
+        );
+    };
+    let documents = StepDocuments::new(context, &job);
+    documents.write(&documents.plan(), &objects).await?;
+    let changes = Changes::none()
+        .number("bytes_total", bytes_total)
+        .number("ranges", objects.len() as u64);
+    let job = context.jobs.plan(&job, Mode::Prefix, 0, changes).await?;
+    Ok(answer(&job, Mode::Prefix, objects.len(), &documents))
+}
 
-    async fn list(&self, bucket: &str, prefix: &str) -> Result<(Vec<Listed>, u64), Error> {
-        let url = format!("s3://{bucket}/{prefix}");
-        let (mut objects, mut bytes_total) = (Vec::new(), 0);
-        let mut pages = self
-            .s3
-            .list_objects_v2()
-            .bucket(bucket)
-            .prefix(prefix)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| service_error("ListObjectsV2", &url, e))?;
-            for object in page.contents.unwrap_or_default() {
-                let key = object.key.unwrap_or_default();
-                if key.ends_with('/') || key.starts_with(&self.config.report_prefix) {
-                    continue;
-                }
-                bytes_total += object.size.unwrap_or_default().unsigned_abs();
-                let etag = match object.e_tag {
-                    Some(etag) => Some(etag),
-                    // S3 lists it always, and not everything that is called S3 does.
-                    None => Object::head(&self.s3, bucket, &key).await?.etag,
-                };
-                // To the second, as everywhere else in S3.
-                let time = object.last_modified.map(|t| DateTime::from_secs(t.secs()));
-                objects.push(Listed {
-                    bucket: bucket.to_owned(),
-                    key,
-                    etag,
-                    time: time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
-                });
+async fn list(context: &Context, bucket: &str, prefix: &str) -> Result<(Vec<Listed>, u64), Error> {
+    let url = format!("s3://{bucket}/{prefix}");
+    let (mut objects, mut bytes_total) = (Vec::new(), 0);
+    let mut pages = context
+        .s3
+        .list_objects_v2()
+        .bucket(bucket)
+        .prefix(prefix)
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|e| service_error("ListObjectsV2", &url, e))?;
+        for object in page.contents.unwrap_or_default() {
+            let key = object.key.unwrap_or_default();
+            if key.ends_with('/') || key.starts_with(&context.config.report_prefix) {
+                continue;
             }
-            if objects.len() > OBJECTS_MAX {
-                return Err(Error::Unusable {
-                    problem: format!("there are more than {OBJECTS_MAX} objects under {url}"),
-                    fix: "import them by longer prefixes, one after the other".to_owned(),
-                });
-            }
-        }
-        if objects.is_empty() {
-            return Err(Error::Unusable {
-                problem: format!("there is no object under {url}"),
-                fix: "check the prefix; reports and folders are not imported".to_owned(),
+            bytes_total += object.size.unwrap_or_default().unsigned_abs();
+            let etag = match object.e_tag {
+                Some(etag) => Some(etag),
+                // S3 lists it always, and not everything that is called S3 does.
+                None => Object::head(&context.s3, bucket, &key).await?.etag,
+            };
+            // To the second, as everywhere else in S3.
+            let time = object.last_modified.map(|t| DateTime::from_secs(t.secs()));
+            objects.push(Listed {
+                bucket: bucket.to_owned(),
+                key,
+                etag,
+                time: time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
             });
         }
-        Ok((objects, bytes_total))
-    }
-
-    /// Ends the job of all objects under a prefix.
-    pub(super) async fn finish_prefix(
-        &self,
-        job: &Job,
-        papers: &Papers,
-        error: Option<GaveUp>,
-    ) -> Result<Value, Error> {
-        let objects: Vec<Listed> = papers.read(&papers.plan()).await?;
-        let jobs: Vec<(Listed, Option<Job>)> = stream::iter(objects)
-            .map(|object| async {
-                let job = self.jobs.get(&object.job()).await?;
-                Ok::<_, Error>((object, job))
-            })
-            .buffered(JOBS_AHEAD)
-            .try_collect()
-            .await?;
-        let all = jobs.len();
-        let is = |wanted: fn(Status) -> bool| {
-            let found = jobs.iter().filter_map(|(_, job)| job.as_ref());
-            found.filter(|job| wanted(job.status)).count()
-        };
-        let left = all - is(Status::is_ended);
-        if left > 0 && error.is_none() {
-            return Err(Error::RangesLeft { left, all });
+        if objects.len() > OBJECTS_MAX {
+            return Err(Error::Unusable {
+                problem: format!("there are more than {OBJECTS_MAX} objects under {url}"),
+                fix: "import them by longer prefixes, one after the other".to_owned(),
+            });
         }
-        let failed = is(|status| matches!(status, Status::Failed | Status::Cancelled));
-        let lines: String = jobs
-            .iter()
-            .map(|(object, job)| line(object, job.as_ref()))
-            .collect();
-        let key = papers.objects();
-        put_object(
-            &self.s3,
-            &papers.reports.bucket,
-            &key,
-            NDJSON,
-            lines.into_bytes().into(),
-        )
-        .await?;
-
-        let jobs: Vec<Job> = jobs.into_iter().filter_map(|(_, job)| job).collect();
-        let mut summary = self.summary(job, &jobs);
-        let listed = papers.reports.url(&key);
-        summary.failure = match &error {
-            _ if failed + left > 0 => Some(Failure {
-                message: format!(
-                    "{} of {all} objects were not imported: {listed} says which, and why",
-                    failed + left
-                ),
-                fix: Some("see to these objects, and upload them again".to_owned()),
-                position: None,
-            }),
-            Some(error) => Some(error.failure()),
-            None => None,
-        };
-        summary.status = match &summary.failure {
-            Some(_) => summary::Status::Failed,
-            None if summary.counts.rows_rejected > 0 => summary::Status::CompletedWithRejects,
-            None => summary::Status::Completed,
-        };
-        // Each object has a report of its own, by positions in that object.
-        summary.rejects = (summary.counts.rows_rejected > 0).then_some(listed);
-        let gave_up = error.is_some() && left > 0;
-        self.end_large(job, papers, &summary, gave_up).await
     }
+    if objects.is_empty() {
+        return Err(Error::Unusable {
+            problem: format!("there is no object under {url}"),
+            fix: "check the prefix; reports and folders are not imported".to_owned(),
+        });
+    }
+    Ok((objects, bytes_total))
+}
+
+/// Ends the job of all objects under a prefix.
+pub(super) async fn finish(
+    context: &Context,
+    job: &Job,
+    documents: &StepDocuments,
+    error: Option<GaveUp>,
+) -> Result<Value, Error> {
+    let objects: Vec<Listed> = documents.read(&documents.plan()).await?;
+    let jobs: Vec<(Listed, Option<Job>)> = stream::iter(objects)
+        .map(|object| async {
+            let job = context.jobs.get(&object.job()).await?;
+            Ok::<_, Error>((object, job))
+        })
+        .buffered(JOBS_AHEAD)
+        .try_collect()
+        .await?;
+    let all = jobs.len();
+    let is = |wanted: fn(Status) -> bool| {
+        let found = jobs.iter().filter_map(|(_, job)| job.as_ref());
+        found.filter(|job| wanted(job.status)).count()
+    };
+    let left = all - is(Status::is_ended);
+    if left > 0 && error.is_none() {
+        return Err(Error::RangesLeft { left, all });
+    }
+    let failed = is(|status| matches!(status, Status::Failed | Status::Cancelled));
+    let lines: String = jobs
+        .iter()
+        .map(|(object, job)| line(object, job.as_ref()))
+        .collect();
+    let key = documents.objects();
+    put_object(
+        &context.s3,
+        &documents.reports.bucket,
+        &key,
+        NDJSON,
+        lines.into_bytes().into(),
+    )
+    .await?;
+
+    let jobs: Vec<Job> = jobs.into_iter().filter_map(|(_, job)| job).collect();
+    let mut summary = summary_of(context, job, &jobs);
+    let listed = documents.reports.url(&key);
+    summary.failure = match &error {
+        _ if failed + left > 0 => Some(Failure {
+            message: format!(
+                "{} of {all} objects were not imported: {listed} says which, and why",
+                failed + left
+            ),
+            fix: Some("see to these objects, and upload them again".to_owned()),
+            position: None,
+        }),
+        Some(error) => Some(error.failure()),
+        None => None,
+    };
+    summary.status = match &summary.failure {
+        Some(_) => summary::Status::Failed,
+        None if summary.counts.rows_rejected > 0 => summary::Status::CompletedWithRejects,
+        None => summary::Status::Completed,
+    };
+    // Each object has a report of its own, by positions in that object.
+    summary.rejects = (summary.counts.rows_rejected > 0).then_some(listed);
+    let gave_up = error.is_some() && left > 0;
+    end(context, job, documents, &summary, gave_up).await
 }
 
 /// What became of an object.

@@ -3,151 +3,155 @@
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::papers::{Papers, RowRange};
-use super::{Work, item};
+use super::documents::{self, RowRange};
+use super::work::{Work, item};
 use crate::error::Error;
 use crate::event::ObjectCreated;
+use crate::function::attempt::{self, Attempt, Outcome, Range};
+use crate::function::context::Context;
+use crate::function::ending::{end, release};
+use crate::function::invocation::{Deadlines, Invocation};
+use crate::jobs::job::{Job, JobKey};
+use crate::jobs::states::Status;
 use crate::jobs::store::{Claim, Lease};
-use crate::jobs::{Job, JobKey, Status};
-use crate::lambda::attempt::{Attempt, Deadlines, Outcome, Range};
-use crate::lambda::{Importer, Invocation};
 
 /// What became of a range for now.
-enum Left {
+enum RangeState {
     /// Nothing of it is to be done any more.
-    Done,
+    Ended,
     /// There was no time for the rest.
-    Rest,
+    Unfinished,
 }
 
-impl Importer {
-    pub(super) async fn ranges(&self, work: Work, invocation: &Invocation) -> Result<Value, Error> {
-        let deadlines = Deadlines::new(invocation.deadline);
-        let lease = Lease {
-            holder: work
-                .holder
-                .clone()
-                .unwrap_or_else(|| invocation.request_id.clone()),
-            message: None,
-            until: invocation.deadline,
+pub(super) async fn import(
+    context: &Context,
+    work: Work,
+    invocation: &Invocation,
+) -> Result<Value, Error> {
+    let deadlines = Deadlines::new(invocation.deadline);
+    let lease = Lease {
+        holder: work
+            .holder
+            .clone()
+            .unwrap_or_else(|| invocation.request_id.clone()),
+        message: None,
+        until: invocation.deadline,
+    };
+    for (done, range) in work.items.iter().enumerate() {
+        let range: RowRange = item(range)?;
+        let state = if Instant::now() < deadlines.stop_reading {
+            import_range(context, &work.name.key(), range, &lease, deadlines).await?
+        } else {
+            RangeState::Unfinished
         };
-        for (done, range) in work.items.iter().enumerate() {
-            let range: RowRange = item(range)?;
-            let left = if Instant::now() < deadlines.stop_reading {
-                self.range(&work.name.key(), range, &lease, deadlines)
-                    .await?
-            } else {
-                Left::Rest
+        if matches!(state, RangeState::Unfinished) {
+            return Ok(work.answer("import", done));
+        }
+    }
+    let all = work.items.len();
+    Ok(work.answer("import", all))
+}
+
+async fn import_range(
+    context: &Context,
+    parent: &JobKey,
+    range: RowRange,
+    lease: &Lease,
+    deadlines: Deadlines,
+) -> Result<RangeState, Error> {
+    let (parent, documents) = documents::of(context, parent).await?;
+    let number = range.range;
+    if !parent.wants_range(number) {
+        return Ok(RangeState::Ended);
+    }
+    let created = ObjectCreated {
+        bucket: parent.bucket.clone(),
+        key: parent.key.clone(),
+        version_id: None,
+        etag: parent.etag.clone(),
+        sequencer: None,
+        time: None,
+    };
+    let key = JobKey::range(&parent.job, number);
+    let claim = context
+        .jobs
+        .claim_as(&key, &created, &context.config.table, lease);
+    let ended = match claim.await? {
+        Claim::Mine(job) => {
+            let attempt = Attempt {
+                created: &created,
+                is_bare: false,
+                reports: documents.of_range(number),
+                job: *job,
+                deadlines,
+                began: Instant::now(),
+                range: Some(Range {
+                    parent: parent.job_key(),
+                    number,
+                    etag: parent.etag.clone(),
+                    from: range.from,
+                    until: range.until,
+                    rows: range.rows,
+                }),
             };
-            if matches!(left, Left::Rest) {
-                return Ok(work.answer("import", done));
+            match Box::pin(attempt_range(context, attempt)).await? {
+                Some(ended) => ended,
+                None => return Ok(RangeState::Unfinished),
             }
         }
-        let all = work.items.len();
-        Ok(work.answer("import", all))
+        Claim::Busy(_) => return Err(Error::LeaseLost),
+        Claim::Ended(job) => *job,
+    };
+    if ended.status == Status::Failed {
+        context.jobs.range_failed(&parent.job_key(), number).await?;
     }
+    Ok(RangeState::Ended)
+}
 
-    async fn range(
-        &self,
-        parent: &JobKey,
-        range: RowRange,
-        lease: &Lease,
-        deadlines: Deadlines,
-    ) -> Result<Left, Error> {
-        let parent = self.large_job(parent).await?;
-        let number = range.range;
-        if !parent.wants_range(number) {
-            return Ok(Left::Done);
+/// Imports a range as far as there is time, and gives its job if it has ended.
+async fn attempt_range(context: &Context, attempt: Attempt<'_>) -> Result<Option<Job>, Error> {
+    let mut outcome = attempt::import(context, &attempt).await;
+    let share = outcome.share.take();
+    let ended = Box::pin(conclude_range(context, attempt, outcome)).await;
+    if let Some(share) = share {
+        share.wait().await;
+    }
+    ended
+}
+
+/// Leaves a range's job as it is to be left after an attempt.
+async fn conclude_range(
+    context: &Context,
+    attempt: Attempt<'_>,
+    outcome: Outcome,
+) -> Result<Option<Job>, Error> {
+    if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_final()) {
+        if !matches!(error, Error::LeaseLost) {
+            release(context, &attempt.job, error, outcome.had_no_share).await?;
         }
-        let created = ObjectCreated {
-            bucket: parent.bucket.clone(),
-            key: parent.key.clone(),
-            version_id: None,
-            etag: parent.etag.clone(),
-            sequencer: None,
-            time: None,
+        return match outcome.error {
+            Some(error) if !error.is_out_of_time() => Err(error),
+            _ => Ok(None),
         };
-        let key = JobKey::range(&parent.job, number);
-        let claim = self
-            .jobs
-            .claim_as(&key, &created, &self.config.table, lease);
-        let ended = match claim.await? {
-            Claim::Mine(job) => {
-                let attempt = Attempt {
-                    created: &created,
-                    is_bare: false,
-                    reports: Papers::new(self.s3.clone(), self.reports(&parent)).of_range(number),
-                    job: *job,
-                    deadlines,
-                    began: Instant::now(),
-                    range: Some(Range {
-                        parent: parent.job_key(),
-                        number,
-                        etag: parent.etag.clone(),
-                        from: range.from,
-                        until: range.until,
-                        rows: range.rows,
-                    }),
-                };
-                match Box::pin(self.attempt_range(attempt)).await? {
-                    Some(ended) => ended,
-                    None => return Ok(Left::Rest),
-                }
-            }
-            Claim::Busy(_) => return Err(Error::LeaseLost),
-            Claim::Ended(job) => *job,
-        };
-        if ended.status == Status::Failed {
-            self.jobs.range_failed(&parent.job_key(), number).await?;
-        }
-        Ok(Left::Done)
     }
-
-    /// Imports a range as far as there is time, and gives its job if it has ended.
-    async fn attempt_range(&self, attempt: Attempt<'_>) -> Result<Option<Job>, Error> {
-        let mut outcome = self.import(&attempt).await;
-        let left = outcome.left.take();
-        let ended = Box::pin(self.conclude_range(attempt, outcome)).await;
-        if let Some(left) = left {
-            left.wait().await;
-        }
-        ended
-    }
-
-    /// Leaves a range's job as it is to be left after an attempt.
-    async fn conclude_range(
-        &self,
-        attempt: Attempt<'_>,
-        outcome: Outcome,
-    ) -> Result<Option<Job>, Error> {
-        if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_final()) {
+    let ended = end(
+        context,
+        &attempt,
+        outcome.summary,
+        outcome.journal,
+        outcome.error.as_ref(),
+        false,
+    );
+    match ended.await {
+        Ok(job) => Ok(Some(job)),
+        Err(error) => {
             if !matches!(error, Error::LeaseLost) {
-                self.release(&attempt.job, error, outcome.had_no_share)
-                    .await?;
+                release(context, &attempt.job, &error, false).await?;
             }
-            return match outcome.error {
-                Some(error) if !error.is_out_of_time() => Err(error),
-                _ => Ok(None),
-            };
-        }
-        let ended = self.end(
-            &attempt,
-            outcome.summary,
-            outcome.journal,
-            outcome.error.as_ref(),
-            false,
-        );
-        match ended.await {
-            Ok(job) => Ok(Some(job)),
-            Err(error) => {
-                if !matches!(error, Error::LeaseLost) {
-                    self.release(&attempt.job, &error, false).await?;
-                }
-                if error.is_out_of_time() {
-                    Ok(None)
-                } else {
-                    Err(error)
-                }
+            if error.is_out_of_time() {
+                Ok(None)
+            } else {
+                Err(error)
             }
         }
     }

@@ -4,78 +4,80 @@ use futures::StreamExt;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::papers::{ByteRange, Papers, Scanned, Split};
-use super::{Work, item};
+use super::documents::{self, ByteRange, Scanned, Split, StepDocuments};
+use super::work::{Work, item};
 use crate::error::Error;
-use crate::lambda::attempt::Deadlines;
-use crate::lambda::{Importer, Invocation};
-use crate::source::Object;
-use crate::split::Scan;
+use crate::function::context::Context;
+use crate::function::invocation::{Deadlines, Invocation};
+use crate::import::source::Object;
+use rows::split::Scan;
 
-impl Importer {
-    pub(super) async fn scan(&self, work: Work, invocation: &Invocation) -> Result<Value, Error> {
-        let deadlines = Deadlines::new(invocation.deadline);
-        let job = self.large_job(&work.name.key()).await?;
-        if job.cancel_requested || job.status.is_ended() {
-            let all = work.items.len();
-            return Ok(work.answer("scan", all));
-        }
-        let papers = self.papers(&job);
-        let split: Split = papers.read(&papers.split()).await?;
-        let object = Object {
-            bucket: job.bucket.clone(),
-            key: job.key.clone(),
-            etag: split.etag.clone(),
-            last_modified: None,
-            size_bytes: split.size_bytes,
-            metadata: std::collections::HashMap::default(),
-        };
-        for (done, range) in work.items.iter().enumerate() {
-            let range: ByteRange = item(range)?;
-            let scanned = self.scan_range(&object, &split, range, &papers);
-            match tokio::time::timeout_at(deadlines.give_up, scanned).await {
-                Ok(scanned) => scanned?,
-                Err(_) if done == 0 => return Err(too_large(range)),
-                Err(_) => return Ok(work.answer("scan", done)),
-            }
-            if Instant::now() >= deadlines.stop_reading {
-                return Ok(work.answer("scan", done + 1));
-            }
-        }
+pub(super) async fn scan(
+    context: &Context,
+    work: Work,
+    invocation: &Invocation,
+) -> Result<Value, Error> {
+    let deadlines = Deadlines::new(invocation.deadline);
+    let (job, documents) = documents::of(context, &work.name.key()).await?;
+    if job.cancel_requested || job.status.is_ended() {
         let all = work.items.len();
-        Ok(work.answer("scan", all))
+        return Ok(work.answer("scan", all));
     }
-
-    async fn scan_range(
-        &self,
-        object: &Object,
-        split: &Split,
-        range: ByteRange,
-        papers: &Papers,
-    ) -> Result<(), Error> {
-        let syntax = split.syntax;
-        let mut scan = Scan::none(syntax);
-        let (mut pieces, emptied) = object.pieces(&self.s3, range.begin, range.end);
-        while let Some(piece) = pieces.next().await {
-            let piece = piece?;
-            // Reading ahead goes on meanwhile.
-            let scanned =
-                tokio::task::spawn_blocking(move || (Scan::of(syntax, &piece), piece)).await;
-            let (next, piece) = match scanned {
-                Ok(scanned) => scanned,
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-            };
-            scan = scan.then(&next);
-            // Nobody takes it if all parts are requested.
-            emptied.send(piece).ok();
+    let split: Split = documents.read(&documents.split()).await?;
+    let object = Object {
+        bucket: job.bucket.clone(),
+        key: job.key.clone(),
+        etag: split.etag.clone(),
+        last_modified: None,
+        size_bytes: split.size_bytes,
+        metadata: std::collections::HashMap::default(),
+    };
+    for (done, range) in work.items.iter().enumerate() {
+        let range: ByteRange = item(range)?;
+        let scanned = scan_range(context, &object, &split, range, &documents);
+        match tokio::time::timeout_at(deadlines.give_up, scanned).await {
+            Ok(scanned) => scanned?,
+            Err(_) if done == 0 => return Err(too_large(range)),
+            Err(_) => return Ok(work.answer("scan", done)),
         }
-        let scanned = Scanned {
-            range,
-            etag: split.etag.clone(),
-            scan,
-        };
-        papers.write(&papers.scan(range.range), &scanned).await
+        if Instant::now() >= deadlines.stop_reading {
+            return Ok(work.answer("scan", done + 1));
+        }
     }
+    let all = work.items.len();
+    Ok(work.answer("scan", all))
+}
+
+async fn scan_range(
+    context: &Context,
+    object: &Object,
+    split: &Split,
+    range: ByteRange,
+    documents: &StepDocuments,
+) -> Result<(), Error> {
+    let syntax = split.syntax;
+    let mut scan = Scan::none(syntax);
+    let (mut pieces, emptied) = object.pieces(&context.s3, range.begin, range.end);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        // Reading ahead goes on meanwhile.
+        let scanned = tokio::task::spawn_blocking(move || (Scan::of(syntax, &piece), piece)).await;
+        let (next, piece) = match scanned {
+            Ok(scanned) => scanned,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        scan = scan.then(&next);
+        // Without a receiver all parts have been requested.
+        emptied.send(piece).ok();
+    }
+    let scanned = Scanned {
+        range,
+        etag: split.etag.clone(),
+        scan,
+    };
+    documents
+        .write(&documents.scan(range.range), &scanned)
+        .await
 }
 
 /// The error for a range that takes longer than an invocation may: another one would not get further.

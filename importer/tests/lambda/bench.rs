@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use importer::config::Config;
-use importer::jobs::store::JobStore;
+use importer::function::Config;
+use importer::jobs::JobStore;
 use importer::jobs::{Job, NOBODY};
-use importer::lambda::{Importer, Invocation};
+use importer::{Importer, Invocation};
 use local::events::{self, ObjectCreated};
 use local::sqs::Delivery;
 use local::{BUCKET, JOBS_TABLE, Stack, StackOptions, TABLE};

@@ -3,10 +3,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use importer::config::Config;
+use importer::Importer;
+use importer::function::Config;
 use importer::jobs::Status;
-use importer::lambda::Importer;
-use importer::writer::WriterKind;
+use importer::write::WriterKind;
 use local::BUCKET;
 use serde_json::Value;
 use tokio::time::Instant;

@@ -1,9 +1,9 @@
 //! What AWS refuses: each error says what to repair, and shows nobody's rows.
 
-use importer::config::Config;
+use importer::Importer;
+use importer::function::Config;
 use importer::jobs::Status;
-use importer::lambda::Importer;
-use importer::writer::WriterKind;
+use importer::write::WriterKind;
 use local::{BUCKET, TABLE};
 use serde_json::{Value, json};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use importer::config::Config;
+use importer::function::Config;
+use importer::import::MaxRejects;
 use importer::jobs::{JobKey, Status};
-use importer::pipeline::MaxRejects;
 use local::{BUCKET, Fault, FaultPlan};
 use serde_json::{Value, json};
 

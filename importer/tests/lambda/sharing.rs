@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use importer::config::Config;
+use importer::function::Config;
 use importer::jobs::{STALLED_ATTEMPTS_MAX, Status};
-use importer::share::page::{Change, Swap, Value, Worker};
-use importer::share::{Pages, TablePages};
+use importer::write::share::page::{Change, Swap, Value, Worker};
+use importer::write::share::{Pages, TablePages};
 use local::{JOBS_TABLE, TABLE};
 
 use crate::bench::{Bench, LAPTOP, TIMEOUT, config, invocation, notification, sample};

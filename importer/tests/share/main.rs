@@ -1,4 +1,4 @@
-//! One write cap for all imports of a table: the ledger against a model of many workers, the task against pages in memory,
+//! One write cap for all imports of a table: the allocation against a model of many workers, the task against pages in memory,
 //! and imports at once against the local stack.
 
 #![allow(

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use importer::error::{Class, Error};
-use importer::share::Pages;
-use importer::share::page::{Change, EMPTY, Page};
+use importer::write::share::Pages;
+use importer::write::share::page::{Change, EMPTY, Page};
+use importer::{Class, Error};
 use tokio::time::{Instant, sleep};
 
 /// What calls do.
@@ -86,7 +86,8 @@ impl Pages for Way {
         self.answer("UpdateItem").await?;
         let mut pages = self.memory.pages.lock().unwrap();
         let page = pages.entry(change.page).or_insert(EMPTY);
-        let is_as_it_must = |swap: &importer::share::page::Swap| page[swap.register] == swap.from;
+        let is_as_it_must =
+            |swap: &importer::write::share::page::Swap| page[swap.register] == swap.from;
         if !change.swaps.iter().all(is_as_it_must) {
             return Ok(Some(*page));
         }

@@ -1,4 +1,4 @@
-//! The ledger against the model: the sum never exceeds the cap, nobody is left out, and nothing is left unused.
+//! The allocation against the model: the sum never exceeds the cap, nobody is left out, and nothing is left unused.
 
 use crate::world::{Faults, World};
 
@@ -25,7 +25,7 @@ fn seeds() -> u64 {
 /// Everybody who is there has a fair share, and all of the cap is in use.
 fn is_settled(world: &World, cap: u32) {
     let present = world.present();
-    let all = importer::share::page::slots(cap);
+    let all = importer::write::share::page::slots(cap);
     for &worker in &present {
         let held = world.slots_held(worker);
         assert!(
@@ -85,7 +85,7 @@ fn many_share_the_cap_fairly() {
         // One more, and one less.
         world.join(cap, 0);
         world.run(40_000);
-        if workers < importer::share::page::slots(cap) {
+        if workers < importer::write::share::page::slots(cap) {
             is_settled(&world, cap);
         }
         world.kill(0);

@@ -4,21 +4,21 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rows::{DecodeOptions, Format};
-use importer::error::Error;
-use importer::pipeline::{Import, ImportOptions, Stop};
+use importer::Error;
+use importer::import::RejectFile;
+use importer::import::Source;
+use importer::import::{Import, ImportOptions, Stop};
+use importer::import::{Status, Summary};
 use importer::progress::Progress;
-use importer::report::RejectFile;
-use importer::share::page::{SLOT_PAGES, Value};
-use importer::share::timing::Timing;
-use importer::share::{Pages, Share, TablePages};
-use importer::source::Source;
-use importer::summary::{Status, Summary};
 use importer::table;
-use importer::wire::WireWriter;
+use importer::write::WireWriter;
+use importer::write::share::page::{SLOT_PAGES, Value};
+use importer::write::share::timing::Timing;
+use importer::write::share::{Pages, Share, TablePages};
 use local::capacity::CapacityPlan;
 use local::faults::{Fault, FaultPlan};
 use local::{JOBS_TABLE, Stack, StackOptions, TABLE};
+use rows::{DecodeOptions, Format};
 use tokio::time::Instant;
 
 use crate::support::clients::Services;
@@ -186,12 +186,12 @@ async fn two_imports_at_once_stay_below_one_cap() {
         assert_eq!(summary.counts.rows_written, ROWS as u64);
     }
     let took = began.elapsed();
-    let ledger = stack.capacity().unwrap().ledger();
-    let wcu = ledger.accepted_wcu(Duration::ZERO, Duration::from_hours(1));
+    let allocation = stack.capacity().unwrap().allocation();
+    let wcu = allocation.accepted_wcu(Duration::ZERO, Duration::from_hours(1));
     assert_eq!(wcu, 2 * ROWS as u64);
     println!(
         "{wcu} WCU in {took:?}, at most {} in a second",
-        ledger.most_accepted_wcu(Duration::from_secs(1))
+        allocation.most_accepted_wcu(Duration::from_secs(1))
     );
     // Each for itself they would be done in half of that. A slow machine takes longer.
     let least = Duration::from_secs_f64((2 * ROWS) as f64 / f64::from(WCU) - 1.1);

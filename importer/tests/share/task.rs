@@ -6,9 +6,9 @@ use std::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use importer::error::{Class, Error};
-use importer::limiter::Limiter;
-use importer::share::Share;
+use importer::write::limiter::Limiter;
+use importer::write::share::Share;
+use importer::{Class, Error};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 

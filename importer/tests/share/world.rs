@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 use fastrand::Rng;
-use importer::share::ledger::{Ledger, Outcome};
-use importer::share::page::{Change, EMPTY, Page, SLOT_PAGES, Worker, slots};
-use importer::share::timing::{Moment, Timing};
+use importer::write::share::allocation::{Allocation, Outcome};
+use importer::write::share::page::{Change, EMPTY, Page, SLOT_PAGES, Worker, slots};
+use importer::write::share::timing::{Moment, Timing};
 
 /// After so long a call is given up.
 const GIVE_UP_MS: u64 = 8_000;
@@ -80,7 +80,7 @@ impl Ord for Due {
 
 /// One worker.
 struct Actor {
-    ledger: Ledger,
+    allocation: Allocation,
     /// How far its clock is wrong.
     skew_ms: i64,
     /// How much faster than the world's its steady clock goes.
@@ -150,14 +150,14 @@ impl World {
     pub(crate) fn join(&mut self, cap: u32, after: u64) -> usize {
         let worker = self.actors.len();
         let skew = self.faults.skew_ms.cast_signed();
-        let ledger = Ledger::new(
+        let allocation = Allocation::new(
             Worker::new(worker as u64 + 1),
             cap,
             self.timing,
             self.rng.u64(..),
         );
         self.actors.push(Actor {
-            ledger,
+            allocation,
             skew_ms: self.rng.i64(-skew..=skew),
             drift: 1.0 + (self.rng.f64() - 0.5) / 1_000.0,
             joined_at: self.now + after,
@@ -216,7 +216,7 @@ impl World {
     }
 
     pub(crate) fn slots_held(&self, worker: usize) -> usize {
-        self.actors[worker].ledger.slots_held()
+        self.actors[worker].allocation.slots_held()
     }
 
     /// Lets time pass. At no moment do all may more than the largest of their caps.
@@ -338,7 +338,7 @@ impl World {
             let now = self.moment(worker);
             let actor = &mut self.actors[worker];
             actor.granted = (0, 0);
-            let changes = actor.ledger.leave(now);
+            let changes = actor.allocation.leave(now);
             self.send(worker, changes);
             self.actors[worker].is_gone = true;
             self.last_death = self.now;
@@ -347,7 +347,7 @@ impl World {
         let granted = self.usable(worker);
         let actor = &mut self.actors[worker];
         let used = f64::from(granted).min(actor.can_use);
-        actor.ledger.used(used, granted);
+        actor.allocation.used(used, granted);
         actor.round += 1;
         let round = actor.round;
         // Whichever comes first.
@@ -368,7 +368,7 @@ impl World {
         actor.round += 1;
         match pages {
             Some(pages) => {
-                actor.ledger.look(now, &pages);
+                actor.allocation.look(now, &pages);
                 self.plan(worker);
             }
             None => self.sleep(worker),
@@ -380,7 +380,7 @@ impl World {
         let actor = &mut self.actors[worker];
         actor.plans += 1;
         actor.is_behind = false;
-        let plan = actor.ledger.plan(now);
+        let plan = actor.allocation.plan(now);
         actor.takes = plan.take;
         self.publish(worker);
         if !self.send(worker, plan.keep) {
@@ -438,7 +438,7 @@ impl World {
     fn answered(&mut self, worker: usize, change: &Change, sent: Moment, outcome: &Outcome) {
         let now = self.moment(worker);
         let actor = &mut self.actors[worker];
-        actor.ledger.answered(sent, now, change, outcome);
+        actor.allocation.answered(sent, now, change, outcome);
         actor.is_behind |= matches!(outcome, Outcome::Refused(_));
         actor.waits_for -= 1;
         if actor.waits_for > 0 {
@@ -465,13 +465,13 @@ impl World {
         let share = 0.9 + self.rng.f64() / 10.0;
         let actor = &mut self.actors[worker];
         actor.plans = 0;
-        let every = if actor.ledger.has_too_little() && actor.polls < 8 {
+        let every = if actor.allocation.has_too_little() && actor.polls < 8 {
             actor.polls += 1;
             self.timing.poll
         } else {
             self.timing.round
         };
-        if !actor.ledger.has_too_little() {
+        if !actor.allocation.has_too_little() {
             actor.polls = 0;
         }
         #[allow(clippy::cast_sign_loss, reason = "time is positive")]
@@ -482,7 +482,7 @@ impl World {
     fn publish(&mut self, worker: usize) {
         let now = self.moment(worker);
         let actor = &mut self.actors[worker];
-        let grant = actor.ledger.grant(now);
+        let grant = actor.allocation.grant(now);
         let (before, _) = std::mem::replace(&mut actor.granted, (grant.wcu, grant.until_ms));
         if grant.wcu >= before {
             // Only now it may have become too much.
@@ -494,7 +494,7 @@ impl World {
             );
         }
         let actor = &mut self.actors[worker];
-        if let Some(at) = actor.ledger.changes_at_ms(now) {
+        if let Some(at) = actor.allocation.changes_at_ms(now) {
             self.after(at - now.steady_ms + 1, worker, Event::Publish);
         }
     }

@@ -1,6 +1,6 @@
 //! What tests on the wire share: clients, and servers that misbehave as told.
 
-use importer::writer::WriterKind;
+use importer::write::WriterKind;
 
 pub(crate) mod clients;
 pub(crate) mod raw;
@@ -16,7 +16,7 @@ macro_rules! with_each_writer {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(importer::writer::WriterKind::Sdk).await;
+                    super::$test(importer::write::WriterKind::Sdk).await;
                 }
             )+
         }
@@ -25,7 +25,7 @@ macro_rules! with_each_writer {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(importer::writer::WriterKind::Wire).await;
+                    super::$test(importer::write::WriterKind::Wire).await;
                 }
             )+
         }

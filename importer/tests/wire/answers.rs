@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::Response;
-use importer::error::Error;
+use importer::Error;
+use importer::import::Status;
+use importer::write::WriterKind;
 use rows::{KeyAttribute, KeyType, Schema};
-use importer::summary::Status;
-use importer::writer::WriterKind;
 use serde_json::{Value, json};
 
 use crate::bench::{file, import, options, write};
@@ -161,7 +161,7 @@ async fn an_answer_with_the_right_checksum_is_good() {
 async fn scripted(
     writer: WriterKind,
     answer: impl Fn(usize) -> Reply + Send + Sync + 'static,
-) -> (importer::summary::Summary, Vec<Bytes>) {
+) -> (importer::import::Summary, Vec<Bytes>) {
     let requests: Arc<Mutex<Vec<Bytes>>> = Arc::default();
     let seen = Arc::clone(&requests);
     let server = Server::start(move |request| {

@@ -13,19 +13,19 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use bytes::Bytes;
-use importer::checkpoint::Checkpoint;
-use rows::{DecodeOptions, Format, Reject, Schema};
-use importer::error::Error;
-use importer::pipeline::{Import, ImportOptions, Stop};
+use importer::Error;
+use importer::import::Checkpoint;
+use importer::import::Journal;
+use importer::import::Source;
+use importer::import::{Import, ImportOptions, Stop};
+use importer::import::{Status, Summary};
 use importer::progress::Progress;
-use importer::report::Journal;
 use importer::retry::RetryPolicy;
-use importer::source::Source;
-use importer::summary::{Status, Summary};
 use importer::table;
-use importer::wire::WireWriter;
-use importer::writer::{BatchWrite as _, LaneWrite as _, SdkWriter, WriterKind, Written};
+use importer::write::WireWriter;
+use importer::write::{BatchWrite as _, LaneWrite as _, SdkWriter, WriterKind, Written};
 use local::{FaultPlan, Stack, StackOptions};
+use rows::{DecodeOptions, Format, Reject, Schema};
 
 use crate::support::clients::Services;
 

@@ -12,10 +12,10 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use http::Request;
-use importer::error::Class;
-use importer::summary::Status;
-use importer::wire::WireWriter;
-use importer::writer::{BatchWrite as _, LaneWrite as _, WriterKind};
+use importer::Class;
+use importer::import::Status;
+use importer::write::WireWriter;
+use importer::write::{BatchWrite as _, LaneWrite as _, WriterKind};
 use serde_json::json;
 use tokio::sync::Semaphore;
 

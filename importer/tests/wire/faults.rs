@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rows::Format;
-use importer::writer::WriterKind;
+use importer::write::WriterKind;
 use local::{Fault, FaultPlan, When};
+use rows::Format;
 
 use crate::bench::{Bench, as_format, file};
 use crate::support::with_each_writer;

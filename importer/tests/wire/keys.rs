@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use rows::{Format, KeyAttribute, KeyType, Schema};
-use importer::error::Class;
-use importer::writer::WriterKind;
+use importer::Class;
+use importer::write::WriterKind;
 use local::{Fault, FaultPlan, When};
+use rows::{Format, KeyAttribute, KeyType, Schema};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, as_format, file, import, options, write};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use importer::write::{WriterKind, Written as Answer};
+use importer::{Class, Error};
 use rows::{Format, Schema};
-use importer::error::{Class, Error};
-use importer::writer::{WriterKind, Written as Answer};
 use serde_json::{Value, json};
 
 use crate::bench::{Attribute, Bench, as_format, file, write};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use importer::source::Object;
-use importer::summary::Status;
-use importer::writer::WriterKind;
+use importer::import::Object;
+use importer::import::Status;
+use importer::write::WriterKind;
 use local::BUCKET;
 
 use crate::bench::{Bench, Ended, file, options};

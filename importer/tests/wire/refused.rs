@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use importer::import::Status;
+use importer::write::WriterKind;
 use rows::Schema;
-use importer::summary::Status;
-use importer::writer::WriterKind;
 
 use crate::bench::{Bench, file, options};
 use crate::support::with_each_writer;

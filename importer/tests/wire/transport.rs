@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use importer::error::{Class, Error};
-use importer::wire::{WireLane, WireWriter};
-use importer::writer::{BatchWrite as _, LaneWrite as _, WriterKind};
+use importer::write::{BatchWrite as _, LaneWrite as _, WriterKind};
+use importer::write::{WireLane, WireWriter};
+use importer::{Class, Error};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use importer::config::Config;
-use importer::lambda::Importer;
+use importer::Importer;
+use importer::function::Config;
 use serde_json::{Value, json};
 
 use super::machine::config;

@@ -1,8 +1,8 @@
 //! The state machine without Step Functions: the same steps in the same order.
 
-use importer::config::Config;
+use importer::Importer;
+use importer::function::Config;
 use importer::jobs::{Job, JobKey};
-use importer::lambda::Importer;
 use local::BUCKET;
 use serde_json::{Value, json};
 

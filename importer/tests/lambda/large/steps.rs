@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use importer::config::Config;
-use importer::jobs::store::{Claim, Lease};
+use importer::function::Config;
+use importer::import::MaxRejects;
+use importer::jobs::{Claim, Lease};
 use importer::jobs::{JobKey, Status};
-use importer::pipeline::MaxRejects;
 use local::{BUCKET, Fault, FaultPlan, Operation};
 use serde_json::{Value, json};
 
@@ -357,7 +357,7 @@ async fn errors_say_whether_to_try_again() {
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
     let import = Machine::batch("import", &plan, &ranges);
-    let error_type = |error: &lambda_runtime::Error| importer::lambda::diagnostic(error).error_type;
+    let error_type = |error: &lambda_runtime::Error| importer::diagnostic(error).error_type;
     for (fault, operation, expected) in [
         (
             Fault::AccessDenied,
@@ -425,7 +425,7 @@ async fn errors_say_whether_to_try_again() {
             .await;
         let error = handled.unwrap_err();
         assert_eq!(error_type(&error), "Intake.Fatal", "{payload}: {error}");
-        let message = importer::lambda::diagnostic(&error).error_message;
+        let message = importer::diagnostic(&error).error_message;
         assert!(message.contains(said), "{payload}: {message}");
     }
     machine.each("import", &plan, &ranges, 100).await;

@@ -1,0 +1,272 @@
+//! One attempt at a job: its file is imported as far as there is time.
+
+use std::sync::Arc;
+
+use rows::Position;
+use tokio::time::Instant;
+
+use super::cap::{self, ReturningShare};
+use super::config::options_from_metadata;
+use super::context::Context;
+use super::invocation::Deadlines;
+use crate::error::{Error, StopReason};
+use crate::event::ObjectCreated;
+use crate::import::checkpoint::Checkpoint;
+use crate::import::options::{ImportOptions, MaxRejects};
+use crate::import::pipeline::{Ended, Import, Resume};
+use crate::import::source::Object;
+use crate::import::stop::Stop;
+use crate::import::summary::{self, Failure, Summary};
+use crate::jobs::job::{Job, JobKey, Saved};
+use crate::jobs::journal::JobJournal;
+use crate::jobs::reports::Reports;
+use crate::jobs::states::STALLED_ATTEMPTS_MAX;
+use crate::jobs::update::Changes;
+use crate::table;
+use crate::write::sdk::SdkWriter;
+use crate::write::wire::WireWriter;
+use crate::write::writer::WriterKind;
+
+/// One object, or a part of it, in one invocation.
+pub(crate) struct Attempt<'a> {
+    pub(crate) created: &'a ObjectCreated,
+    pub(crate) job: Job,
+    /// Whether a failure only shows if the invocation fails.
+    pub(crate) is_bare: bool,
+    pub(crate) reports: Reports,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) began: Instant,
+    /// What of a larger job this is, if the job is not one by itself.
+    pub(crate) range: Option<Range>,
+}
+
+/// A job that is a range of another one's object.
+#[derive(Debug, Clone)]
+pub(crate) struct Range {
+    /// The job whose object it is.
+    pub(crate) parent: JobKey,
+    /// The range's number.
+    pub(crate) number: u32,
+    /// The `ETag` of the object that was cut.
+    pub(crate) etag: Option<String>,
+    /// The first row; none if the range is the whole object.
+    pub(crate) from: Option<Position>,
+    /// The byte after the last row, if that is not the object's last.
+    pub(crate) until: Option<u64>,
+    /// How many rows there are, if that is known.
+    pub(crate) rows: Option<u64>,
+}
+
+/// How an attempt left a job.
+pub(crate) struct Outcome {
+    pub(crate) summary: Summary,
+    pub(crate) error: Option<Error>,
+    /// The journal; none if the import did not begin.
+    pub(crate) journal: Option<JobJournal>,
+    /// Whether it could not begin because other imports had all of the write cap.
+    pub(crate) had_no_share: bool,
+    /// The share of the write cap on its way back.
+    pub(crate) share: Option<ReturningShare>,
+}
+
+/// Imports, unless there is a reason not to begin.
+pub(crate) async fn import(context: &Context, attempt: &Attempt<'_>) -> Outcome {
+    let result = if attempt.job.cancel_requested {
+        Err(Error::Stopped {
+            position: attempt.job.saved().checkpoint.row.unwrap_or_default(),
+            why: StopReason::Cancelled,
+        })
+    } else if attempt.range.is_none() && attempt.job.stalled_attempts > STALLED_ATTEMPTS_MAX {
+        let reason = attempt.job.reason.as_deref();
+        let reason = reason.unwrap_or("the function ended without a word, out of memory or killed");
+        Err(Error::Stalled {
+            attempts: STALLED_ATTEMPTS_MAX,
+            reason: reason.to_owned(),
+        })
+    } else {
+        run(context, attempt).await
+    };
+    result.unwrap_or_else(|error| Outcome {
+        summary: Summary::not_begun(
+            attempt.job.url(),
+            context.config.table.clone(),
+            &error,
+            attempt.began.elapsed(),
+        ),
+        error: Some(error),
+        journal: None,
+        had_no_share: false,
+        share: None,
+    })
+}
+
+/// The import: see [`import`].
+async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error> {
+    let Attempt { created, job, .. } = attempt;
+    let range = attempt.range.as_ref();
+    let object = Object::head(&context.s3, &created.bucket, &created.key).await?;
+    let etag = object.etag.clone().unwrap_or_default();
+    let cut = range.and_then(|range| range.etag.as_ref());
+    if [job.etag.as_ref(), cut]
+        .into_iter()
+        .flatten()
+        .any(|before| *before != etag)
+    {
+        return Err(replaced(job));
+    }
+    let decode = options_from_metadata(&object.metadata)?;
+    let schema = Arc::new(table::describe(&context.dynamodb, &context.config.table).await?);
+    let mut saved = job.saved();
+    let share = cap::join(
+        context,
+        saved.checkpoint.row,
+        attempt.deadlines.stop_reading,
+    )
+    .await?;
+    let options = ImportOptions {
+        decode,
+        share: share.clone(),
+        ..options(context, attempt)
+    };
+    if !saved.checkpoint.lanes.is_empty() && saved.checkpoint.lanes.len() != options.lanes.get() {
+        // Rows are spread in another way now: what was settled cannot be told from what was not.
+        saved = Saved::default();
+    }
+    let described = Changes::none()
+        .text("etag", &etag)
+        .number("bytes_total", bytes_total(&object, range))
+        .text_or_none("reason", None::<String>)
+        .text_or_none("fix", None::<String>);
+    context.jobs.change(job, described).await?;
+    let (from, until) = range.map_or((None, None), |range| (range.from, range.until));
+    let mut checkpoint = saved.checkpoint.clone();
+    if let (None, Some(from)) = (checkpoint.row, from) {
+        checkpoint = Checkpoint {
+            row: Some(from),
+            seekable: true,
+            ..checkpoint
+        };
+    }
+    let row = checkpoint.row.filter(|_| checkpoint.seekable);
+    let begin = from.map_or(0, |from| from.byte);
+    let progress = Arc::new(checkpoint.progress_from(begin));
+    let stop = Stop::default();
+    let import = Import {
+        name: job.url(),
+        source: object.source_of(&context.s3, row.map_or(0, |row| row.byte), until),
+        progress: Arc::clone(&progress),
+        resume: Some(Resume {
+            beginning: checkpoint.row.map(|_| object.beginning(&context.s3)),
+            checkpoint,
+            until,
+        }),
+        schema: Arc::clone(&schema),
+        options,
+        stop: stop.clone(),
+    };
+    let journal = journal(context, attempt, &saved);
+    let Ended {
+        mut summary,
+        mut error,
+        journal,
+        ..
+    } = match context.config.writer {
+        WriterKind::Wire => {
+            let writer = WireWriter::new(&context.sdk, schema).await?;
+            let import = context.stopped_by(stop, import.run(writer, journal));
+            Box::pin(context.metrics.follow(&progress, import)).await
+        }
+        WriterKind::Sdk => {
+            let writer = SdkWriter::new(&context.sdk, schema);
+            let import = context.stopped_by(stop, import.run(writer, journal));
+            Box::pin(context.metrics.follow(&progress, import)).await
+        }
+    };
+    let rows = range.and_then(|range| range.rows);
+    if let (None, Some(problem)) = (&error, rows.and_then(|rows| missing(rows, &summary))) {
+        summary.status = summary::Status::Failed;
+        summary.failure = Some(Failure::from(&problem));
+        error = Some(problem);
+    }
+    Ok(Outcome {
+        summary,
+        error,
+        journal: Some(journal),
+        had_no_share: share.as_ref().is_some_and(cap::had_nothing),
+        share: share.map(ReturningShare::new),
+    })
+}
+
+/// How the object is imported, but for what its metadata says.
+fn options(context: &Context, attempt: &Attempt<'_>) -> ImportOptions {
+    let default = ImportOptions::default();
+    // A part of a file may have nothing but rows to reject: a percentage is judged when all of it is read.
+    let is_part = attempt
+        .range
+        .as_ref()
+        .is_some_and(|range| range.from.is_some());
+    let max_rejects = context.config.max_rejects;
+    let max_rejects = max_rejects.filter(|max| !is_part || !matches!(max, MaxRejects::Percent(_)));
+    ImportOptions {
+        lanes: context.config.lanes.unwrap_or(default.lanes),
+        max_wcu: context.config.max_wcu,
+        memory: context.memory.clone(),
+        max_rejects,
+        stop_reading_at: Some(attempt.deadlines.stop_reading),
+        give_up_at: Some(attempt.deadlines.give_up),
+        ..default
+    }
+}
+
+/// The journal of a job that goes on after `saved`.
+pub(super) fn journal(context: &Context, attempt: &Attempt<'_>, saved: &Saved) -> JobJournal {
+    let journal = JobJournal::new(
+        context.jobs.clone(),
+        context.s3.clone(),
+        attempt.reports.clone(),
+        attempt.job.clone(),
+        saved,
+        context.config.checkpoint_every,
+    );
+    match &attempt.range {
+        Some(range) => journal.of_range(range.parent.clone(), range.number),
+        None => journal,
+    }
+}
+
+/// The error for a job whose object is another one now.
+pub(crate) fn replaced(job: &Job) -> Error {
+    Error::Object {
+        operation: "HeadObject",
+        problem: format!(
+            "the object has changed since the import began: {}",
+            job.url()
+        ),
+        fix: "nothing: the new object has a job of its own".to_owned(),
+    }
+}
+
+fn bytes_total(object: &Object, range: Option<&Range>) -> u64 {
+    let from = range.and_then(|range| range.from);
+    let until = range.and_then(|range| range.until);
+    until.unwrap_or(object.size_bytes) - from.map_or(0, |from| from.byte)
+}
+
+/// The error for a range that should have `rows` rows and had others.
+fn missing(rows: u64, summary: &Summary) -> Option<Error> {
+    let counts = &summary.counts;
+    if counts.rows_read == rows {
+        return None;
+    }
+    tracing::error!(
+        rows,
+        rows_read = counts.rows_read,
+        "the range has not the rows that it was cut at"
+    );
+    Some(Error::Accounting {
+        read: rows,
+        written: counts.rows_written,
+        superseded: counts.rows_superseded,
+        rejected: counts.rows_rejected,
+    })
+}

@@ -1,0 +1,136 @@
+//! The states of a job, and the only ways from one to the next.
+//!
+//! | Transition | From | To | Condition | Where |
+//! |---|---|---|---|---|
+//! | [`Claim`](Transition::Claim) | none, `QUEUED`, `RUNNING` | `RUNNING` | no lease, an expired one, or the claimer's own | [`JobStore::claim`](super::store::JobStore::claim) |
+//! | [`Release`](Transition::Release) | `RUNNING` | `QUEUED` | the claimer still has the job | `function::ending::release` |
+//! | [`End`](Transition::End) | `RUNNING` | one that ends it | the claimer still has the job | `function::ending::end`, `large::finish` |
+//! | [`Reopen`](Transition::Reopen) | `FAILED` | `QUEUED` | it failed because it was given up | `JobStore::reopen` |
+//!
+//! Nothing else writes a job's status. A request to cancel sets a flag, and the importer that has the job ends it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::import::summary;
+
+/// Attempts without progress after which a job has failed.
+pub const STALLED_ATTEMPTS_MAX: u32 = 3;
+
+/// Where a job is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Between two invocations.
+    Queued,
+    /// An invocation imports it, or did when it crashed.
+    Running,
+    /// Every row is written or superseded.
+    Completed,
+    /// Every row is written, superseded or in the report of rejects.
+    CompletedWithRejects,
+    /// It did not get to the end of its file.
+    Failed,
+    /// Somebody has cancelled it.
+    Cancelled,
+}
+
+impl Status {
+    /// The states of a job that has not ended.
+    pub(super) const OPEN: &'static [Self] = &[Self::Queued, Self::Running];
+
+    /// Whether nothing more will happen.
+    pub fn is_ended(self) -> bool {
+        !Self::OPEN.contains(&self)
+    }
+
+    /// The status' name, as it stands in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::CompletedWithRejects => "COMPLETED_WITH_REJECTS",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<summary::Status> for Status {
+    fn from(status: summary::Status) -> Self {
+        match status {
+            summary::Status::Completed => Self::Completed,
+            summary::Status::CompletedWithRejects => Self::CompletedWithRejects,
+            summary::Status::Failed => Self::Failed,
+            summary::Status::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// A step from one state to the next: see the [table](self).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// An invocation takes the job.
+    Claim,
+    /// It lets the job go, for the next one.
+    Release,
+    /// It ends the job.
+    End(summary::Status),
+    /// A large job that was given up is taken up again.
+    Reopen,
+}
+
+impl Transition {
+    /// The states that it may begin in. A claim may also make the job.
+    pub(super) fn from(self) -> &'static [Status] {
+        match self {
+            Self::Claim => Status::OPEN,
+            Self::Release | Self::End(_) => &[Status::Running],
+            Self::Reopen => &[Status::Failed],
+        }
+    }
+
+    /// The state that it leads to.
+    pub(super) fn to(self) -> Status {
+        match self {
+            Self::Claim => Status::Running,
+            Self::Release | Self::Reopen => Status::Queued,
+            Self::End(status) => Status::from(status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_job_that_was_given_up_leaves_its_end() {
+        let ends = [
+            summary::Status::Completed,
+            summary::Status::CompletedWithRejects,
+            summary::Status::Failed,
+            summary::Status::Cancelled,
+        ]
+        .map(Transition::End);
+        for end in ends {
+            assert!(end.to().is_ended(), "{end:?}");
+        }
+        for transition in [Transition::Claim, Transition::Release]
+            .into_iter()
+            .chain(ends)
+        {
+            let is_open = |status: &Status| !status.is_ended();
+            assert!(transition.from().iter().all(is_open), "{transition:?}");
+        }
+        assert_eq!(Transition::Reopen.from(), [Status::Failed]);
+    }
+}

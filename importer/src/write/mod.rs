@@ -1,0 +1,25 @@
+//! Rows become requests, and requests are sent until DynamoDB has taken each row.
+//!
+//! | File | What it does |
+//! |---|---|
+//! | `lanes`, `batch` | spread rows by key over lanes, and fill each lane's open request |
+//! | [`limiter`], [`share`] | pace the requests, below a cap that other imports share |
+//! | `settler` | tries each batch again until all of its rows are settled |
+//! | `writer`, [`wire`], `sdk` | send one request |
+//!
+//! Nothing here knows files, objects, jobs or Lambda. `lanes` and `batch` know no async either.
+
+pub(crate) mod batch;
+pub(crate) mod lanes;
+pub mod limiter;
+pub(crate) mod sdk;
+pub(crate) mod settler;
+pub mod share;
+pub mod wire;
+pub(crate) mod writer;
+
+pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, WCU_BYTES, wcu};
+pub use lanes::Lanes;
+pub use sdk::SdkWriter;
+pub use wire::WireWriter;
+pub use writer::{BatchWrite, DryRun, LaneWrite, WriterKind, Written};
