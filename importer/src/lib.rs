@@ -32,4 +32,5 @@ pub mod table;
 pub mod write;
 
 pub use error::{Class, Error, StopReason};
+pub use function::Invocation;
 pub use handler::{Importer, diagnostic, run};

@@ -17,7 +17,7 @@ use importer::import::Journal;
 use importer::import::Source;
 use importer::import::{Import, ImportOptions, Resume, Stop};
 use importer::import::{Status, Summary};
-use importer::progress::{Counts, Progress};
+use importer::progress::Counts;
 use importer::retry::RetryPolicy;
 use importer::write::{BatchWrite, LaneWrite, Written};
 use importer::{Class, Error, StopReason};
