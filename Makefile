@@ -100,10 +100,12 @@ dashboard: ## check, test and build the web page (Node.js)
 		cp dashboard/package-lock.json dashboard/node_modules/installed.json; }
 	cd dashboard && npm run check && npm test && npm run build && npm run size && npm run audit
 
-browser: dashboard ## try the web page in the system's Chromium, with the local stack behind it (minutes)
+browser: export INTAKE_BIN = $(abspath $(TARGET_DIR))/debug/intake
+browser: ## the same, compare its preview with the importer, try it in Chromium on the local stack (minutes)
 	@[ -n "$(CHROMIUM)" ] || { echo 'there is no Chromium: install it (apt-get install chromium), or name it in CHROMIUM' >&2; exit 1; }
 	cargo test --workspace --test cli --no-run
-	cd dashboard && CHROMIUM="$(CHROMIUM)" INTAKE_BIN=$(abspath $(TARGET_DIR))/debug/intake npm run e2e -- $(ARGS)
+	$(MAKE) --no-print-directory dashboard
+	cd dashboard && CHROMIUM="$(CHROMIUM)" npm run e2e -- $(ARGS)
 
 screenshots: browser ## take the README's pictures again
 	cd dashboard/test-results/screenshots && cp 03-preview.png 04-progress.png rejects.png 08-inbox.png ../../../docs/screenshots

@@ -87,7 +87,7 @@ async function inflate(
 }
 
 /** Decodes the beginning of a text: a byte order mark decides, then the given encoding, then UTF-8. */
-export function decode(
+function decode(
   bytes: Uint8Array,
   whole: boolean,
   named: string | undefined,

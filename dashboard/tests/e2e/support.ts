@@ -6,18 +6,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { test as base, expect, type Page } from "@playwright/test";
-import { Fake } from "../fake/fake";
 
 export { expect };
 
-/**
- * What is tested: the local stack at INTAKE_DASHBOARD_URL, that of the program INTAKE_BIN, which is started for it, or else
- * the fake of this folder.
- */
+/** The local stack under test: the one at INTAKE_DASHBOARD_URL, or else one that the program INTAKE_BIN starts. */
 export interface Stack {
   url: string;
-  /** Only the fake can be made to do what no page can ask for. */
-  fake: Fake | undefined;
 }
 
 export const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -29,19 +23,15 @@ export const test = base.extend<{ guarded: undefined }, { stack: Stack }>({
     async ({}, use) => {
       const url = process.env.INTAKE_DASHBOARD_URL?.replace(/\/$/, "");
       if (url !== undefined) {
-        await use({ url, fake: undefined });
+        await use({ url });
         return;
       }
       const program = process.env.INTAKE_BIN;
-      if (program !== undefined) {
-        const local = await startLocal(program);
-        await use({ url: local.url, fake: undefined });
-        local.stop();
-        return;
-      }
-      const fake = await new Fake(here("../../dist")).start();
-      await use({ url: fake.url, fake });
-      await fake.stop();
+      if (program === undefined)
+        throw new Error("there is no stack to test: set INTAKE_BIN to the program, or run `make browser`");
+      const local = await startLocal(program);
+      await use({ url: local.url });
+      local.stop();
     },
     { scope: "worker" },
   ],
