@@ -3,11 +3,9 @@ use http::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{Capacity, CapacityPlan, PARTITION_KEY};
-use crate::{
-    LocalError, TABLE,
-    dynamodb::{error_response, json_response},
-    server::{Server, bind, read_body},
-};
+use crate::dynamodb::{error_response, json_response};
+use crate::server::{Server, bind, read_body};
+use crate::{LocalError, TABLE};
 
 /// A DynamoDB endpoint with the table [`TABLE`], which keeps nothing and takes what a [`CapacityPlan`] says.
 ///

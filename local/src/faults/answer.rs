@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use uuid::Uuid;
 
-use super::{
-    CLOCK_SKEW, Fault,
-    call::{Call, Service},
-};
+use super::call::{Call, Service};
+use super::{CLOCK_SKEW, Fault};
 use crate::{ACCOUNT_ID, REGION, dynamodb, iam, sns};
 
 /// What the errors say where the service's own words would not tell that a test is behind them.

@@ -1,10 +1,13 @@
 //! What a request asks for: the operation's name in the service's API, and what it is on.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use http::{HeaderMap, Method, request::Parts};
+use http::request::Parts;
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// A service that calls go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,9 @@
 //! Stands in front of a service: counts its calls and does to them what the plan says.
 
-use std::{
-    error::Error as StdError,
-    fmt,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,13 +13,11 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde_json::{Map, Value};
 use tower::ServiceExt as _;
 
-use super::{
-    Fault, Faults, add_unprocessed,
-    answer::refusal,
-    batch::{count, nothing_written, take_some},
-    call::{Call, Service, header as header_value},
-    injector::Drawn,
-};
+use super::answer::refusal;
+use super::batch::{count, nothing_written, take_some};
+use super::call::{Call, Service, header as header_value};
+use super::injector::Drawn;
+use super::{Fault, Faults, add_unprocessed};
 use crate::server::{MAX_BODY_BYTES, read_body_up_to};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;

@@ -1,13 +1,14 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, Weak},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::{Effect, Fault, FaultPlan, Hook, Operation, call::Call};
-use crate::{lock::lock, runtime::Function, s3::Objects};
+use super::call::Call;
+use super::{Effect, Fault, FaultPlan, Hook, Operation};
+use crate::lock::lock;
+use crate::runtime::Function;
+use crate::s3::Objects;
 
 /// How many calls there were, and how many of them had a fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -239,7 +240,8 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::When, *};
+    use super::super::When;
+    use super::*;
 
     fn call(operation: &str, resource: &str) -> Call {
         Call {

@@ -37,25 +37,22 @@ mod guard;
 mod injector;
 mod request;
 
-use std::{
-    fmt,
-    ops::{RangeFrom, RangeInclusive},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::fmt;
+use std::ops::{RangeFrom, RangeInclusive};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::Response;
+use http::request::Parts;
 
+pub(crate) use self::batch::{add_unprocessed, nothing_written};
 use self::call::Call;
+pub(crate) use self::call::{Service, header};
+pub(crate) use self::guard::{BoxError, Dropped, guard};
 pub use self::injector::{FaultCounts, Faults};
-pub(crate) use self::{
-    batch::{add_unprocessed, nothing_written},
-    call::{Service, header},
-    guard::{BoxError, Dropped, guard},
-};
 
 /// How a service says that it is not allowed to do what a request asks for; `body` is not needed for S3.
 pub(crate) fn access_denied(service: Service, head: &Parts, body: &[u8]) -> Response<Body> {

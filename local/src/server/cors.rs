@@ -1,7 +1,8 @@
 //! Which pages may call the services from a browser.
 
-use http::{HeaderName, HeaderValue, Method, Uri};
 use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, Uri};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 /// How long a browser may remember an answer, as in the template's `CorsConfiguration`.

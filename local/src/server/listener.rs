@@ -1,20 +1,17 @@
 //! What every HTTP server here shares: binding to loopback, serving, stopping.
 
-use std::{error::Error, net::Ipv4Addr};
+use std::error::Error;
+use std::net::Ipv4Addr;
 
 use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use tokio::{
-    net::TcpListener,
-    task::{JoinHandle, JoinSet},
-};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
 use tower::{Service, ServiceExt as _};
 
 use crate::LocalError;

@@ -5,19 +5,19 @@
 //! says what comes of them. Nothing is enforced: the local services let everybody do everything. Of a statement,
 //! `Effect`, `Action` and `Resource` count; conditions, `NotAction` and `NotResource` are not known here.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    fmt::Write as _,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{ACCOUNT_ID, lock::lock, server::read_body};
+use crate::ACCOUNT_ID;
+use crate::lock::lock;
+use crate::server::read_body;
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 

@@ -1,14 +1,10 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use time::{
-    OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description,
-};
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
 
 /// A time in RFC 3339 with milliseconds, in UTC: as most of what AWS sends has it.
 pub(crate) fn timestamp(time: impl Into<OffsetDateTime>) -> String {

@@ -1,12 +1,10 @@
 //! The dashboard's files, as the content network serves them: with the headers of `DashboardHeaders` in `sam/template.yaml`, its
 //! `config.json`, and `index.html` for every path that is no file.
 
-use std::{
-    convert::Infallible,
-    io,
-    path::{Component, Path, PathBuf},
-    sync::Arc,
-};
+use std::convert::Infallible;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};

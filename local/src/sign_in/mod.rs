@@ -1,18 +1,17 @@
 //! Where people come in: Cognito and the dashboard.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use tower::{ServiceBuilder, service_fn};
 
-use crate::{
-    Cognito, CognitoOptions, Endpoints, Faults, LocalError, Ports,
-    access::Access,
-    clock::Clock,
-    cors::cors,
-    page::Page,
-    server::{Bound, Server, bind},
-    sns::Topics,
-};
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::cors::cors;
+use crate::page::Page;
+use crate::server::{Bound, Server, bind};
+use crate::sns::Topics;
+use crate::{Cognito, CognitoOptions, Endpoints, Faults, LocalError, Ports};
 
 /// Where both listen. There are no faults to get past, so there is one of each.
 pub(crate) struct Doors {

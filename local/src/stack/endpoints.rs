@@ -1,10 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ACCESS_KEY_ID, BUCKET, JOBS_TABLE, LocalError, REGION, SECRET_ACCESS_KEY, TABLE,
-    doors::Doors,
-    server::{Bound, bind},
-};
+use crate::doors::Doors;
+use crate::server::{Bound, bind};
+use crate::{ACCESS_KEY_ID, BUCKET, JOBS_TABLE, LocalError, REGION, SECRET_ACCESS_KEY, TABLE};
 
 /// Ports on 127.0.0.1; 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

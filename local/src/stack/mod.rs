@@ -1,34 +1,34 @@
-use std::{
-    path::PathBuf,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower::{ServiceBuilder, service_fn};
 
+use crate::access::refuse_people;
+use crate::cors::cors;
+use crate::doors::{Doors, SignIn};
+use crate::dynamodb::{DynamoDb, Front};
+use crate::endpoints::Listeners;
+use crate::events::{self, ObjectCreated};
+use crate::faults::{Service, guard};
+use crate::runtime::{Function, InvokeError};
+use crate::s3::{Notifications, ObjectStore};
+use crate::server::{Bound, Server};
+use crate::sns::Topics;
+use crate::sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive};
+use crate::wiring::{
+    self, Announcements, ImportsMapping, NotifierTarget, Setup, StreamMapping,
+    StreamMappingOptions, TableStream,
+};
 use crate::{
     BUCKET, Capacity, CapacityPlan, Cognito, CognitoOptions, Endpoints, FaultPlan, Faults,
     IMPORTS_DLQ, IMPORTS_QUEUE, LambdaProgram, LocalError, Message, Ports, SUBSCRIBER, TOPIC,
     UPLOAD_PREFIX,
-    access::refuse_people,
-    cors::cors,
-    doors::{Doors, SignIn},
-    dynamodb::{DynamoDb, Front},
-    endpoints::Listeners,
-    events::{self, ObjectCreated},
-    faults::{Service, guard},
-    runtime::{Function, InvokeError},
-    s3::{Notifications, ObjectStore},
-    server::{Bound, Server},
-    sns::Topics,
-    sqs::{self, Delivery, Queue, QueueSettings, Queues, Redrive},
-    wiring::{
-        self, Announcements, ImportsMapping, NotifierTarget, Setup, StreamMapping,
-        StreamMappingOptions, TableStream,
-    },
 };
 
 /// Serves what answers requests behind a guard at the first place, and as it is at the second; people have nothing to do

@@ -6,14 +6,13 @@
 use std::fmt;
 
 use serde_json::{Value, json};
-use time::{OffsetDateTime, macros::format_description};
+use time::OffsetDateTime;
+use time::macros::format_description;
 use uuid::Uuid;
 
-use crate::{
-    ACCOUNT_ID, REGION,
-    clock::{self, timestamp},
-    sqs::Delivery,
-};
+use crate::clock::{self, timestamp};
+use crate::sqs::Delivery;
+use crate::{ACCOUNT_ID, REGION};
 
 /// How an object came to be: the tail of S3's
 /// [event types](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html).

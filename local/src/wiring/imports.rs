@@ -1,16 +1,15 @@
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::{
-    IMPORT_BATCH_SIZE,
-    response::{Failures, failures},
-};
-use crate::{
-    events,
-    runtime::{Function, InvokeError},
-    sqs::{Delivery, Queue},
-};
+use super::IMPORT_BATCH_SIZE;
+use super::response::{Failures, failures};
+use crate::events;
+use crate::runtime::{Function, InvokeError};
+use crate::sqs::{Delivery, Queue};
 
 /// Longest wait of one receive; it is then simply repeated.
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);

@@ -17,15 +17,13 @@ mod uploads;
 
 use std::time::Duration;
 
+pub(crate) use self::imports::{ImportsMapping, poll_imports};
+pub(crate) use self::setup::{Setup, queue_policy};
+pub(crate) use self::stream::{NotifierTarget, TableStream};
 pub use self::stream::{
     StreamMapping, StreamMappingOptions, StreamRecord, StreamSource, StreamTarget,
 };
-pub(crate) use self::{
-    imports::{ImportsMapping, poll_imports},
-    setup::{Setup, queue_policy},
-    stream::{NotifierTarget, TableStream},
-    uploads::Announcements,
-};
+pub(crate) use self::uploads::Announcements;
 
 /// How often a message of the imports queue is received before it goes to the dead-letter queue: more often than a job may
 /// end without progress, so that it is the job that fails, with its reason.

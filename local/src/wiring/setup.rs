@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{IMPORT_BATCH_SIZE, StreamMappingOptions};
-use crate::{
-    ACCOUNT_ID, BUCKET, JOBS_TABLE, REGION, TABLE, UPLOAD_PREFIX, dynamodb::Tables, iam::Roles,
-    lambda::Functions, runtime::LambdaProgram,
-};
+use crate::dynamodb::Tables;
+use crate::iam::Roles;
+use crate::lambda::Functions;
+use crate::runtime::LambdaProgram;
+use crate::{ACCOUNT_ID, BUCKET, JOBS_TABLE, REGION, TABLE, UPLOAD_PREFIX};
 
 /// The roles that the functions run as.
 const IMPORTER_ROLE: &str = "intake-importer";

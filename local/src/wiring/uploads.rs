@@ -1,15 +1,11 @@
-use std::{
-    collections::BTreeMap,
-    slice,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::slice;
+use std::sync::{Arc, Mutex};
 
-use crate::{
-    events::{self, ObjectCreated},
-    lock::lock,
-    s3::OnCreated,
-    sqs::{Queue, Queues},
-};
+use crate::events::{self, ObjectCreated};
+use crate::lock::lock;
+use crate::s3::OnCreated;
+use crate::sqs::{Queue, Queues};
 
 /// What the buckets' notifications are sent by.
 #[derive(Debug)]

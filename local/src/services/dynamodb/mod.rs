@@ -2,17 +2,17 @@
 
 mod front;
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use dynoxide::Database;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 pub(crate) use self::front::{Front, error_response, json_response};
-use crate::{JOBS_TABLE, LocalError, TABLE, wiring::StreamRecord};
+use crate::wiring::StreamRecord;
+use crate::{JOBS_TABLE, LocalError, TABLE};
 
 /// How many stream records are kept at least, over all tables. What the mapping to the notifier has not read yet is kept
 /// however much it is; another reader, through the API, that is further behind misses the oldest, as it does on AWS
@@ -187,9 +187,8 @@ impl Tables {
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<StreamRecord>, BoxError> {
-        use dynoxide::actions::{
-            get_records::GetRecordsRequest, get_shard_iterator::GetShardIteratorRequest,
-        };
+        use dynoxide::actions::get_records::GetRecordsRequest;
+        use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
         let from = if after.is_some() {
             "AFTER_SEQUENCE_NUMBER"
         } else {

@@ -4,20 +4,18 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    access::Access,
-    capacity::{Capacity, PARTITION_KEY, throttled},
-    faults::{BoxError, Dropped, add_unprocessed, header as header_value, nothing_written},
-    server::{MAX_BODY_BYTES, read_body_up_to},
-};
+use crate::access::Access;
+use crate::capacity::{Capacity, PARTITION_KEY, throttled};
+use crate::faults::{BoxError, Dropped, add_unprocessed, header as header_value, nothing_written};
+use crate::server::{MAX_BODY_BYTES, read_body_up_to};
 
 /// DynamoDB at `upstream`, and as much of it as `capacity` admits.
 #[derive(Debug, Clone)]

@@ -4,11 +4,9 @@
 //! What is written here is kept and told. Of it, only an SQS mapping's `Enabled` is carried out: the functions run as the
 //! [options](crate::StackOptions) say.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -17,7 +15,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{ACCOUNT_ID, REGION, lock::lock, runtime::LambdaProgram, server::read_body};
+use crate::lock::lock;
+use crate::runtime::LambdaProgram;
+use crate::server::read_body;
+use crate::{ACCOUNT_ID, REGION};
 
 /// What of a mapping can be set, as [Lambda names it](https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html).
 const MAPPING_SETTINGS: [&str; 4] = [

@@ -5,9 +5,11 @@
 //! What is not as on S3: such objects are listed in the order of their hashes, and found by prefixes that end before the
 //! last part.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::collections::HashMap;
+use std::sync::Mutex;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 #[allow(
     clippy::wildcard_imports,

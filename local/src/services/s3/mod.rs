@@ -5,14 +5,10 @@ mod long_keys;
 
 mod notification;
 
-use std::{
-    path::{Component, Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 #[allow(
@@ -20,7 +16,8 @@ use bytes::Bytes;
     reason = "two types for each of the 21 operations"
 )]
 use s3s::dto::*;
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error, service::S3ServiceBuilder};
+use s3s::service::S3ServiceBuilder;
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -29,14 +26,12 @@ use tower::ServiceBuilder;
 
 use self::long_keys::LongKeys;
 pub(crate) use self::notification::Notifications;
-use crate::{
-    LocalError,
-    access::{Access, Person},
-    cors::cors,
-    events::{Creation, ObjectCreated},
-    faults::{Faults, Service, guard},
-    server::Server,
-};
+use crate::LocalError;
+use crate::access::{Access, Person};
+use crate::cors::cors;
+use crate::events::{Creation, ObjectCreated};
+use crate::faults::{Faults, Service, guard};
+use crate::server::Server;
 
 /// Called with every object created and the ARNs of the queues that are to hear of it, before its creator gets the
 /// answer.

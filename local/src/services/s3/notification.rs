@@ -1,16 +1,15 @@
 //! Which objects a bucket tells which queue of.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use s3s::dto::{
     FilterRule, FilterRuleName, GetBucketNotificationConfigurationOutput,
     NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
 };
 
-use crate::{events::Creation, lock::lock};
+use crate::events::Creation;
+use crate::lock::lock;
 
 /// The notification configurations of all buckets. Clones are the same.
 ///

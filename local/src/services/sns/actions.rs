@@ -1,10 +1,7 @@
-use super::{
-    Form, State, Subscription,
-    error::SnsError,
-    message::{MAX_MESSAGE_BYTES, Message, size_bytes},
-    topic_arn,
-    xml::Element,
-};
+use super::error::SnsError;
+use super::message::{MAX_MESSAGE_BYTES, Message, size_bytes};
+use super::xml::Element;
+use super::{Form, State, Subscription, topic_arn};
 use crate::ACCOUNT_ID;
 
 /// Most [entries in a batch](https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html).

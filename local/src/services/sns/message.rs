@@ -1,14 +1,14 @@
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Form, error::SnsError};
+use super::Form;
+use super::error::SnsError;
 use crate::clock::timestamp;
 
 /// Largest [message, and largest batch of messages](https://docs.aws.amazon.com/sns/latest/api/API_Publish.html):

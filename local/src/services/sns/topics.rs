@@ -8,21 +8,23 @@ mod error;
 mod message;
 mod xml;
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::delivery::PROTOCOLS;
+use self::error::SnsError;
+pub use self::message::Message;
+use self::xml::Element;
 pub(crate) use self::xml::error as error_body;
-pub use self::{delivery::PROTOCOLS, message::Message};
-use self::{error::SnsError, xml::Element};
-use crate::{ACCOUNT_ID, REGION, lock::lock, server::read_body};
+use crate::lock::lock;
+use crate::server::read_body;
+use crate::{ACCOUNT_ID, REGION};
 
 /// The parameters of one request.
 type Form = BTreeMap<String, String>;

@@ -1,18 +1,18 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    Queue, QueueSettings, Queues,
-    attributes::{
-        AttributeValue, MAX_DELAY_SECONDS, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS, asked_for,
-        describe, md5_of_attributes, seconds, settings,
-    },
-    error::SqsError,
-    queue::{Delivery, MessageAttribute, md5_hex},
+use super::attributes::{
+    AttributeValue, MAX_DELAY_SECONDS, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS, asked_for,
+    describe, md5_of_attributes, seconds, settings,
 };
+use super::error::SqsError;
+use super::queue::{Delivery, MessageAttribute, md5_hex};
+use super::{Queue, QueueSettings, Queues};
 
 /// Largest [message, and largest batch of messages](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html):
 /// 1 MiB, attributes included.

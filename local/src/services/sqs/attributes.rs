@@ -1,17 +1,17 @@
 //! Queue attributes, and the digest and choice of message attributes.
 
-use std::{collections::BTreeMap, time::Duration, time::UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    Queue, QueueSettings, Queues, Redrive,
-    actions::MAX_MESSAGE_BYTES,
-    error::SqsError,
-    queue::{MessageAttribute, md5_hex},
-};
+use super::actions::MAX_MESSAGE_BYTES;
+use super::error::SqsError;
+use super::queue::{MessageAttribute, md5_hex};
+use super::{Queue, QueueSettings, Queues, Redrive};
 
 /// Longest [visibility timeout](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
 pub(super) const MAX_VISIBILITY_SECONDS: i64 = 43_200;

@@ -1,18 +1,15 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{ACCOUNT_ID, REGION, lock::lock};
+use crate::lock::lock;
+use crate::{ACCOUNT_ID, REGION};
 
 /// ARN of the queue with this name.
 pub(crate) fn arn(name: &str) -> String {

@@ -6,11 +6,9 @@ mod attributes;
 mod error;
 mod queue;
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -22,7 +20,9 @@ pub use self::queue::Delivery;
 #[cfg(test)]
 pub(crate) use self::queue::MessageAttribute;
 pub(crate) use self::queue::{Queue, QueueSettings, Redrive, arn};
-use crate::{ACCOUNT_ID, lock::lock, server::read_body};
+use crate::ACCOUNT_ID;
+use crate::lock::lock;
+use crate::server::read_body;
 
 /// The queues of one endpoint.
 #[derive(Debug)]

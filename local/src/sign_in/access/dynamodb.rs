@@ -1,16 +1,17 @@
 //! What people may do in DynamoDB, and how it says no.
 
 use axum::body::Body;
-use http::{Response, StatusCode, request::Parts};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use serde_json::Value;
 
+use super::policy::{Context, allows_table};
+use super::refuse::not_authorized;
 use super::{
-    Access, Caller, Invalid, access_key_id, expression, is_temporary,
-    policy::{Context, allows_table},
-    refuse::not_authorized,
-    session_token, signature,
+    Access, Caller, Invalid, access_key_id, expression, is_temporary, session_token, signature,
 };
-use crate::{ACCOUNT_ID, JOBS_TABLE, REGION, TABLE, dynamodb::error_response};
+use crate::dynamodb::error_response;
+use crate::{ACCOUNT_ID, JOBS_TABLE, REGION, TABLE};
 
 /// Expressions of a request that name attributes.
 const EXPRESSIONS: [&str; 5] = [

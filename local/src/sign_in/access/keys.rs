@@ -10,16 +10,18 @@ mod refuse;
 mod s3;
 mod signature;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use http::{HeaderMap, request::Parts};
+use http::HeaderMap;
+use http::request::Parts;
 
-pub(crate) use self::{refuse::refuse_people, s3::Person};
-use crate::{clock::Clock, lock::lock, random};
+pub(crate) use self::refuse::refuse_people;
+pub(crate) use self::s3::Person;
+use crate::clock::Clock;
+use crate::lock::lock;
+use crate::random;
 
 /// What IDs of [temporary access keys](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes)
 /// begin with.

@@ -5,11 +5,9 @@ use http::{Request, Response};
 use tower::ServiceExt as _;
 
 use super::{access_key_id, is_temporary};
-use crate::{
-    ACCOUNT_ID,
-    faults::{self, Service},
-    server::read_body,
-};
+use crate::ACCOUNT_ID;
+use crate::faults::{self, Service};
+use crate::server::read_body;
 
 /// Refuses every call of people to `inner`: their role has nothing to do there.
 pub(crate) fn refuse_people<S>(

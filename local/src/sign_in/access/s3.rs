@@ -1,18 +1,17 @@
 //! What people may do in S3, as `s3s` asks for it.
 
-use s3s::{
-    S3Request, S3Result,
-    access::{S3Access, S3AccessContext},
-    auth::{Credentials, S3Auth, SecretKey},
-    dto::{
-        AbortMultipartUploadInput, CompleteMultipartUploadInput, CopyObjectInput, CopySource,
-        CreateMultipartUploadInput, ListPartsInput, UploadPartCopyInput, UploadPartInput,
-    },
-    s3_error,
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{Credentials, S3Auth, SecretKey};
+use s3s::dto::{
+    AbortMultipartUploadInput, CompleteMultipartUploadInput, CopyObjectInput, CopySource,
+    CreateMultipartUploadInput, ListPartsInput, UploadPartCopyInput, UploadPartInput,
 };
+use s3s::{S3Request, S3Result, s3_error};
 
-use super::{Access, Invalid, is_temporary, policy::allows_object};
-use crate::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, lock::lock};
+use super::policy::allows_object;
+use super::{Access, Invalid, is_temporary};
+use crate::lock::lock;
+use crate::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 /// Marks requests of people, by the identity.
 #[derive(Debug, Clone)]

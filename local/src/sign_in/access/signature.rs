@@ -1,7 +1,8 @@
 //! [Signature Version 4](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html),
 //! checked. S3 has its own in `s3s`.
 
-use http::{HeaderMap, request::Parts};
+use http::HeaderMap;
+use http::request::Parts;
 use ring::{digest, hmac};
 
 use super::header;

@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Method, Response, StatusCode, header, request::Parts};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Cognito, answer::json};
+use super::Cognito;
+use super::answer::json;
 use crate::FaultPlan;
 
 impl Cognito {

@@ -1,14 +1,13 @@
 //! What a sign-in gives: a session of the browser, codes, and refresh tokens.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Mutex,
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::{lock::lock, random};
+use crate::lock::lock;
+use crate::random;
 
 /// Who signed in, when, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Response, StatusCode, header, request::Parts};
+use http::request::Parts;
+use http::{Response, StatusCode, header};
 
-use super::{
-    Cognito, USER_POOL_CLIENT_ID,
-    answer::{answer, insert, see_other, set_cookie},
-    grants::{VISIT_VALIDITY, Visit},
-    html::{self, Context, Notice},
-    request::{AuthorizeRequest, Parameters, Refused, parameters},
-    users::{AccountError, User},
-};
+use super::answer::{answer, insert, see_other, set_cookie};
+use super::grants::{VISIT_VALIDITY, Visit};
+use super::html::{self, Context, Notice};
+use super::request::{AuthorizeRequest, Parameters, Refused, parameters};
+use super::users::{AccountError, User};
+use super::{Cognito, USER_POOL_CLIENT_ID};
 use crate::random;
 
 /// Names of the cookies, as Cognito's.

@@ -1,20 +1,21 @@
 //! The identity pool: AWS credentials for who signed in, over
 //! [AWS JSON 1.1](https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/Welcome.html).
 
-use std::{collections::HashMap, sync::Mutex};
+use std::collections::HashMap;
+use std::sync::Mutex;
 
 use axum::body::Body;
-use http::{HeaderName, Response, StatusCode, header, request::Parts};
+use http::request::Parts;
+use http::{HeaderName, Response, StatusCode, header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    Cognito, IDENTITY_POOL_ID,
-    answer::{answer, insert},
-    oauth::TokenRefused,
-    tokens::Invalid,
-};
-use crate::{REGION, lock::lock};
+use super::answer::{answer, insert};
+use super::oauth::TokenRefused;
+use super::tokens::Invalid;
+use super::{Cognito, IDENTITY_POOL_ID};
+use crate::REGION;
+use crate::lock::lock;
 
 /// The identities that were given out, by the user's `sub`.
 #[derive(Debug, Default)]

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{Message, cognito::Mail};
+use crate::Message;
+use crate::cognito::Mail;
 
 /// All messages, oldest first: `id`, `time`, `from`, `to`, `subject`, `text` and `attributes`.
 pub(crate) fn messages(published: &[Message], mails: &[Mail]) -> Vec<Value> {

@@ -4,7 +4,8 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{clock::timestamp, lock::lock};
+use crate::clock::timestamp;
+use crate::lock::lock;
 
 /// An e-mail that Cognito would have sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,17 @@
 //! The endpoints that clients call: tokens for codes, who somebody is, and the end of it.
 
 use axum::body::Body;
-use http::{Response, StatusCode, header, request::Parts};
+use http::request::Parts;
+use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    Cognito, USER_POOL_CLIENT_ID,
-    answer::{insert, json, oauth_error},
-    grants::Grant,
-    request::{Parameters, SCOPES},
-    tokens::{Invalid, challenge, half_hash},
-    users::User,
-};
+use super::answer::{insert, json, oauth_error};
+use super::grants::Grant;
+use super::request::{Parameters, SCOPES};
+use super::tokens::{Invalid, challenge, half_hash};
+use super::users::User;
+use super::{Cognito, USER_POOL_CLIENT_ID};
 
 impl Cognito {
     /// `/{pool}/.well-known/openid-configuration`.

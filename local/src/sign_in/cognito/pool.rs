@@ -20,27 +20,32 @@ mod request;
 mod tokens;
 mod users;
 
-use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, header};
 use serde_json::json;
 
-use self::{
-    answer::{answer, json},
-    grants::Grants,
-    hosted::PageRequest,
-    identity::Identities,
-    mail::Mailbox,
-    request::parameters,
-    tokens::SigningKey,
-    users::Users,
-};
-pub use self::{mail::Mail, users::AccountError};
-use crate::{
-    Faults, LocalError, REGION, access::Access, clock::Clock, inbox, server::read_body, sns::Topics,
-};
+use self::answer::{answer, json};
+use self::grants::Grants;
+use self::hosted::PageRequest;
+use self::identity::Identities;
+pub use self::mail::Mail;
+use self::mail::Mailbox;
+use self::request::parameters;
+use self::tokens::SigningKey;
+pub use self::users::AccountError;
+use self::users::Users;
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::server::read_body;
+use crate::sns::Topics;
+use crate::{Faults, LocalError, REGION, inbox};
 
 /// ID of the user pool.
 pub const USER_POOL_ID: &str = "us-east-1_IntakeLocal";

@@ -1,11 +1,15 @@
 //! The people of a user pool, and their passwords.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Mutex, time::Duration};
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use ring::pbkdf2;
 use uuid::Uuid;
 
-use crate::{lock::lock, random};
+use crate::lock::lock;
+use crate::random;
 
 /// As in the template's `PasswordPolicy`, in characters.
 const PASSWORD_CHARS_MIN: usize = 12;

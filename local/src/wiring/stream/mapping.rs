@@ -27,28 +27,23 @@ mod record;
 mod target;
 mod worker;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use self::worker::{Shared, Worker};
-pub use self::{
-    options::{
-        MAX_BATCH_SIZE, MAX_BATCHING_WINDOW, MAX_PARALLELIZATION_FACTOR, MAX_RETRY_ATTEMPTS,
-        MAX_TUMBLING_WINDOW, MIN_RECORD_AGE, STREAM_RETENTION, StreamMappingOptions,
-    },
-    record::{StreamRecord, StreamSource},
-    target::StreamTarget,
+pub use self::options::{
+    MAX_BATCH_SIZE, MAX_BATCHING_WINDOW, MAX_PARALLELIZATION_FACTOR, MAX_RETRY_ATTEMPTS,
+    MAX_TUMBLING_WINDOW, MIN_RECORD_AGE, STREAM_RETENTION, StreamMappingOptions,
 };
-pub(crate) use self::{record::TableStream, target::NotifierTarget};
+pub(crate) use self::record::TableStream;
+pub use self::record::{StreamRecord, StreamSource};
+pub(crate) use self::target::NotifierTarget;
+pub use self::target::StreamTarget;
+use self::worker::{Shared, Worker};
 use crate::LocalError;
 
 /// How often a quiet shard is polled:

@@ -1,11 +1,10 @@
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    time::{Duration, SystemTime},
-};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::{LocalError, TABLE, dynamodb::Tables};
+use crate::dynamodb::Tables;
+use crate::{LocalError, TABLE};
 
 /// What a record's JSON has beyond its keys and images, generously.
 const RECORD_FRAME_BYTES: usize = 600;

@@ -1,7 +1,5 @@
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -9,12 +7,10 @@ use time::macros::format_description;
 use uuid::Uuid;
 
 use super::StreamRecord;
-use crate::{
-    LocalError,
-    clock::{format, timestamp},
-    runtime::{Function, InvokeError},
-    s3::Objects,
-};
+use crate::LocalError;
+use crate::clock::{format, timestamp};
+use crate::runtime::{Function, InvokeError};
+use crate::s3::Objects;
 
 /// What a mapping gives events to: the notifier of a stack, or what a test has in its place.
 pub trait StreamTarget: Send + Sync + 'static {

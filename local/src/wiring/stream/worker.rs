@@ -1,24 +1,16 @@
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::{
-    Clock, StreamMappingOptions, StreamRecord, StreamTarget,
-    target::{Edge, GivenUp, seconds, window_start},
-};
-use crate::{
-    events,
-    wiring::response::{Failures, failures},
-};
+use super::target::{Edge, GivenUp, seconds, window_start};
+use super::{Clock, StreamMappingOptions, StreamRecord, StreamTarget};
+use crate::events;
+use crate::wiring::response::{Failures, failures};
 
 /// Largest event for a function:
 /// [6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).

@@ -1,8 +1,6 @@
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -12,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use crate::{lock::lock, server::read_body};
+use crate::lock::lock;
+use crate::server::read_body;
 
 /// What a function made of an event.
 pub(super) type Outcome = Result<Bytes, FunctionError>;

@@ -1,28 +1,20 @@
-use std::{
-    collections::VecDeque,
-    process::ExitStatus,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::Child,
-    sync::{mpsc, oneshot, watch},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::Child;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-use super::{
-    InvokeError, LambdaProgram, Output,
-    api::{Invocation, RuntimeApi, State},
-};
-use crate::{
-    lock::lock,
-    server::{Server, bind},
-};
+use super::api::{Invocation, RuntimeApi, State};
+use super::{InvokeError, LambdaProgram, Output};
+use crate::lock::lock;
+use crate::server::{Server, bind};
 
 /// How long a program may take until it asks for its first event. Lambda's
 /// [init phase](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib) takes

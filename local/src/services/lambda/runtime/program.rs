@@ -1,4 +1,7 @@
-use std::{ffi::OsString, path::PathBuf, process::Stdio, time::Duration};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
 
