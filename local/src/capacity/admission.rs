@@ -1,18 +1,3 @@
-//! A model of how much a DynamoDB table takes: token buckets for the table and its partitions, provisioned or on
-//! demand, with latency and other clients' writes.
-//!
-//! [`TableCapacity`] is the model alone, without clock and network. [`Capacity`] runs it in time. A stack puts it in
-//! front of its DynamoDB ([`StackOptions::capacity`](crate::StackOptions::capacity)); [`CapacitySink`] is a table that
-//! keeps nothing and answers as the model says, for long and fast imports.
-//!
-//! Simpler than AWS: only `BatchWriteItem` is charged, by the size of the new items (what they replace may have been
-//! larger); there are no indexes; no partition is split and none lends to another.
-
-mod ledger;
-mod plan;
-mod sink;
-mod table;
-
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,15 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-pub use self::ledger::{Attempts, Ledger};
-pub use self::plan::{CapacityPlan, Latency, Mode, OtherTraffic};
-pub use self::sink::CapacitySink;
-pub(crate) use self::sink::throttled;
-pub use self::table::{ItemCost, ON_DEMAND_INITIAL_WCU, PARTITION_WCU, TableCapacity, Verdict};
+use super::plan::{CapacityPlan, Latency};
+use super::table::{ItemCost, TableCapacity};
+use super::write_log::WriteLog;
 use crate::lock::lock;
-
-/// The partition key of [`TABLE`](crate::TABLE).
-pub(crate) const PARTITION_KEY: &str = "productId";
+use crate::services::dynamodb::take_items;
 
 /// Item bytes that one WCU pays for.
 ///
@@ -41,11 +22,11 @@ const WCU_BYTES: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Capacity {
     latency: Latency,
-    running: Arc<Mutex<Running>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct State {
     table: TableCapacity,
     began: Option<Instant>,
     rng: fastrand::Rng,
@@ -53,13 +34,13 @@ struct Running {
 
 /// What becomes of a batch.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(super) struct Admission {
     /// The items that are not written.
-    pub(crate) unprocessed: Map<String, Value>,
+    pub(super) unprocessed: Map<String, Value>,
     /// The exception if that is all of them.
-    pub(crate) exception: Option<&'static str>,
+    pub(super) exception: Option<&'static str>,
     /// What the others cost.
-    pub(crate) consumed_wcu: u32,
+    pub(super) consumed_wcu: u32,
 }
 
 impl Capacity {
@@ -67,7 +48,7 @@ impl Capacity {
     pub fn new(plan: &CapacityPlan) -> Self {
         Self {
             latency: plan.latency,
-            running: Arc::new(Mutex::new(Running {
+            state: Arc::new(Mutex::new(State {
                 table: TableCapacity::new(plan),
                 began: None,
                 rng: fastrand::Rng::with_seed(plan.seed.wrapping_add(1)),
@@ -76,24 +57,24 @@ impl Capacity {
     }
 
     /// What was written and throttled so far; times are since the first request.
-    pub fn ledger(&self) -> Ledger {
-        lock(&self.running).table.ledger().clone()
+    pub fn write_log(&self) -> WriteLog {
+        lock(&self.state).table.write_log().clone()
     }
 
-    /// One way of a request.
-    pub(crate) async fn travel(&self) {
-        let way = {
-            let mut running = lock(&self.running);
-            let random = running.rng.f64();
+    /// Takes as long as a request does one way.
+    pub(super) async fn delay_one_way(&self) {
+        let delay = {
+            let mut state = lock(&self.state);
+            let random = state.rng.f64();
             self.latency.one_way(random)
         };
-        if way > Duration::ZERO {
-            tokio::time::sleep(way).await;
+        if delay > Duration::ZERO {
+            tokio::time::sleep(delay).await;
         }
     }
 
     /// Takes what is throttled out of a batch's `RequestItems`.
-    pub(crate) fn admit(&self, items: &mut Map<String, Value>, partition_key: &str) -> Admission {
+    pub(super) fn admit(&self, items: &mut Map<String, Value>, partition_key: &str) -> Admission {
         let costs: Vec<ItemCost> = items
             .values()
             .filter_map(Value::as_array)
@@ -101,25 +82,14 @@ impl Capacity {
             .map(|request| cost(request, partition_key))
             .collect();
         let verdict = {
-            let mut running = lock(&self.running);
-            let now = running.began.get_or_insert_with(Instant::now).elapsed();
-            running.table.write(now, &costs)
+            let mut state = lock(&self.state);
+            let now = state.began.get_or_insert_with(Instant::now).elapsed();
+            state.table.write(now, &costs)
         };
         let mut unprocessed = Map::new();
         if verdict.accepted.contains(&false) {
             let mut accepted = verdict.accepted.into_iter();
-            for (table, requests) in items.iter_mut() {
-                let Some(requests) = requests.as_array_mut() else {
-                    continue;
-                };
-                let left = requests.extract_if(.., |_| accepted.next() == Some(false));
-                let left: Vec<Value> = left.collect();
-                if !left.is_empty() {
-                    unprocessed.insert(table.clone(), left.into());
-                }
-            }
-            // DynamoDB refuses an empty list.
-            items.retain(|_, requests| requests.as_array().is_none_or(|list| !list.is_empty()));
+            unprocessed = take_items(items, || accepted.next() == Some(false));
         }
         Admission {
             unprocessed,
@@ -244,18 +214,18 @@ mod tests {
 
         tokio::time::advance(Duration::from_millis(200)).await;
         assert_eq!(capacity.admit(&mut puts(2), "k").consumed_wcu, 2);
-        let ledger = capacity.ledger();
+        let log = capacity.write_log();
         let always = (Duration::ZERO, Duration::MAX);
-        assert_eq!(ledger.accepted_wcu(always.0, always.1), 12);
+        assert_eq!(log.accepted_wcu(always.0, always.1), 12);
         assert_eq!(
-            ledger.requests(always.0, always.1),
+            log.requests(always.0, always.1),
             Attempts {
                 all: 3,
                 throttled: 2
             }
         );
         assert_eq!(
-            ledger.rows(always.0, always.1),
+            log.rows(always.0, always.1),
             Attempts {
                 all: 29,
                 throttled: 17

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 /// What a table wrote and throttled, request by request.
 #[derive(Debug, Clone, Default)]
-pub struct Ledger {
+pub struct WriteLog {
     entries: Vec<Entry>,
     others: Attempts,
 }
@@ -38,8 +38,8 @@ impl Attempts {
     }
 }
 
-impl Ledger {
-    pub(super) fn note(
+impl WriteLog {
+    pub(super) fn record(
         &mut self,
         at: Duration,
         accepted_wcu: u32,
@@ -56,7 +56,7 @@ impl Ledger {
         });
     }
 
-    pub(super) fn note_other(&mut self, accepted: bool) {
+    pub(super) fn record_other(&mut self, accepted: bool) {
         self.others.add(1, u32::from(!accepted));
     }
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_most_in_a_window_is_found_wherever_it_is() {
-        let mut ledger = Ledger::default();
+        let mut log = WriteLog::default();
         for (milliseconds, wcu) in [
             (0, 5),
             (400, 5),
@@ -124,11 +124,11 @@ mod tests {
             (1_400, 1),
             (3_000, 9),
         ] {
-            ledger.note(Duration::from_millis(milliseconds), wcu, 0, 1, 1);
+            log.record(Duration::from_millis(milliseconds), wcu, 0, 1, 1);
         }
         for (window, most) in [(1, 9), (500, 12), (501, 13), (1_000, 17), (10_000, 32)] {
             assert_eq!(
-                ledger.most_accepted_wcu(Duration::from_millis(window)),
+                log.most_accepted_wcu(Duration::from_millis(window)),
                 most,
                 "{window} ms"
             );
@@ -137,25 +137,25 @@ mod tests {
 
     #[test]
     fn attempts_are_counted_within_their_time() {
-        let mut ledger = Ledger::default();
-        ledger.note(Duration::from_secs(1), 20, 5, 20, 25);
-        ledger.note(Duration::from_secs(2), 25, 0, 25, 25);
+        let mut log = WriteLog::default();
+        log.record(Duration::from_secs(1), 20, 5, 20, 25);
+        log.record(Duration::from_secs(2), 25, 0, 25, 25);
         let (from, until) = (Duration::from_secs(1), Duration::from_secs(2));
         assert_eq!(
-            ledger.requests(from, until),
+            log.requests(from, until),
             Attempts {
                 all: 1,
                 throttled: 1
             }
         );
         assert_eq!(
-            ledger.rows(from, until * 2),
+            log.rows(from, until * 2),
             Attempts {
                 all: 50,
                 throttled: 5
             }
         );
-        assert_eq!(ledger.accepted_wcu(from, until), 20);
-        assert!((ledger.rows(from, until * 2).throttled_share() - 0.1).abs() < 1e-9);
+        assert_eq!(log.accepted_wcu(from, until), 20);
+        assert!((log.rows(from, until * 2).throttled_share() - 0.1).abs() < 1e-9);
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Fault, FaultPlan, Faults, Operation};
+use super::fault::Fault;
+use super::injector::Faults;
+use super::plan::{FaultPlan, Operation};
 
 /// A [`FaultPlan`]; none at all ends all faults.
 #[derive(Deserialize)]
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn misuse_is_told() {
+    fn misuse_is_reported() {
         let good = json!({ "operation": "UploadPart", "calls": [1], "fault": "Throttle" });
         for (name, value, expected) in [
             ("operation", json!(""), "operation must be a name"),

@@ -1,179 +1,11 @@
-//! Faults between the clients and S3, DynamoDB, SQS and SNS: any call of any operation can be made to fail in the
-//! ways the real services fail, on a connection that breaks, or with the function that made it killed.
-//!
-//! Calls are counted, also while nothing is planned, so that a test can count those of an undisturbed run and then hit
-//! the first, the middle and the last. [`Stack::undisturbed`](crate::Stack::undisturbed) says where the same services
-//! are without faults and without counting: for what the test itself uploads and reads. A test in a browser asks by HTTP:
-//! `POST /local/faults` where Cognito is, with `{"faults": [{"operation": "UpdateItem", "calls": [1, 5], "fault":
-//! "ResetAfter"}]}`, which [`Faults::set`] takes up, and `GET` for the counts.
-//!
-//! ```
-//! use local::{Fault, FaultPlan, Operation, Stack, StackOptions};
-//!
-//! # #[tokio::main]
-//! # async fn main() -> Result<(), local::LocalError> {
-//! let stack = Stack::start(StackOptions::default()).await?;
-//! let faults = stack.faults();
-//! faults.set(
-//!     FaultPlan::default()
-//!         .fail("BatchWriteItem", 3, Fault::Throttle)
-//!         .fail("UpdateItem", [1, 5], Fault::ResetAfter)
-//!         .fail(Operation::new("PutObject").on("reports/"), 2.., Fault::AccessDenied)
-//!         .fail("BatchWriteItem", 7, Fault::KillAfter)
-//!         .replace_object("uploads/catalog.csv", 4, "another file"),
-//! );
-//! // … run an import …
-//! assert_eq!(faults.counts("BatchWriteItem").injected, 0);
-//! faults.clear();
-//! # stack.shutdown().await;
-//! # Ok(())
-//! # }
-//! ```
-
-mod answer;
-mod batch;
-mod call;
-mod guard;
-mod injector;
-mod request;
-
 use std::fmt;
 use std::ops::{RangeFrom, RangeInclusive};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
-use http::Response;
-use http::request::Parts;
 
-pub(crate) use self::batch::{add_unprocessed, nothing_written};
-use self::call::Call;
-pub(crate) use self::call::{Service, header};
-pub(crate) use self::guard::{BoxError, Dropped, guard};
-pub use self::injector::{FaultCounts, Faults};
-
-/// How a service says that it is not allowed to do what a request asks for; `body` is not needed for S3.
-pub(crate) fn access_denied(service: Service, head: &Parts, body: &[u8]) -> Response<Body> {
-    let call = Call::of(service, head, body);
-    // Every service can say so.
-    answer::refusal(service, Fault::AccessDenied, &call, 0).unwrap_or_default()
-}
-
-/// What goes wrong with one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The service asks to slow down and does nothing: S3 with 503 `SlowDown`, DynamoDB with
-    /// `ProvisionedThroughputExceededException` and `ThrottlingException` by turns, SQS with `RequestThrottled`, SNS
-    /// with `Throttling`.
-    Throttle,
-    /// The service fails with HTTP 500 and does nothing.
-    InternalError,
-    /// The connection is closed without an answer and without doing anything.
-    ResetBefore,
-    /// The call is done, and the connection closed without an answer.
-    ResetAfter,
-    /// The call is done, and its answer comes later by this much.
-    Slow(Duration),
-    /// The call is done, and the connection closed in the middle of the answer's body.
-    TruncatedBody,
-    /// The credentials are refused as expired.
-    ExpiredToken,
-    /// The signature is refused as too old, with a `Date` that is [`CLOCK_SKEW`] ahead.
-    ClockSkew,
-    /// DynamoDB: the call is done, and the answer's `x-amz-crc32` is not that of its body. S3: the same with the
-    /// `x-amz-checksum-crc32` of `GetObject`, and uploads are refused with `BadDigest`, as if they had been damaged on
-    /// the way.
-    WrongChecksum,
-    /// The caller is not allowed to do this.
-    AccessDenied,
-    /// Some items of a `BatchWriteItem`, one or more at random, are not written and returned as `UnprocessedItems`.
-    Unprocessed,
-    /// The environments of the importer at work are killed with SIGKILL; the call is not done.
-    KillBefore,
-    /// The call is done, and then the environments of the importer at work are killed with SIGKILL.
-    KillAfter,
-}
-
-/// How far ahead the service's clock is with [`Fault::ClockSkew`]: more than the
-/// [five minutes](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html) that AWS allows,
-/// and less than the 15 that the local S3 does, which takes a request that was signed again with this time.
-pub const CLOCK_SKEW: Duration = Duration::from_mins(10);
-
-/// Operations whose answers, when they are well, have no body.
-const WITHOUT_BODY: [&str; 8] = [
-    "AbortMultipartUpload",
-    "DeleteBucket",
-    "DeleteObject",
-    "HeadBucket",
-    "HeadObject",
-    "PutObject",
-    "UploadPart",
-    "CreateBucket",
-];
-/// Operations of DynamoDB, whose answers have a checksum.
-const DYNAMODB: [&str; 13] = [
-    "BatchExecuteStatement",
-    "BatchGetItem",
-    "BatchWriteItem",
-    "DeleteItem",
-    "DescribeTable",
-    "DescribeTimeToLive",
-    "GetItem",
-    "PutItem",
-    "Query",
-    "Scan",
-    "TransactGetItems",
-    "TransactWriteItems",
-    "UpdateItem",
-];
-
-impl Fault {
-    /// Every fault there is; [`Fault::Slow`] for `delay`.
-    pub fn all(delay: Duration) -> [Self; 13] {
-        [
-            Self::Throttle,
-            Self::InternalError,
-            Self::ResetBefore,
-            Self::ResetAfter,
-            Self::Slow(delay),
-            Self::TruncatedBody,
-            Self::ExpiredToken,
-            Self::ClockSkew,
-            Self::WrongChecksum,
-            Self::AccessDenied,
-            Self::Unprocessed,
-            Self::KillBefore,
-            Self::KillAfter,
-        ]
-    }
-
-    /// Whether calls of this operation can have the fault; where it makes no sense the call passes unharmed, and does
-    /// not count as injected.
-    pub fn applies_to(self, operation: &str) -> bool {
-        match self {
-            Self::Unprocessed => operation == "BatchWriteItem",
-            Self::TruncatedBody => !WITHOUT_BODY.contains(&operation),
-            Self::WrongChecksum => {
-                matches!(operation, "GetObject" | "PutObject" | "UploadPart")
-                    || DYNAMODB.contains(&operation)
-            }
-            _ => true,
-        }
-    }
-}
-
-/// The name of the fault in the API, without a delay.
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Slow(_) => f.write_str("Slow"),
-            other => write!(f, "{other:?}"),
-        }
-    }
-}
+use super::fault::Fault;
 
 /// Calls of one operation, or of any; perhaps only those on some object, table, queue or topic.
 ///
@@ -205,7 +37,7 @@ impl Operation {
         self
     }
 
-    fn matches(&self, name: &str, resource: &str) -> bool {
+    pub(super) fn matches(&self, name: &str, resource: &str) -> bool {
         self.name.as_deref().is_none_or(|own| own == name) && resource.starts_with(&self.resource)
     }
 }
@@ -230,8 +62,8 @@ pub struct When(Calls);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Calls {
-    These(Vec<u64>),
-    Between(u64, u64),
+    Numbers(Vec<u64>),
+    Range(u64, u64),
     Every(u64),
     Probability(f64),
 }
@@ -247,10 +79,10 @@ impl When {
         Self(Calls::Probability(probability))
     }
 
-    fn hits(&self, number: u64, rng: &mut fastrand::Rng) -> bool {
+    pub(super) fn hits(&self, number: u64, rng: &mut fastrand::Rng) -> bool {
         match &self.0 {
-            Calls::These(numbers) => numbers.contains(&number),
-            Calls::Between(first, last) => (*first..=*last).contains(&number),
+            Calls::Numbers(numbers) => numbers.contains(&number),
+            Calls::Range(first, last) => (*first..=*last).contains(&number),
             Calls::Every(n) => *n > 0 && number.is_multiple_of(*n),
             Calls::Probability(probability) => rng.f64() < *probability,
         }
@@ -259,31 +91,31 @@ impl When {
 
 impl From<u64> for When {
     fn from(number: u64) -> Self {
-        Self(Calls::These(vec![number]))
+        Self(Calls::Numbers(vec![number]))
     }
 }
 
 impl<const N: usize> From<[u64; N]> for When {
     fn from(numbers: [u64; N]) -> Self {
-        Self(Calls::These(numbers.into()))
+        Self(Calls::Numbers(numbers.into()))
     }
 }
 
 impl From<Vec<u64>> for When {
     fn from(numbers: Vec<u64>) -> Self {
-        Self(Calls::These(numbers))
+        Self(Calls::Numbers(numbers))
     }
 }
 
 impl From<RangeInclusive<u64>> for When {
     fn from(numbers: RangeInclusive<u64>) -> Self {
-        Self(Calls::Between(*numbers.start(), *numbers.end()))
+        Self(Calls::Range(*numbers.start(), *numbers.end()))
     }
 }
 
 impl From<RangeFrom<u64>> for When {
     fn from(numbers: RangeFrom<u64>) -> Self {
-        Self(Calls::Between(numbers.start, u64::MAX))
+        Self(Calls::Range(numbers.start, u64::MAX))
     }
 }
 
@@ -292,19 +124,19 @@ impl From<RangeFrom<u64>> for When {
 /// Of several faults for one call the first that was added happens; things done beside it all do.
 #[derive(Debug, Clone, Default)]
 pub struct FaultPlan {
-    seed: u64,
-    rules: Vec<Rule>,
+    pub(super) seed: u64,
+    pub(super) rules: Vec<Rule>,
 }
 
 #[derive(Debug, Clone)]
-struct Rule {
-    operation: Operation,
-    when: When,
-    effect: Effect,
+pub(super) struct Rule {
+    pub(super) operation: Operation,
+    pub(super) when: When,
+    pub(super) effect: Effect,
 }
 
 #[derive(Clone)]
-enum Effect {
+pub(super) enum Effect {
     Fault(Fault),
     Before(Hook),
     After(Hook),
@@ -312,7 +144,7 @@ enum Effect {
 }
 
 /// What a test wants done beside a call.
-type Hook = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub(super) type Hook = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 impl fmt::Debug for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -451,21 +283,6 @@ mod tests {
                 matches,
                 "{operation:?}"
             );
-        }
-    }
-
-    #[test]
-    fn faults_apply_where_they_make_sense() {
-        for (fault, operation, applies) in [
-            (Fault::Unprocessed, "BatchWriteItem", true),
-            (Fault::Unprocessed, "UpdateItem", false),
-            (Fault::TruncatedBody, "GetObject", true),
-            (Fault::TruncatedBody, "HeadObject", false),
-            (Fault::WrongChecksum, "UpdateItem", true),
-            (Fault::WrongChecksum, "Publish", false),
-            (Fault::Throttle, "Publish", true),
-        ] {
-            assert_eq!(fault.applies_to(operation), applies, "{fault} {operation}");
         }
     }
 }

@@ -1,24 +1,49 @@
-//! What every HTTP server here shares: binding to loopback, serving, stopping.
-
+use std::convert::Infallible;
 use std::error::Error;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
-use tower::{Service, ServiceExt as _};
+use tower::{Service, ServiceExt as _, service_fn};
 
-use crate::LocalError;
+use crate::error::LocalError;
 
-/// The largest request body accepted by the services that read it whole. DynamoDB's limit is the largest of
-/// them: [16 MB](https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html).
-pub(crate) const MAX_BODY_BYTES: usize = 16 << 20;
+/// Why a service does not answer; it closes the connection.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("an injected fault closes this connection")]
+pub(crate) struct CloseConnection;
+
+/// Answers HTTP requests.
+pub(crate) trait Handler: Send + Sync + 'static {
+    fn handle(
+        self: Arc<Self>,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// A handler as a service of tower.
+pub(crate) fn service<H: Handler>(
+    handler: &Arc<H>,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ use<H> {
+    let handler = Arc::clone(handler);
+    service_fn(move |request| {
+        let answer = Arc::clone(&handler).handle(request);
+        async { Ok(answer.await) }
+    })
+}
 
 /// A port that is listened on, and the URL that leads there.
 #[derive(Debug)]
@@ -41,21 +66,6 @@ pub(crate) async fn bind(service: &'static str, port: u16) -> Result<Bound, Loca
     Ok(Bound { listener, url })
 }
 
-/// The whole body of a request, or `None` if it is too large or broke off.
-pub(crate) async fn read_body(body: Body) -> Option<bytes::Bytes> {
-    read_body_up_to(MAX_BODY_BYTES, body).await
-}
-
-/// As [`read_body`], with a limit of the caller's.
-pub(crate) async fn read_body_up_to(limit_bytes: usize, body: Body) -> Option<bytes::Bytes> {
-    let limited = http_body_util::Limited::new(body, limit_bytes);
-    limited
-        .collect()
-        .await
-        .ok()
-        .map(http_body_util::Collected::to_bytes)
-}
-
 /// A server at work. It and its connections stop when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server(JoinHandle<()>);
@@ -66,10 +76,10 @@ impl Server {
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send,
-        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        S::Error: Into<BoxError>,
         B: HttpBody + Send + 'static,
         B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         let service = service.map_request(|request: Request<Incoming>| request.map(Body::new));
         let service = TowerToHyperService::new(service);

@@ -6,22 +6,19 @@
 //! `Effect`, `Action` and `Resource` count; conditions, `NotAction` and `NotResource` are not known here.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::ACCOUNT_ID;
+use crate::deployment::ACCOUNT_ID;
 use crate::lock::lock;
-use crate::server::read_body;
+use crate::server::{Handler, read_body, response};
+use crate::services::query::{Element, Form, error_body, response_body};
 
-const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+pub(crate) const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
 
-type Form = BTreeMap<String, String>;
 /// Policies by their names.
 type Policies = BTreeMap<String, Value>;
 
@@ -37,8 +34,24 @@ struct IamError {
 }
 
 /// ARN of the role with this name.
-fn role_arn(name: &str) -> String {
+pub(crate) fn role_arn(name: &str) -> String {
     format!("arn:aws:iam::{ACCOUNT_ID}:role/{name}")
+}
+
+impl Handler for Roles {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let body = read_body(request.into_body()).await.unwrap_or_default();
+        let form: Form = form_urlencoded::parse(&body).into_owned().collect();
+        let action = form.get("Action").map_or("", String::as_str);
+        let (status, xml) = match self.act(action, &form) {
+            Ok(result) => (StatusCode::OK, response_body(NAMESPACE, action, &result)),
+            Err(error) => (
+                error.status,
+                error_body(NAMESPACE, error.code, &error.message),
+            ),
+        };
+        response(status, "text/xml", xml)
+    }
 }
 
 impl Roles {
@@ -49,34 +62,7 @@ impl Roles {
         role_arn(name)
     }
 
-    /// Answers one HTTP request.
-    pub(crate) async fn handle(
-        self: Arc<Self>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Infallible> {
-        let body = read_body(request.into_body()).await.unwrap_or_default();
-        let form: Form = form_urlencoded::parse(&body).into_owned().collect();
-        let action = form.get("Action").map_or("", String::as_str);
-        let (status, xml) = match self.act(action, &form) {
-            Ok(result) => (
-                StatusCode::OK,
-                format!(
-                    "<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result>{result}</{action}Result>\
-                     <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></{action}Response>",
-                    Uuid::new_v4()
-                ),
-            ),
-            Err(error) => (error.status, error_body(error.code, &error.message)),
-        };
-        let mut response = Response::new(Body::from(xml));
-        *response.status_mut() = status;
-        response
-            .headers_mut()
-            .insert("content-type", HeaderValue::from_static("text/xml"));
-        Ok(response)
-    }
-
-    fn act(&self, action: &str, form: &Form) -> Result<String, IamError> {
+    fn act(&self, action: &str, form: &Form) -> Result<Vec<Element>, IamError> {
         let mut roles = lock(&self.0);
         match action {
             "PutRolePolicy" => {
@@ -88,12 +74,12 @@ impl Roles {
                 })?;
                 let policy = parameter(form, "PolicyName")?.to_owned();
                 role(&mut roles, parameter(form, "RoleName")?)?.insert(policy, document);
-                Ok(String::new())
+                Ok(Vec::new())
             }
             "DeleteRolePolicy" => {
                 let policy = parameter(form, "PolicyName")?;
                 let removed = role(&mut roles, parameter(form, "RoleName")?)?.remove(policy);
-                removed.map(|_| String::new()).ok_or_else(|| {
+                removed.map(|_| Vec::new()).ok_or_else(|| {
                     no_such_entity(&format!(
                         "The role policy with name {policy} cannot be found."
                     ))
@@ -127,24 +113,20 @@ fn role<'a>(
 }
 
 /// The result of a simulation: each action on each resource.
-fn simulated(policies: &Policies, actions: &[&str], resources: &[&str]) -> String {
-    let mut xml = String::from("<IsTruncated>false</IsTruncated><EvaluationResults>");
-    for action in actions {
-        for resource in resources {
-            let decision = decision(policies, action, resource);
-            // Writing to a string does not fail.
-            write!(
-                xml,
-                "<member><EvalActionName>{}</EvalActionName><EvalResourceName>{}</EvalResourceName>\
-                 <EvalDecision>{decision}</EvalDecision></member>",
-                escape(action),
-                escape(resource)
-            )
-            .ok();
-        }
-    }
-    xml.push_str("</EvaluationResults>");
-    xml
+fn simulated(policies: &Policies, actions: &[&str], resources: &[&str]) -> Vec<Element> {
+    let results = actions.iter().flat_map(|action| {
+        resources.iter().map(move |resource| {
+            vec![
+                Element::text("EvalActionName", *action),
+                Element::text("EvalResourceName", *resource),
+                Element::text("EvalDecision", decision(policies, action, resource)),
+            ]
+        })
+    });
+    vec![
+        Element::text("IsTruncated", "false"),
+        Element::list("EvaluationResults", results),
+    ]
 }
 
 /// By [IAM's logic](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html): what
@@ -153,16 +135,16 @@ fn decision(policies: &Policies, action: &str, resource: &str) -> &'static str {
     let statements = policies
         .values()
         .flat_map(|policy| one_or_more(&policy["Statement"]));
-    let covering: Vec<&Value> = statements
+    let matching: Vec<&Value> = statements
         .filter(|statement| {
             let patterns = |field: &str| one_or_more(&statement[field]).filter_map(Value::as_str);
             let action = action.to_ascii_lowercase();
-            patterns("Action").any(|pattern| covers(&pattern.to_ascii_lowercase(), &action))
-                && patterns("Resource").any(|pattern| covers(pattern, resource))
+            patterns("Action").any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
+                && patterns("Resource").any(|pattern| matches(pattern, resource))
         })
         .collect();
     let has = |effect: &str| {
-        covering
+        matching
             .iter()
             .any(|statement| statement["Effect"] == effect)
     };
@@ -181,23 +163,23 @@ fn one_or_more(value: &Value) -> impl Iterator<Item = &Value> {
     list.iter()
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for anything and `?` for one character. ARNs differ by case; actions do
-/// not, and are to be compared in lower case.
+/// Whether `text` matches `pattern`, in which `*` stands for anything and `?` for one character. ARNs differ by case;
+/// actions do not, and are to be compared in lower case.
 ///
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html>
-pub fn covers(pattern: &str, text: &str) -> bool {
-    fn covers(pattern: &[u8], text: &[u8]) -> bool {
+fn matches(pattern: &str, text: &str) -> bool {
+    fn matches(pattern: &[u8], text: &[u8]) -> bool {
         match (pattern, text) {
             ([], []) => true,
             ([b'*', rest @ ..], _) => {
-                covers(rest, text) || (!text.is_empty() && covers(pattern, &text[1..]))
+                matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..]))
             }
-            ([b'?', rest @ ..], [_, text @ ..]) => covers(rest, text),
-            ([one, rest @ ..], [other, text @ ..]) if one == other => covers(rest, text),
+            ([b'?', rest @ ..], [_, text @ ..]) => matches(rest, text),
+            ([one, rest @ ..], [other, text @ ..]) if one == other => matches(rest, text),
             _ => false,
         }
     }
-    covers(pattern.as_bytes(), text.as_bytes())
+    matches(pattern.as_bytes(), text.as_bytes())
 }
 
 fn parameter<'a>(form: &'a Form, name: &str) -> Result<&'a str, IamError> {
@@ -221,22 +203,6 @@ fn no_such_entity(message: &str) -> IamError {
         code: "NoSuchEntity",
         message: message.to_owned(),
     }
-}
-
-/// The body of an error response.
-pub(crate) fn error_body(code: &str, message: &str) -> String {
-    format!(
-        "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code>\
-         <Message>{}</Message></Error><RequestId>{}</RequestId></ErrorResponse>",
-        escape(message),
-        Uuid::new_v4()
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The dashboard's files, as the content network serves them: with the headers of `DashboardHeaders` in `sam/template.yaml`, its
 //! `config.json`, and `index.html` for every path that is no file.
 
-use std::convert::Infallible;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +8,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
+
+use crate::server::{Handler, response};
 
 /// Headers that do not depend on the addresses. Without `Strict-Transport-Security`: browsers ignore it over HTTP.
 const HEADERS: [(&str, &str); 5] = [
@@ -44,16 +45,49 @@ const POLICY: [&[&str]; 2] = [
 const NOT_BUILT: &str = "The dashboard is not built. In the folder dashboard run: npm ci && npm run build\n\
     and give another folder than dashboard/dist to: intake local --dashboard DIR\n";
 
-/// The page at one address.
+/// The dashboard at one address.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Dashboard {
     /// Read at every request, so that a new build shows at once.
     folder: Option<PathBuf>,
     config: String,
     policy: HeaderValue,
 }
 
-impl Page {
+impl Handler for Dashboard {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+        let path = path.trim_start_matches('/').to_owned();
+        let dashboard = Arc::clone(&self);
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        // Files are read by blocking; the error is that it panicked.
+        let found = tokio::task::spawn_blocking(move || dashboard.find(&path)).await;
+        let (status, content_type, content) = match found {
+            _ if !is_read => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", Vec::new()),
+            Ok(Ok((content_type, content))) => (StatusCode::OK, content_type, content),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                let not_built = NOT_BUILT.as_bytes().to_vec();
+                (StatusCode::NOT_FOUND, "text/plain", not_built)
+            }
+            error => {
+                tracing::warn!(?error, "cannot read a file of the dashboard");
+                (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Vec::new())
+            }
+        };
+        // The server leaves the body out if only the head is asked for.
+        let mut response = response(status, content_type, content);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        for (name, value) in HEADERS {
+            let name = HeaderName::from_static(name);
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl Dashboard {
     /// Serves the files of `folder`, for a page that calls `services`.
     pub(crate) fn new(folder: Option<PathBuf>, config: String, services: [&str; 3]) -> Self {
         let [before, after] = POLICY.map(|directives| directives.join("; "));
@@ -68,43 +102,6 @@ impl Page {
             policy: HeaderValue::try_from(policy)
                 .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'")),
         }
-    }
-
-    /// Answers one HTTP request.
-    pub(crate) async fn handle(
-        self: Arc<Self>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Infallible> {
-        let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
-        let path = path.trim_start_matches('/').to_owned();
-        let page = Arc::clone(&self);
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        // Files are read by blocking; the error is that it panicked.
-        let found = tokio::task::spawn_blocking(move || page.find(&path)).await;
-        let (status, content_type, content) = match found {
-            _ if !is_read => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", Vec::new()),
-            Ok(Ok((content_type, content))) => (StatusCode::OK, content_type, content),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-                let not_built = NOT_BUILT.as_bytes().to_vec();
-                (StatusCode::NOT_FOUND, "text/plain", not_built)
-            }
-            error => {
-                tracing::warn!(?error, "cannot read a file of the dashboard");
-                (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Vec::new())
-            }
-        };
-        // The server leaves the body out if only the head is asked for.
-        let mut response = Response::new(Body::from(content));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
-        for (name, value) in HEADERS {
-            let name = HeaderName::from_static(name);
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        Ok(response)
     }
 
     /// The content at a path below the page's address, and its type.
@@ -150,7 +147,7 @@ fn content_type(extension: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    const TEMPLATE: &str = include_str!("../../sam/template.yaml");
+    const TEMPLATE: &str = include_str!("../../../sam/template.yaml");
 
     fn after(mark: &str) -> impl Iterator<Item = &'static str> {
         TEMPLATE.split_once(mark).unwrap().1.lines().map(str::trim)
@@ -204,7 +201,7 @@ mod tests {
         std::fs::write(dist.join("index.html"), "index").unwrap();
         std::fs::write(dist.join("assets/a.js"), "script").unwrap();
         std::fs::write(dist.join("config.json"), "of another stack").unwrap();
-        let page = Page::new(Some(dist), "{}".to_owned(), [""; 3]);
+        let dashboard = Dashboard::new(Some(dist), "{}".to_owned(), [""; 3]);
         for (path, expected) in [
             ("", "index"),
             ("imports/x", "index"),
@@ -215,7 +212,7 @@ mod tests {
             ("assets/../../secret.txt", "index"),
             ("/etc/passwd", "index"),
         ] {
-            let (_, content) = page.find(path).unwrap();
+            let (_, content) = dashboard.find(path).unwrap();
             assert_eq!(String::from_utf8(content).unwrap(), expected, "{path}");
         }
     }

@@ -1,72 +1,65 @@
-//! Where people come in: Cognito and the dashboard.
+//! How users come in: [`cognito`] signs them in, [`access`] gives them keys and enforces what their role allows, and the
+//! dashboard is the page that they use. What they then call is in [`services`](crate::services).
+
+mod access;
+mod clock;
+pub mod cognito;
+mod dashboard;
+mod random;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tower::{ServiceBuilder, service_fn};
+use tower::ServiceBuilder;
 
-use crate::access::Access;
-use crate::clock::Clock;
-use crate::cors::cors;
-use crate::page::Page;
-use crate::server::{Bound, Server, bind};
-use crate::sns::Topics;
-use crate::{Cognito, CognitoOptions, Endpoints, Faults, LocalError, Ports};
+pub(crate) use self::access::{Access, refuse_signed_in_users};
+use self::clock::Clock;
+use self::cognito::{Cognito, CognitoOptions};
+use self::dashboard::Dashboard;
+use crate::error::LocalError;
+use crate::faults::Faults;
+use crate::server::{Bound, Server, cors, service};
+use crate::services::sns::Topics;
 
-/// Where both listen. There are no faults to get past, so there is one of each.
-pub(crate) struct Doors {
-    pub(crate) cognito: Bound,
-    pub(crate) dashboard: Bound,
-}
-
-impl Doors {
-    pub(crate) async fn bind(ports: Ports) -> Result<Self, LocalError> {
-        Ok(Self {
-            cognito: bind("Cognito", ports.cognito).await?,
-            dashboard: bind("the dashboard", ports.dashboard).await?,
-        })
-    }
-}
-
-/// What people come in by.
+/// Cognito and the dashboard at work.
 pub(crate) struct SignIn {
-    pub(crate) cognito: CognitoOptions,
-    pub(crate) dashboard: Option<PathBuf>,
+    pub(crate) access: Access,
+    pub(crate) cognito: Arc<Cognito>,
+    pub(crate) servers: [Server; 2],
 }
 
 impl SignIn {
-    /// Serves Cognito and the dashboard; what credentials are good for is asked of the [`Access`].
-    pub(crate) fn open(
-        self,
-        doors: Doors,
-        endpoints: &Endpoints,
+    /// Serves Cognito at the first address and the dashboard in `folder` at the second; `services` are the URLs of S3 and
+    /// DynamoDB.
+    pub(crate) fn start(
+        [cognito_at, dashboard_at]: [Bound; 2],
+        (options, folder): (CognitoOptions, Option<PathBuf>),
+        services: [&str; 2],
         topics: &Arc<Topics>,
         faults: &Faults,
-    ) -> Result<(Access, Arc<Cognito>, [Server; 2]), LocalError> {
+    ) -> Result<Self, LocalError> {
         let clock = Clock::default();
         let access = Access::new(clock.clone());
-        let Endpoints { s3, dynamodb, .. } = endpoints;
-        let Bound { listener, url } = doors.cognito;
         let cognito = Arc::new(Cognito::new(
-            url.clone(),
-            &endpoints.dashboard,
-            self.cognito,
+            cognito_at.url.clone(),
+            &dashboard_at.url,
+            options,
             (clock, access.clone()),
             (Arc::clone(topics), faults.clone()),
         )?);
-        let config = cognito.page_config([s3, dynamodb]);
-        let page = Arc::new(Page::new(self.dashboard, config, [s3, dynamodb, &url]));
-        let served = Arc::clone(&cognito);
-        let on_cognito = ServiceBuilder::new()
-            .layer(cors(["x-amzn-requestid", "x-amzn-errortype"]))
-            .service(service_fn(move |request| {
-                Arc::clone(&served).handle(request)
-            }));
-        let on_page = service_fn(move |request| Arc::clone(&page).handle(request));
+        let [s3, dynamodb] = services;
+        let config = cognito.dashboard_config(services);
+        let called = [s3, dynamodb, cognito_at.url.as_str()];
+        let dashboard = Arc::new(Dashboard::new(folder, config, called));
+        let pages = ServiceBuilder::new().layer(cors(["x-amzn-requestid", "x-amzn-errortype"]));
         let servers = [
-            Server::start(listener, on_cognito),
-            Server::start(doors.dashboard.listener, on_page),
+            Server::start(cognito_at.listener, pages.service(service(&cognito))),
+            Server::start(dashboard_at.listener, service(&dashboard)),
         ];
-        Ok((access, cognito, servers))
+        Ok(Self {
+            access,
+            cognito,
+            servers,
+        })
     }
 }

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::doors::Doors;
+use crate::deployment::{ACCESS_KEY_ID, BUCKET, JOBS_TABLE, REGION, SECRET_ACCESS_KEY, TABLE};
+use crate::error::LocalError;
 use crate::server::{Bound, bind};
-use crate::{ACCESS_KEY_ID, BUCKET, JOBS_TABLE, LocalError, REGION, SECRET_ACCESS_KEY, TABLE};
 
 /// Ports on 127.0.0.1; 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -114,42 +114,42 @@ impl Endpoints {
 }
 
 /// Where each service listens.
-pub(crate) struct Listeners {
-    pub(crate) s3: Bound,
-    pub(crate) dynamodb: Bound,
-    pub(crate) queues: Bound,
-    pub(crate) topics: Bound,
-    pub(crate) lambda: Bound,
-    pub(crate) iam: Bound,
+pub(super) struct Listeners {
+    pub(super) s3: Bound,
+    pub(super) dynamodb: Bound,
+    pub(super) sqs: Bound,
+    pub(super) sns: Bound,
+    pub(super) lambda: Bound,
+    pub(super) iam: Bound,
 }
 
 impl Listeners {
-    pub(crate) async fn bind(ports: Ports) -> Result<Self, LocalError> {
+    pub(super) async fn bind(ports: Ports) -> Result<Self, LocalError> {
         Ok(Self {
             s3: bind("S3", ports.s3).await?,
             dynamodb: bind("DynamoDB", ports.dynamodb).await?,
-            queues: bind("SQS", ports.sqs).await?,
-            topics: bind("SNS", ports.sns).await?,
+            sqs: bind("SQS", ports.sqs).await?,
+            sns: bind("SNS", ports.sns).await?,
             lambda: bind("Lambda", ports.lambda).await?,
             iam: bind("IAM", ports.iam).await?,
         })
     }
 
     /// With the names of the topic, the queue and its dead-letter queue.
-    pub(crate) fn endpoints(
+    pub(super) fn endpoints(
         &self,
-        doors: &Doors,
+        [cognito, dashboard]: &[Bound; 2],
         [topic_arn, queue_url, dlq_url]: [String; 3],
     ) -> Endpoints {
         Endpoints {
             s3: self.s3.url.clone(),
             dynamodb: self.dynamodb.url.clone(),
-            sqs: self.queues.url.clone(),
-            sns: self.topics.url.clone(),
+            sqs: self.sqs.url.clone(),
+            sns: self.sns.url.clone(),
             lambda: self.lambda.url.clone(),
             iam: self.iam.url.clone(),
-            cognito: doors.cognito.url.clone(),
-            dashboard: doors.dashboard.url.clone(),
+            cognito: cognito.url.clone(),
+            dashboard: dashboard.url.clone(),
             region: REGION.to_owned(),
             access_key_id: ACCESS_KEY_ID.to_owned(),
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),
@@ -161,4 +161,12 @@ impl Listeners {
             dlq_url,
         }
     }
+}
+
+/// Where Cognito and the dashboard listen. No faults are in front of them, so there is one of each.
+pub(super) async fn bind_sign_in(ports: Ports) -> Result<[Bound; 2], LocalError> {
+    Ok([
+        bind("Cognito", ports.cognito).await?,
+        bind("the dashboard", ports.dashboard).await?,
+    ])
 }

@@ -3,72 +3,15 @@
 //! Each builder gives the JSON that the function receives, complete with the fields that Intake does not
 //! read, so that samples and tests use what production does.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
 use uuid::Uuid;
 
-use crate::clock::{self, timestamp};
-use crate::sqs::Delivery;
-use crate::{ACCOUNT_ID, REGION};
-
-/// How an object came to be: the tail of S3's
-/// [event types](https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Creation {
-    /// `PutObject`.
-    Put,
-    /// `CopyObject`.
-    Copy,
-    /// `CompleteMultipartUpload`.
-    CompleteMultipartUpload,
-}
-
-impl fmt::Display for Creation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Put => "Put",
-            Self::Copy => "Copy",
-            Self::CompleteMultipartUpload => "CompleteMultipartUpload",
-        })
-    }
-}
-
-/// An object that was just created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectCreated {
-    /// By which operation.
-    pub creation: Creation,
-    /// The bucket's name.
-    pub bucket: String,
-    /// The object's key as it is, not URL-encoded.
-    pub key: String,
-    /// Its size.
-    pub size_bytes: u64,
-    /// Its `ETag` without the quotes.
-    pub etag: String,
-    /// Hexadecimal; of two events of one key the later one has the greater sequencer.
-    pub sequencer: String,
-    /// When.
-    pub time: OffsetDateTime,
-}
-
-impl ObjectCreated {
-    /// An object put now, with a made-up `ETag` and sequencer: for samples and tests.
-    pub fn put(bucket: &str, key: &str, size_bytes: u64) -> Self {
-        Self {
-            creation: Creation::Put,
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            size_bytes,
-            etag: Uuid::new_v4().simple().to_string(),
-            sequencer: "0055AED6DCD90281E5".to_owned(),
-            time: OffsetDateTime::now_utc(),
-        }
-    }
-}
+use crate::deployment::{ACCOUNT_ID, REGION};
+pub use crate::services::s3::{Creation, ObjectCreated};
+use crate::services::sqs::Delivery;
+use crate::timestamp::{format, timestamp};
 
 /// The key as S3 writes it into notifications: form-encoded, but with its slashes.
 ///
@@ -142,14 +85,14 @@ pub fn eventbridge_object_created(object: &ObjectCreated) -> Value {
         Creation::Copy => "CopyObject",
         Creation::CompleteMultipartUpload => "CompleteMultipartUpload",
     };
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     json!({
         "version": "0",
         "id": Uuid::new_v4().to_string(),
         "detail-type": "Object Created",
         "source": "aws.s3",
         "account": ACCOUNT_ID,
-        "time": clock::format(object.time, format),
+        "time": format(object.time, seconds),
         "region": REGION,
         "resources": [format!("arn:aws:s3:::{}", object.bucket)],
         "detail": {
@@ -257,7 +200,7 @@ mod tests {
 
     #[test]
     fn attributes_of_a_message_are_written_as_lambda_writes_them() {
-        use crate::sqs::MessageAttribute;
+        use crate::services::sqs::MessageAttribute;
         let sent = |data_type: &str, value: &str| MessageAttribute {
             data_type: data_type.to_owned(),
             value: value.to_owned(),

@@ -5,44 +5,30 @@ use http::{Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::dynamodb::json_response;
+use super::answer::json_response;
 
-/// Moves a random choice of a batch's items out of its `RequestItems`: one at least, all at most.
-pub(super) fn take_some(
+/// Moves the items for which `is_taken` holds out of a batch's `RequestItems`.
+pub(crate) fn take_items(
     items: &mut Map<String, Value>,
-    rng: &mut fastrand::Rng,
+    mut is_taken: impl FnMut() -> bool,
 ) -> Map<String, Value> {
-    let total: usize = count(items);
     let mut taken = Map::new();
-    let mut left_to_take = if total > 0 { rng.usize(1..=total) } else { 0 };
-    let mut left = total;
     for (table, requests) in items.iter_mut() {
         let Some(requests) = requests.as_array_mut() else {
             continue;
         };
-        // Of what is left, each item is as likely as the others.
-        let chosen = requests.extract_if(.., |_| {
-            let take = rng.usize(0..left) < left_to_take;
-            left -= 1;
-            left_to_take -= usize::from(take);
-            take
-        });
-        let chosen: Vec<Value> = chosen.collect();
-        if !chosen.is_empty() {
-            taken.insert(table.clone(), chosen.into());
+        let own: Vec<Value> = requests.extract_if(.., |_| is_taken()).collect();
+        if !own.is_empty() {
+            taken.insert(table.clone(), own.into());
         }
     }
     // DynamoDB refuses an empty list, and a request for no table.
-    items.retain(|_, requests| {
-        requests
-            .as_array()
-            .is_none_or(|requests| !requests.is_empty())
-    });
+    items.retain(|_, requests| requests.as_array().is_none_or(|list| !list.is_empty()));
     taken
 }
 
 /// How many items these `RequestItems` or `UnprocessedItems` are.
-pub(super) fn count(items: &Map<String, Value>) -> usize {
+pub(crate) fn count_items(items: &Map<String, Value>) -> usize {
     items
         .values()
         .filter_map(Value::as_array)
@@ -88,27 +74,6 @@ pub(crate) async fn add_unprocessed(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn batch(items: usize) -> Map<String, Value> {
-        let requests: Vec<Value> = (0..items).map(|n| json!({ "PutRequest": n })).collect();
-        Map::from_iter([("T".to_owned(), requests.into())])
-    }
-
-    #[test]
-    fn unprocessed_items_and_the_rest_make_the_batch() {
-        let mut rng = fastrand::Rng::with_seed(1);
-        for size in [1, 2, 25] {
-            let mut rest = batch(size);
-            let taken = take_some(&mut rest, &mut rng);
-            assert!(count(&taken) >= 1);
-            assert_eq!(count(&taken) + count(&rest), size);
-            assert_eq!(
-                rest.is_empty(),
-                count(&rest) == 0,
-                "an empty list must not be sent on"
-            );
-        }
-    }
 
     #[tokio::test]
     async fn unprocessed_items_join_those_of_the_table() {

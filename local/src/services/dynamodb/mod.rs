@@ -1,6 +1,9 @@
 //! DynamoDB and DynamoDB Streams: `dynoxide` in memory, with a stream log that stays fast.
 
-mod front;
+mod answer;
+mod batch;
+mod proxy;
+mod record;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,17 +13,21 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-pub(crate) use self::front::{Front, error_response, json_response};
-use crate::wiring::StreamRecord;
-use crate::{JOBS_TABLE, LocalError, TABLE};
+pub(crate) use self::answer::{error_response, json_response};
+pub(crate) use self::batch::{add_unprocessed, count_items, nothing_written, take_items};
+pub(crate) use self::proxy::Proxy;
+pub use self::record::StreamRecord;
+use crate::deployment::{JOBS_TABLE, PARTITION_KEY, TABLE};
+use crate::error::LocalError;
+use crate::server::BoxError;
 
 /// How many stream records are kept at least, over all tables. What the mapping to the notifier has not read yet is kept
 /// however much it is; another reader, through the API, that is further behind misses the oldest, as it does on AWS
 /// [after 24 hours](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html).
-pub const STREAM_RECORDS_KEPT: u64 = 100_000;
+const STREAM_RECORDS_KEPT: u64 = 100_000;
 /// The tag of [`TABLE`] that holds how far the mapping has read: the only way to tell the database from outside of its
 /// connection, which nobody else can write beside.
-pub const READ_TO_TAG: &str = "intake:stream-read-to";
+const READ_TO_TAG: &str = "intake:stream-read-to";
 
 /// What `dynoxide` adds to the number that it stores with a record to get its public sequence number.
 const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
@@ -30,8 +37,6 @@ const THREADS: usize = 2;
 
 /// How long to wait for requests at work when stopping.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A database and the server in front of it.
 #[derive(Debug)]
@@ -123,8 +128,8 @@ impl Tables {
         };
         let stream_arn = create(json!({
             "TableName": TABLE,
-            "KeySchema": [{ "AttributeName": "productId", "KeyType": "HASH" }],
-            "AttributeDefinitions": [{ "AttributeName": "productId", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": PARTITION_KEY, "KeyType": "HASH" }],
+            "AttributeDefinitions": [{ "AttributeName": PARTITION_KEY, "AttributeType": "S" }],
             "BillingMode": "PAY_PER_REQUEST",
             "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES" },
         }))
@@ -216,16 +221,20 @@ impl Tables {
 
     /// Notes that the mapping has read up to this record, and will never ask for it or an earlier one again. Without a
     /// number, that it begins: from now on nothing is deleted that it has not read.
-    pub(crate) async fn read_to(&self, sequence_number: Option<String>) -> Result<(), LocalError> {
+    pub(crate) async fn acknowledge(
+        &self,
+        sequence_number: Option<String>,
+    ) -> Result<(), LocalError> {
         let tables = self.clone();
-        let noted = tokio::task::spawn_blocking(move || tables.note_read_to(sequence_number)).await;
+        let noted =
+            tokio::task::spawn_blocking(move || tables.store_position(sequence_number)).await;
         noted
             .map_err(BoxError::from)
             .flatten()
             .map_err(failed_to("note what was read of its stream"))
     }
 
-    fn note_read_to(&self, sequence_number: Option<String>) -> Result<(), BoxError> {
+    fn store_position(&self, sequence_number: Option<String>) -> Result<(), BoxError> {
         let position = match sequence_number {
             Some(number) => number
                 .parse::<u128>()?
@@ -347,12 +356,12 @@ mod tests {
     #[tokio::test]
     async fn what_the_mapping_has_not_read_is_kept() {
         let tables = Tables::open(3).unwrap();
-        tables.read_to(None).await.unwrap();
+        tables.acknowledge(None).await.unwrap();
         (0..10).for_each(|id| put(&tables, id));
         let all = tables.records_after(None, 100).await.unwrap();
         assert_eq!(all.len(), 10);
         let fourth = all[3].sequence_number().to_owned();
-        tables.read_to(Some(fourth)).await.unwrap();
+        tables.acknowledge(Some(fourth)).await.unwrap();
         // The fourth is among the read ones, and each write deletes two.
         (10..20).for_each(|id| put(&tables, id));
         let left = tables.records_after(None, 100).await.unwrap();

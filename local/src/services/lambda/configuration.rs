@@ -5,21 +5,21 @@
 //! [options](crate::StackOptions) say.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::runtime::LambdaProgram;
+use crate::deployment;
 use crate::lock::lock;
-use crate::runtime::LambdaProgram;
-use crate::server::read_body;
-use crate::{ACCOUNT_ID, REGION};
+use crate::server::{Handler, read_body, response, set_header};
 
+const CONTENT_TYPE: &str = "application/json";
 /// What of a mapping can be set, as [Lambda names it](https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html).
 const MAPPING_SETTINGS: [&str; 4] = [
     "BatchSize",
@@ -34,12 +34,12 @@ pub(crate) struct Functions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    functions: BTreeMap<String, Function>,
+    functions: BTreeMap<String, FunctionSettings>,
     mappings: Vec<Mapping>,
 }
 
 #[derive(Debug)]
-struct Function {
+struct FunctionSettings {
     /// As `GetFunctionConfiguration` answers.
     configuration: Value,
     reserved_concurrency: Option<u64>,
@@ -62,6 +62,21 @@ struct LambdaError {
 }
 
 type Answer = Result<Value, LambdaError>;
+
+impl Handler for Functions {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        match self.answer(request).await {
+            Ok(Value::Null) => response(StatusCode::NO_CONTENT, CONTENT_TYPE, Body::empty()),
+            Ok(body) => response(StatusCode::OK, CONTENT_TYPE, body.to_string()),
+            Err(error) => {
+                let body = json!({ "Type": "User", "Message": error.message }).to_string();
+                let mut refusal = response(error.status, CONTENT_TYPE, body);
+                set_header(&mut refusal, "x-amzn-errortype", error.name);
+                refusal
+            }
+        }
+    }
+}
 
 impl Functions {
     /// Adds a function as its program has it, run by `role_arn`. The variables of `AWS_…`, which nobody can set on AWS,
@@ -89,7 +104,7 @@ impl Functions {
             "Environment": { "Variables": variables },
             "LoggingConfig": { "LogFormat": "JSON", "LogGroup": format!("/aws/lambda/{name}") },
         });
-        let function = Function {
+        let function = FunctionSettings {
             configuration,
             reserved_concurrency: None,
             recursive_loop: "Allow".to_owned(),
@@ -108,8 +123,7 @@ impl Functions {
         let uuid = Uuid::new_v4().to_string();
         let mut description = json!({
             "UUID": uuid,
-            "EventSourceMappingArn":
-                format!("arn:aws:lambda:{REGION}:{ACCOUNT_ID}:event-source-mapping:{uuid}"),
+            "EventSourceMappingArn": deployment::arn("lambda", &format!("event-source-mapping:{uuid}")),
             "EventSourceArn": source_arn,
             "FunctionArn": program.arn(),
             "State": "Enabled",
@@ -121,35 +135,6 @@ impl Functions {
             enabled,
         };
         lock(&self.0).mappings.push(mapping);
-    }
-
-    /// Answers one HTTP request.
-    pub(crate) async fn handle(
-        self: Arc<Self>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Infallible> {
-        let (status, error, body) = match self.answer(request).await {
-            Ok(Value::Null) => (StatusCode::NO_CONTENT, None, None),
-            Ok(body) => (StatusCode::OK, None, Some(body)),
-            Err(LambdaError {
-                status,
-                name,
-                message,
-            }) => {
-                let body = json!({ "Type": "User", "Message": message });
-                (status, Some(name), Some(body))
-            }
-        };
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        headers.extend(error.map(|name| {
-            let header = http::HeaderName::from_static("x-amzn-errortype");
-            (header, HeaderValue::from_static(name))
-        }));
-        Ok(response)
     }
 
     async fn answer(&self, request: Request<Body>) -> Answer {
@@ -207,9 +192,8 @@ impl State {
         let found = self.functions.get_mut(name).filter(|_| is_latest);
         let function = found.ok_or_else(|| {
             let qualifier = version.map_or_else(String::new, |q| format!(":{q}"));
-            not_found(&format!(
-                "Function not found: arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}{qualifier}"
-            ))
+            let arn = deployment::arn("lambda", &format!("function:{name}{qualifier}"));
+            not_found(&format!("Function not found: {arn}"))
         })?;
         match (method, rest) {
             ("GET", ["configuration"]) => Ok(function.configuration.clone()),

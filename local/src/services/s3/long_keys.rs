@@ -211,7 +211,7 @@ with_stored_keys! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BUCKET;
+    use crate::deployment::BUCKET;
 
     #[test]
     fn keys_are_stored_as_they_are_as_long_as_that_is_possible() {

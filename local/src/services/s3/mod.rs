@@ -1,8 +1,8 @@
 //! S3: `s3s` for the protocol and `s3s-fs` for the storage, with what the latter lacks: object-created events,
 //! conditional reads, missing buckets told from missing keys, long keys, and no way out of a bucket.
 
+mod created;
 mod long_keys;
-
 mod notification;
 
 use std::path::{Component, Path, PathBuf};
@@ -11,49 +11,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use s3s::access::S3Access;
+use s3s::auth::S3Auth;
 #[allow(
     clippy::wildcard_imports,
     reason = "two types for each of the 21 operations"
 )]
 use s3s::dto::*;
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
-use tower::ServiceBuilder;
 
+pub use self::created::{Creation, ObjectCreated};
 use self::long_keys::LongKeys;
 pub(crate) use self::notification::Notifications;
-use crate::LocalError;
-use crate::access::{Access, Person};
-use crate::cors::cors;
-use crate::events::{Creation, ObjectCreated};
-use crate::faults::{Faults, Service, guard};
-use crate::server::Server;
+use crate::error::LocalError;
+
+/// Marks requests of users who signed in, by the identity.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedInUser(pub(crate) String);
 
 /// Called with every object created and the ARNs of the queues that are to hear of it, before its creator gets the
 /// answer.
 pub(crate) type OnCreated = Arc<dyn Fn(ObjectCreated, Vec<String>) + Send + Sync>;
 
-/// A served S3, with its buckets in a temporary folder.
+/// An S3 with its buckets in a temporary folder.
 #[derive(Debug)]
 pub(crate) struct ObjectStore {
-    /// With faults and without.
-    servers: [Server; 2],
     objects: Objects,
     folder: TempDir,
 }
 
 impl ObjectStore {
-    /// Serves one bucket, empty: behind `faults` at `listener`, and as it is at `undisturbed`.
-    pub(crate) fn start(
-        listener: TcpListener,
-        undisturbed: TcpListener,
-        faults: Faults,
+    /// Has one bucket, empty.
+    pub(crate) fn new(
         bucket: &str,
-        (access, notifications): (Access, Notifications),
+        notifications: Notifications,
         on_created: OnCreated,
     ) -> Result<Self, LocalError> {
         let folder = tempfile::Builder::new()
@@ -74,23 +69,15 @@ impl ObjectStore {
             },
             bucket: bucket.to_owned(),
         };
-        let mut service = S3ServiceBuilder::new(objects.buckets.clone());
+        Ok(Self { objects, folder })
+    }
+
+    /// The HTTP service, which `access` guards.
+    pub(crate) fn service(&self, access: impl S3Auth + S3Access + Clone) -> S3Service {
+        let mut service = S3ServiceBuilder::new(self.objects.buckets.clone());
         service.set_auth(access.clone());
         service.set_access(access);
-        // As the deployed bucket: a browser may upload, and needs the ETag of each part.
-        let cors = cors(["etag", "x-amz-version-id"]);
-        let service = service.build();
-        let guarded = guard(faults, Service::S3, service.clone());
-        let guarded = ServiceBuilder::new().layer(cors.clone()).service(guarded);
-        let service = ServiceBuilder::new().layer(cors).service(service);
-        Ok(Self {
-            servers: [
-                Server::start(listener, guarded),
-                Server::start(undisturbed, service),
-            ],
-            objects,
-            folder,
-        })
+        service.build()
     }
 
     /// The objects, for use within the process.
@@ -98,11 +85,8 @@ impl ObjectStore {
         &self.objects
     }
 
-    /// Stops serving and deletes everything.
-    pub(crate) async fn stop(self) {
-        for server in self.servers {
-            server.stop().await;
-        }
+    /// Deletes everything.
+    pub(crate) fn delete(self) {
         if let Err(error) = self.folder.close() {
             tracing::warn!(%error, "cannot delete the folder of S3 objects");
         }
@@ -233,7 +217,7 @@ impl Buckets {
     /// [does not tell them](https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html) that a key is missing.
     fn check_readable<T>(&self, request: &S3Request<T>, bucket: &str, key: &str) -> S3Result<()> {
         self.check_existing(bucket, key).map_err(|error| {
-            if request.extensions.get::<Person>().is_some() {
+            if request.extensions.get::<SignedInUser>().is_some() {
                 s3_error!(AccessDenied, "Access Denied")
             } else {
                 error

@@ -8,7 +8,7 @@ use s3s::dto::{
     NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
 };
 
-use crate::events::Creation;
+use super::created::Creation;
 use crate::lock::lock;
 
 /// The notification configurations of all buckets. Clones are the same.

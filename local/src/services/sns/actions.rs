@@ -1,8 +1,16 @@
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+
+use super::NAMESPACE;
 use super::error::SnsError;
 use super::message::{MAX_MESSAGE_BYTES, Message, size_bytes};
-use super::xml::Element;
-use super::{Form, State, Subscription, topic_arn};
-use crate::ACCOUNT_ID;
+use super::topics::{State, Subscription, Topics, topic_arn};
+use crate::deployment::ACCOUNT_ID;
+use crate::lock::lock;
+use crate::server::{Handler, read_body, response};
+use crate::services::query::{Element, Form, response_body};
 
 /// Most [entries in a batch](https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html).
 const MAX_BATCH: usize = 10;
@@ -11,7 +19,7 @@ const MAX_ENTRY_ID_BYTES: usize = 80;
 /// Longest [topic name](https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html).
 const MAX_TOPIC_NAME_BYTES: usize = 256;
 /// The [protocols](https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html) of subscriptions.
-const PROTOCOLS: [&str; 9] = [
+const SUBSCRIPTION_PROTOCOLS: [&str; 9] = [
     "http",
     "https",
     "email",
@@ -27,9 +35,40 @@ const PENDING: &str = "pending confirmation";
 /// The same, as it is listed.
 const PENDING_LISTED: &str = "PendingConfirmation";
 
+impl Handler for Topics {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let (status, body) = match self.answer(request).await {
+            Ok((action, result)) => (StatusCode::OK, response_body(NAMESPACE, &action, &result)),
+            Err(error) => (error.status(), error.body()),
+        };
+        response(status, "text/xml", body)
+    }
+}
+
+impl Topics {
+    async fn answer(&self, request: Request<Body>) -> Result<(String, Vec<Element>), SnsError> {
+        let body = read_body(request.into_body()).await;
+        let body =
+            body.ok_or_else(|| SnsError::invalid("The request body is too large or broke off"))?;
+        let form: Form = form_urlencoded::parse(&body).into_owned().collect();
+        let action = form.get("Action").ok_or_else(SnsError::no_action)?;
+        let (result, published) = {
+            let mut state = lock(&self.state);
+            (state.act(action, &form), state.inbox.len())
+        };
+        self.published.send_if_modified(|before| {
+            let grown = published > *before;
+            *before = published.max(*before);
+            grown
+        });
+        let result = result?;
+        Ok((action.clone(), result))
+    }
+}
+
 impl State {
     /// Does one action of the API and returns what goes into its result element.
-    pub(super) fn act(&mut self, action: &str, form: &Form) -> Result<Vec<Element>, SnsError> {
+    fn act(&mut self, action: &str, form: &Form) -> Result<Vec<Element>, SnsError> {
         match action {
             "CreateTopic" => self.create_topic(parameter(form, "Name")?),
             "ListTopics" => {
@@ -83,7 +122,7 @@ impl State {
 
     fn subscribe(&mut self, form: &Form) -> Result<Vec<Element>, SnsError> {
         let protocol = parameter(form, "Protocol")?;
-        if !PROTOCOLS.contains(&protocol) {
+        if !SUBSCRIPTION_PROTOCOLS.contains(&protocol) {
             return Err(SnsError::invalid(format!(
                 "Does not support this protocol string: {protocol}"
             )));
@@ -101,13 +140,13 @@ impl State {
             subscriptions.push(new);
             arn
         };
-        let told = !waits
+        let has_arn = !waits
             || form
                 .get("ReturnSubscriptionArn")
                 .is_some_and(|value| value == "true");
         Ok(vec![Element::text(
             "SubscriptionArn",
-            if told { &arn } else { PENDING },
+            if has_arn { &arn } else { PENDING },
         )])
     }
 

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
-use super::Message;
-use crate::REGION;
+use super::message::Message;
+use crate::deployment::REGION;
 
 /// Protocols whose subscribers [`Message::delivered`] knows.
 pub const PROTOCOLS: [&str; 7] = [

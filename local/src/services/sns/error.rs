@@ -1,6 +1,7 @@
 use http::StatusCode;
 
-use super::xml::{self, Element};
+use super::NAMESPACE;
+use crate::services::query::{self, Element};
 
 /// An error as SNS answers it; all that are here are the client's.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl SnsError {
     }
 
     pub(super) fn body(&self) -> String {
-        xml::error(self.code, &self.message)
+        query::error_body(NAMESPACE, self.code, &self.message)
     }
 
     /// As a member of a batch's `Failed` list.

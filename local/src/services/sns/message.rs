@@ -7,9 +7,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Form;
 use super::error::SnsError;
-use crate::clock::timestamp;
+use crate::services::query::Form;
+use crate::timestamp::timestamp;
 
 /// Largest [message, and largest batch of messages](https://docs.aws.amazon.com/sns/latest/api/API_Publish.html):
 /// 256 KiB, attributes included.

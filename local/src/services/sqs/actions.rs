@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -11,12 +13,11 @@ use super::attributes::{
     describe, md5_of_attributes, seconds, settings,
 };
 use super::error::SqsError;
-use super::queue::{Delivery, MessageAttribute, md5_hex};
-use super::{Queue, QueueSettings, Queues};
+use super::queue::{Delivery, MAX_MESSAGE_BYTES, MessageAttribute, Queue, QueueSettings, md5_hex};
+use super::queues::Queues;
+use crate::server::{Handler, header, read_body, response, set_header};
 
-/// Largest [message, and largest batch of messages](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html):
-/// 1 MiB, attributes included.
-pub(super) const MAX_MESSAGE_BYTES: usize = 1_048_576;
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// Most [messages in a batch](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html),
 /// to send, receive or delete.
 const MAX_BATCH: usize = 10;
@@ -68,7 +69,7 @@ struct SetQueueAttributes {
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
+struct NoParameters {}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -122,9 +123,37 @@ struct Entry<T> {
     request: T,
 }
 
+impl Handler for Queues {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        let mut answer = match self.answer(request).await {
+            Ok(body) => response(StatusCode::OK, CONTENT_TYPE, body.to_string()),
+            Err(error) => {
+                let body = error.body().to_string();
+                let mut refusal = response(StatusCode::BAD_REQUEST, CONTENT_TYPE, body);
+                set_header(&mut refusal, "x-amzn-query-error", &error.query_error());
+                refusal
+            }
+        };
+        let request_id = Uuid::new_v4().to_string();
+        set_header(&mut answer, "x-amzn-requestid", &request_id);
+        answer
+    }
+}
+
 impl Queues {
+    async fn answer(&self, request: Request<Body>) -> Result<Value, SqsError> {
+        let (head, body) = request.into_parts();
+        let target = header(&head.headers, "x-amz-target");
+        let action = target
+            .and_then(|target| target.strip_prefix("AmazonSQS."))
+            .ok_or_else(SqsError::not_json_protocol)?;
+        let body = read_body(body).await;
+        self.act(action, &body.ok_or_else(SqsError::body_too_large)?)
+            .await
+    }
+
     /// Does one action of the API.
-    pub(super) async fn act(&self, action: &str, body: &[u8]) -> Result<Value, SqsError> {
+    async fn act(&self, action: &str, body: &[u8]) -> Result<Value, SqsError> {
         match action {
             "CreateQueue" => self.create_queue(parse(body)?),
             "ListQueues" => {
@@ -206,12 +235,12 @@ impl Queues {
                 Ok(json!({}))
             }
             "DeleteQueue" => {
-                let (queue, Nothing {}) = self.on_queue(body)?;
+                let (queue, NoParameters {}) = self.on_queue(body)?;
                 self.delete(queue.name());
                 Ok(json!({}))
             }
             "PurgeQueue" => {
-                let (queue, Nothing {}) = self.on_queue(body)?;
+                let (queue, NoParameters {}) = self.on_queue(body)?;
                 queue.purge();
                 Ok(json!({}))
             }

@@ -8,10 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::actions::MAX_MESSAGE_BYTES;
 use super::error::SqsError;
-use super::queue::{MessageAttribute, md5_hex};
-use super::{Queue, QueueSettings, Queues, Redrive};
+use super::queue::{MAX_MESSAGE_BYTES, MessageAttribute, Queue, QueueSettings, Redrive, md5_hex};
+use super::queues::Queues;
 
 /// Longest [visibility timeout](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
 pub(super) const MAX_VISIBILITY_SECONDS: i64 = 43_200;

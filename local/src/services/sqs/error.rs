@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use super::queue::MAX_MESSAGE_BYTES;
+
 /// An error as SQS answers it. All that are here are the client's: HTTP 400.
 #[derive(Debug)]
 pub(super) struct SqsError {
@@ -169,7 +171,7 @@ impl SqsError {
             "AWS.SimpleQueueService.BatchRequestTooLong",
             format!(
                 "Batch requests cannot be longer than {} bytes. You have sent {bytes} bytes.",
-                super::actions::MAX_MESSAGE_BYTES
+                MAX_MESSAGE_BYTES
             ),
         )
     }

@@ -8,12 +8,16 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::deployment::{self, ACCOUNT_ID};
 use crate::lock::lock;
-use crate::{ACCOUNT_ID, REGION};
+
+/// Largest [message, and largest batch of messages](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html):
+/// 1 MiB, attributes included.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1_048_576;
 
 /// ARN of the queue with this name.
 pub(crate) fn arn(name: &str) -> String {
-    format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}")
+    deployment::arn("sqs", name)
 }
 
 /// How a queue behaves.
@@ -94,12 +98,12 @@ impl Delivery {
     }
 
     /// MD5 of the body, in hexadecimal.
-    pub fn md5_of_body(&self) -> String {
+    pub(crate) fn md5_of_body(&self) -> String {
         md5_hex(self.body.as_bytes())
     }
 
     /// The attributes that SQS itself sets, by name.
-    pub fn system_attributes(&self) -> BTreeMap<&'static str, String> {
+    pub(crate) fn system_attributes(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("ApproximateReceiveCount", self.receive_count.to_string()),
             ("SentTimestamp", unix_millis(self.sent)),
@@ -124,7 +128,7 @@ pub(crate) fn md5_hex(bytes: &[u8]) -> String {
 }
 
 #[derive(Debug)]
-struct Stored {
+struct StoredMessage {
     id: String,
     body: String,
     attributes: BTreeMap<String, MessageAttribute>,
@@ -153,7 +157,7 @@ pub(crate) struct Queue {
     name: String,
     settings: Mutex<QueueSettings>,
     created: SystemTime,
-    messages: Mutex<Vec<Stored>>,
+    messages: Mutex<Vec<StoredMessage>>,
     /// Messages in the queue, in whatever state.
     held: watch::Sender<usize>,
     /// A message may have become visible.
@@ -201,7 +205,7 @@ impl Queue {
         delay: Option<Duration>,
     ) -> String {
         let id = Uuid::new_v4().to_string();
-        self.store(Stored {
+        self.store(StoredMessage {
             id: id.clone(),
             body,
             attributes,
@@ -214,7 +218,7 @@ impl Queue {
         id
     }
 
-    fn store(&self, message: Stored) {
+    fn store(&self, message: StoredMessage) {
         let mut messages = lock(&self.messages);
         messages.push(message);
         self.held.send_replace(messages.len());
@@ -259,7 +263,7 @@ impl Queue {
         let now = Instant::now();
         let mut messages = lock(&self.messages);
         if let Some(redrive) = redrive {
-            let spent = |message: &mut Stored| {
+            let spent = |message: &mut StoredMessage| {
                 message.visible_at <= now && message.receive_count >= redrive.max_receive_count
             };
             // The lock of this queue is held, so that a message is always in one of the two. Queues lock in

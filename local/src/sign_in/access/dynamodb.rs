@@ -4,14 +4,15 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::keys::{Access, Caller, KeyError, access_key_id, is_temporary, session_token};
 use super::policy::{Context, allows_table};
 use super::refuse::not_authorized;
-use super::{
-    Access, Caller, Invalid, access_key_id, expression, is_temporary, session_token, signature,
-};
-use crate::dynamodb::error_response;
-use crate::{ACCOUNT_ID, JOBS_TABLE, REGION, TABLE};
+use super::{expression, signature};
+use crate::deployment::{self, JOBS_TABLE, PARTITION_KEY, TABLE};
+use crate::server::{header, set_header};
+use crate::services::dynamodb::error_response;
 
 /// Expressions of a request that name attributes.
 const EXPRESSIONS: [&str; 5] = [
@@ -34,12 +35,12 @@ impl Access {
     /// How DynamoDB refuses a request, if it is made with temporary credentials and not one that these allow.
     pub(crate) fn refuse_table_request(&self, head: &Parts, body: &[u8]) -> Option<Response<Body>> {
         let key = access_key_id(head).filter(|key| is_temporary(key))?;
-        let refusal = match self.caller(&key, session_token(head).as_deref()) {
-            Err(Invalid::UnknownKey | Invalid::WrongToken) => Some((
+        let refusal = match self.caller(&key, session_token(&head.headers, &head.uri).as_deref()) {
+            Err(KeyError::UnknownKey | KeyError::WrongToken) => Some((
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.".to_owned(),
             )),
-            Err(Invalid::Expired) => Some((
+            Err(KeyError::Expired) => Some((
                 "ExpiredTokenException",
                 "The security token included in the request is expired".to_owned(),
             )),
@@ -48,11 +49,8 @@ impl Access {
         let (exception, message) = refusal?;
         let mut response = error_response(StatusCode::BAD_REQUEST, exception, &message);
         // As from DynamoDB, though no browser may read it.
-        let id = http::HeaderValue::try_from(uuid::Uuid::new_v4().to_string());
-        response.headers_mut().extend(
-            id.ok()
-                .map(|id| (http::HeaderName::from_static("x-amzn-requestid"), id)),
-        );
+        let request_id = Uuid::new_v4().to_string();
+        set_header(&mut response, "x-amzn-requestid", &request_id);
         Some(response)
     }
 }
@@ -66,7 +64,7 @@ fn refuse_caller(caller: &Caller, head: &Parts, body: &[u8]) -> Option<(&'static
                 .to_owned(),
         ));
     }
-    let target = super::header(&head.headers, "x-amz-target").unwrap_or_default();
+    let target = header(&head.headers, "x-amz-target").unwrap_or_default();
     // Streams have the same endpoint here and other actions in IAM, none of which is allowed.
     let operation = target
         .strip_prefix("DynamoDB_20120810.")
@@ -79,7 +77,7 @@ fn refuse_caller(caller: &Caller, head: &Parts, body: &[u8]) -> Option<(&'static
     if allows_table(&caller.identity, &action, &resource, &context) {
         return None;
     }
-    let arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{resource}");
+    let arn = deployment::arn("dynamodb", &format!("table/{resource}"));
     Some(("AccessDeniedException", not_authorized(&action, &arn)))
 }
 
@@ -97,7 +95,7 @@ fn resource(request: &Value) -> String {
 fn context(table: &str, request: &Value) -> Context {
     let partition_key = match table {
         JOBS_TABLE => "owner",
-        TABLE => crate::capacity::PARTITION_KEY,
+        TABLE => PARTITION_KEY,
         _ => return Context::default(),
     };
     let names = &request["ExpressionAttributeNames"];

@@ -1,27 +1,14 @@
-//! What people who signed in may do: temporary credentials of the identity pool, checked and enforced by the local S3
-//! and DynamoDB as IAM does it for the role `DashboardUserRole` of `sam/template.yaml`.
-//!
-//! Every other access key is the stack's own business and may do everything it could before.
-
-mod dynamodb;
-mod expression;
-mod policy;
-mod refuse;
-mod s3;
-mod signature;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 
-pub(crate) use self::refuse::refuse_people;
-pub(crate) use self::s3::Person;
-use crate::clock::Clock;
 use crate::lock::lock;
-use crate::random;
+use crate::server::header;
+use crate::sign_in::clock::Clock;
+use crate::sign_in::random;
 
 /// What IDs of [temporary access keys](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes)
 /// begin with.
@@ -30,11 +17,11 @@ const TEMPORARY_PREFIX: &str = "ASIA";
 const KEY_ID_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SECRET_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// How long an expired key is told from one that never was.
-const REMEMBERED: Duration = Duration::from_hours(24);
+const EXPIRED_KEY_RETENTION: Duration = Duration::from_hours(24);
 
 /// Credentials for one identity, for a while.
 #[derive(Debug, Clone)]
-pub(crate) struct Issued {
+pub(crate) struct TemporaryKey {
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: String,
     pub(crate) session_token: String,
@@ -52,7 +39,7 @@ pub(crate) struct Caller {
 
 /// Why a temporary key is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Invalid {
+pub(crate) enum KeyError {
     /// There is no such key, or it was used without a session token.
     UnknownKey,
     /// The session token is of other credentials.
@@ -64,7 +51,7 @@ pub(crate) enum Invalid {
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     clock: Clock,
-    keys: Arc<Mutex<HashMap<String, (Issued, String)>>>,
+    pub(super) keys: Arc<Mutex<HashMap<String, (TemporaryKey, String)>>>,
 }
 
 impl Access {
@@ -76,9 +63,9 @@ impl Access {
     }
 
     /// Makes credentials for `identity`.
-    pub(crate) fn issue(&self, identity: &str, validity: Duration) -> Issued {
+    pub(crate) fn issue(&self, identity: &str, validity: Duration) -> TemporaryKey {
         let now = self.clock.now();
-        let issued = Issued {
+        let issued = TemporaryKey {
             access_key_id: format!(
                 "{TEMPORARY_PREFIX}{}",
                 random::characters(KEY_ID_ALPHABET, 16)
@@ -88,7 +75,7 @@ impl Access {
             expires: now + validity,
         };
         let mut keys = lock(&self.keys);
-        keys.retain(|_, (issued, _)| issued.expires + REMEMBERED > now);
+        keys.retain(|_, (issued, _)| issued.expires + EXPIRED_KEY_RETENTION > now);
         keys.insert(
             issued.access_key_id.clone(),
             (issued.clone(), identity.to_owned()),
@@ -101,13 +88,13 @@ impl Access {
         &self,
         access_key_id: &str,
         session_token: Option<&str>,
-    ) -> Result<Caller, Invalid> {
+    ) -> Result<Caller, KeyError> {
         let keys = lock(&self.keys);
-        let (issued, identity) = keys.get(access_key_id).ok_or(Invalid::UnknownKey)?;
+        let (issued, identity) = keys.get(access_key_id).ok_or(KeyError::UnknownKey)?;
         match session_token {
-            None => Err(Invalid::UnknownKey),
-            Some(token) if token != issued.session_token => Err(Invalid::WrongToken),
-            Some(_) if issued.expires <= self.clock.now() => Err(Invalid::Expired),
+            None => Err(KeyError::UnknownKey),
+            Some(token) if token != issued.session_token => Err(KeyError::WrongToken),
+            Some(_) if issued.expires <= self.clock.now() => Err(KeyError::Expired),
             Some(_) => Ok(Caller {
                 identity: identity.clone(),
                 secret_access_key: issued.secret_access_key.clone(),
@@ -117,31 +104,28 @@ impl Access {
 }
 
 /// Whether it is the ID of a temporary key.
-fn is_temporary(access_key_id: &str) -> bool {
+pub(super) fn is_temporary(access_key_id: &str) -> bool {
     access_key_id.starts_with(TEMPORARY_PREFIX)
 }
 
 /// The ID of the access key that a request is signed with, in its header or in its query.
-fn access_key_id(head: &Parts) -> Option<String> {
+pub(super) fn access_key_id(head: &Parts) -> Option<String> {
     let in_header = header(&head.headers, "authorization")
         .and_then(|value| value.split_once("Credential="))
         .map(|(_, credential)| credential.to_owned());
-    let credential = in_header.or_else(|| query(head, "X-Amz-Credential"))?;
+    let credential = in_header.or_else(|| query(&head.uri, "X-Amz-Credential"))?;
     credential.split('/').next().map(str::to_owned)
 }
 
 /// The session token of a request, in its header or in its query.
-fn session_token(head: &Parts) -> Option<String> {
-    let in_header = header(&head.headers, "x-amz-security-token").map(str::to_owned);
-    in_header.or_else(|| query(head, "X-Amz-Security-Token"))
+pub(super) fn session_token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let in_header = header(headers, "x-amz-security-token").map(str::to_owned);
+    in_header.or_else(|| query(uri, "X-Amz-Security-Token"))
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn query(head: &Parts, name: &str) -> Option<String> {
-    form_urlencoded::parse(head.uri.query()?.as_bytes())
+/// The value of a parameter in the query.
+pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
+    form_urlencoded::parse(uri.query()?.as_bytes())
         .find(|(own, _)| own == name)
         .map(|(_, value)| value.into_owned())
 }
@@ -178,21 +162,21 @@ mod tests {
             (
                 &one.access_key_id,
                 Some(&other.session_token),
-                Err(Invalid::WrongToken),
+                Err(KeyError::WrongToken),
             ),
-            (&one.access_key_id, None, Err(Invalid::UnknownKey)),
+            (&one.access_key_id, None, Err(KeyError::UnknownKey)),
             (
                 &"ASIANOSUCHKEY".to_owned(),
                 Some(&one.session_token),
-                Err(Invalid::UnknownKey),
+                Err(KeyError::UnknownKey),
             ),
         ] {
             let expected = expected.map(str::to_owned);
             assert_eq!(caller(key, token.map(String::as_str)), expected, "{key}");
         }
-        clock.pass(Duration::from_mins(10));
+        clock.advance(Duration::from_mins(10));
         let expired = caller(&one.access_key_id, Some(&one.session_token));
-        assert_eq!(expired, Err(Invalid::Expired));
+        assert_eq!(expired, Err(KeyError::Expired));
         assert!(caller(&other.access_key_id, Some(&other.session_token)).is_ok());
     }
 }

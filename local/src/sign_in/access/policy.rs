@@ -1,7 +1,7 @@
 //! The statements of the role `DashboardUserRole` in `sam/template.yaml`, and whether they allow a request. A test
 //! compares them with the template.
 
-use crate::{BUCKET, JOBS_TABLE, TABLE};
+use crate::deployment::{BUCKET, JOBS_TABLE, TABLE};
 
 /// One statement; what no statement allows is denied.
 struct Statement {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     const ME: &str = "us-east-1:11111111-1111-4111-8111-111111111111";
-    const TEMPLATE: &str = include_str!("../../../sam/template.yaml");
+    const TEMPLATE: &str = include_str!("../../../../sam/template.yaml");
 
     /// The template's policy as lines without indentation and comments, those of each statement together.
     fn template() -> Vec<(String, Vec<&'static str>)> {

@@ -4,13 +4,14 @@ use axum::body::Body;
 use http::{Request, Response};
 use tower::ServiceExt as _;
 
-use super::{access_key_id, is_temporary};
-use crate::ACCOUNT_ID;
-use crate::faults::{self, Service};
+use super::keys::{access_key_id, is_temporary};
+use crate::deployment::ACCOUNT_ID;
+use crate::faults::access_denied;
 use crate::server::read_body;
+use crate::services::Service;
 
-/// Refuses every call of people to `inner`: their role has nothing to do there.
-pub(crate) fn refuse_people<S>(
+/// Refuses every call of a signed-in user to `inner`: the role has nothing to do there.
+pub(crate) fn refuse_signed_in_users<S>(
     service: Service,
     inner: S,
 ) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
@@ -30,7 +31,7 @@ where
                 return inner.oneshot(Request::from_parts(head, body)).await;
             }
             let body = read_body(body).await.unwrap_or_default();
-            Ok(faults::access_denied(service, &head, &body))
+            Ok(access_denied(service, &head, &body))
         }
     })
 }

@@ -8,14 +8,11 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result, s3_error};
 
+use super::keys::{Access, KeyError, is_temporary, query, session_token};
 use super::policy::allows_object;
-use super::{Access, Invalid, is_temporary};
+use crate::deployment::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::lock::lock;
-use crate::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
-
-/// Marks requests of people, by the identity.
-#[derive(Debug, Clone)]
-pub(crate) struct Person(pub(crate) String);
+use crate::services::s3::SignedInUser;
 
 #[async_trait::async_trait]
 impl S3Auth for Access {
@@ -53,17 +50,9 @@ fn action(operation: &str, of_version: bool) -> Option<&'static str> {
     }
 }
 
-/// The value of a parameter in the query.
-fn query(cx: &S3AccessContext<'_>, name: &str) -> Option<String> {
-    let query = cx.uri().query().unwrap_or_default();
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(own, _)| own == name)
-        .map(|(_, value)| value.into_owned())
-}
-
 /// Checks that a copy is made of what may be read.
 fn check_source<T>(request: &S3Request<T>, source: &CopySource) -> S3Result<()> {
-    let Some(Person(identity)) = request.extensions.get::<Person>() else {
+    let Some(SignedInUser(identity)) = request.extensions.get::<SignedInUser>() else {
         return Ok(());
     };
     match source {
@@ -79,7 +68,7 @@ fn check_source<T>(request: &S3Request<T>, source: &CopySource) -> S3Result<()> 
 /// Lets an upload in parts belong to the identity: `s3s-fs` knows it by the access key that began it, and by the time a
 /// large file is resumed the page has another one.
 fn own_by_identity<T>(request: &mut S3Request<T>) {
-    if let Some(Person(identity)) = request.extensions.get::<Person>() {
+    if let Some(SignedInUser(identity)) = request.extensions.get::<SignedInUser>() {
         request.credentials = Some(Credentials {
             access_key: identity.clone(),
             secret_key: String::new().into(),
@@ -96,22 +85,21 @@ impl S3Access for Access {
         if !is_temporary(&credentials.access_key) {
             return Ok(());
         }
-        let token = super::header(cx.headers(), "x-amz-security-token").map(str::to_owned);
-        let token = token.or_else(|| query(cx, "X-Amz-Security-Token"));
+        let token = session_token(cx.headers(), cx.uri());
         let caller = self
             .caller(&credentials.access_key, token.as_deref())
             .map_err(|invalid| match invalid {
-                Invalid::UnknownKey => s3_error!(
+                KeyError::UnknownKey => s3_error!(
                     InvalidAccessKeyId,
                     "The AWS Access Key Id you provided does not exist in our records."
                 ),
-                Invalid::WrongToken => s3_error!(
+                KeyError::WrongToken => s3_error!(
                     InvalidToken,
                     "The provided token is malformed or otherwise invalid."
                 ),
-                Invalid::Expired => s3_error!(ExpiredToken, "The provided token has expired."),
+                KeyError::Expired => s3_error!(ExpiredToken, "The provided token has expired."),
             })?;
-        let of_version = query(cx, "versionId").is_some();
+        let of_version = query(cx.uri(), "versionId").is_some();
         let allowed = action(cx.s3_op().name(), of_version)
             .zip(cx.s3_path().as_object())
             .is_some_and(|(action, (bucket, key))| {
@@ -120,7 +108,7 @@ impl S3Access for Access {
         if !allowed {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
-        cx.extensions_mut().insert(Person(caller.identity));
+        cx.extensions_mut().insert(SignedInUser(caller.identity));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use ring::{digest, hmac};
 
-use super::header;
+use crate::server::header;
 
 /// Whether the request was signed with `secret_access_key`.
 pub(super) fn is_valid(head: &Parts, body: &[u8], secret_access_key: &str) -> bool {

@@ -1,6 +1,8 @@
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
+
+use crate::server::{response, set_header};
 
 /// An answer with a body of some type.
 pub(super) fn answer(
@@ -8,17 +10,9 @@ pub(super) fn answer(
     content_type: &'static str,
     body: String,
 ) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    for (name, value) in [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
+    let mut response = response(status, content_type, body);
+    set_header(&mut response, header::CACHE_CONTROL, "no-store");
+    set_header(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     response
 }
 
@@ -37,19 +31,12 @@ pub(super) fn oauth_error(error: &str) -> Response<Body> {
 /// The browser is to go on there.
 pub(super) fn see_other(location: &str) -> Response<Body> {
     let mut response = answer(StatusCode::SEE_OTHER, "text/plain", String::new());
-    insert(&mut response, header::LOCATION, location);
+    set_header(&mut response, header::LOCATION, location);
     response
 }
 
 pub(super) fn set_cookie(response: &mut Response<Body>, cookie: &str) {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-}
-
-pub(super) fn insert(response: &mut Response<Body>, name: HeaderName, value: &str) {
-    // What comes here is encoded, and so ASCII, which is all that a header value asks for.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
     }
 }

@@ -9,9 +9,9 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::Cognito;
 use super::answer::json;
-use crate::FaultPlan;
+use super::pool::Cognito;
+use crate::faults::FaultPlan;
 
 impl Cognito {
     /// Answers a request to `/local/…`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::lock::lock;
-use crate::random;
+use crate::sign_in::random;
 
 /// Who signed in, when, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Code {
 
 /// A sign-in that a browser remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Visit {
+pub(super) struct Session {
     pub(super) sub: String,
     pub(super) auth_time: Duration,
 }
@@ -73,7 +73,7 @@ impl<T: Clone> Expiring<T> {
 pub(super) struct Grants {
     codes: Expiring<Code>,
     refreshing: Expiring<Grant>,
-    visits: Expiring<Visit>,
+    sessions: Expiring<Session>,
     /// Who signed up in a browser and has still to confirm, by `sub`.
     sign_ups: Expiring<String>,
     /// Origins of tokens that were revoked.
@@ -84,21 +84,21 @@ pub(super) struct Grants {
 const CODE_VALIDITY: Duration = Duration::from_mins(5);
 /// How long a browser stays [signed in](https://docs.aws.amazon.com/cognito/latest/developerguide/managed-login.html)
 /// at the hosted page.
-pub(super) const VISIT_VALIDITY: Duration = Duration::from_hours(1);
+pub(super) const SESSION_VALIDITY: Duration = Duration::from_hours(1);
 
 impl Grants {
-    /// A code for a visit's sign-in.
+    /// A code for a session's sign-in.
     pub(super) fn code(
         &self,
-        visit: &Visit,
+        session: &Session,
         scope: &str,
         redirect_uri: &str,
         (challenge, nonce): (&str, Option<&str>),
         now: Duration,
     ) -> String {
         let grant = Grant {
-            sub: visit.sub.clone(),
-            auth_time: visit.auth_time,
+            sub: session.sub.clone(),
+            auth_time: session.auth_time,
             scope: scope.to_owned(),
             origin: Uuid::new_v4().to_string(),
         };
@@ -122,7 +122,7 @@ impl Grants {
     }
 
     /// What a refresh token is for.
-    pub(super) fn refreshed(&self, token: &str, now: Duration) -> Option<Grant> {
+    pub(super) fn find_refresh_token(&self, token: &str, now: Duration) -> Option<Grant> {
         self.refreshing.get(token, now)
     }
 
@@ -139,17 +139,17 @@ impl Grants {
     }
 
     /// Lets a browser stay signed in, by the cookie that is returned.
-    pub(super) fn stay(&self, visit: Visit, now: Duration) -> String {
-        self.visits.add(visit, now, VISIT_VALIDITY)
+    pub(super) fn start_session(&self, session: Session, now: Duration) -> String {
+        self.sessions.add(session, now, SESSION_VALIDITY)
     }
 
-    pub(super) fn visit(&self, cookie: &str, now: Duration) -> Option<Visit> {
-        self.visits.get(cookie, now)
+    pub(super) fn session(&self, cookie: &str, now: Duration) -> Option<Session> {
+        self.sessions.get(cookie, now)
     }
 
     /// Remembers who signed up in a browser, by the cookie that is returned.
-    pub(super) fn signed_up(&self, sub: String, now: Duration) -> String {
-        self.sign_ups.add(sub, now, VISIT_VALIDITY)
+    pub(super) fn remember_sign_up(&self, sub: String, now: Duration) -> String {
+        self.sign_ups.add(sub, now, SESSION_VALIDITY)
     }
 
     /// Whether this `sub` signed up in the browser that has the cookie.
@@ -157,8 +157,8 @@ impl Grants {
         self.sign_ups.get(cookie, now).is_some_and(|own| own == sub)
     }
 
-    pub(super) fn leave(&self, cookie: &str, now: Duration) {
-        self.visits.take(cookie, now);
+    pub(super) fn end_session(&self, cookie: &str, now: Duration) {
+        self.sessions.take(cookie, now);
     }
 }
 
@@ -169,11 +169,11 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_000_000);
 
     fn code(grants: &Grants) -> String {
-        let visit = Visit {
+        let session = Session {
             sub: "me".to_owned(),
             auth_time: NOW,
         };
-        grants.code(&visit, "openid", "http://localhost/", ("c", None), NOW)
+        grants.code(&session, "openid", "http://localhost/", ("c", None), NOW)
     }
 
     #[test]
@@ -194,12 +194,12 @@ mod tests {
         let grant = grants.take_code(&code, NOW).unwrap().grant;
         let validity = Duration::from_secs(10);
         let one = grants.refresh_token(grant.clone(), NOW, validity);
-        assert_eq!(grants.refreshed(&one, NOW), Some(grant.clone()));
-        assert_eq!(grants.refreshed(&one, NOW + validity), None);
+        assert_eq!(grants.find_refresh_token(&one, NOW), Some(grant.clone()));
+        assert_eq!(grants.find_refresh_token(&one, NOW + validity), None);
         grants.revoke("unknown", NOW);
         assert!(!grants.is_revoked(&grant.origin));
         grants.revoke(&one, NOW);
-        assert_eq!(grants.refreshed(&one, NOW), None);
+        assert_eq!(grants.find_refresh_token(&one, NOW), None);
         assert!(grants.is_revoked(&grant.origin));
     }
 }

@@ -6,16 +6,17 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
 
-use super::answer::{answer, insert, see_other, set_cookie};
-use super::grants::{VISIT_VALIDITY, Visit};
-use super::html::{self, Context, Notice};
-use super::request::{AuthorizeRequest, Parameters, Refused, parameters};
+use super::answer::{answer, see_other, set_cookie};
+use super::grants::{SESSION_VALIDITY, Session};
+use super::html::{self, FormContext, Notice};
+use super::pool::{Cognito, USER_POOL_CLIENT_ID};
+use super::request::{AuthorizeError, AuthorizeRequest, Parameters, parameters};
 use super::users::{AccountError, User};
-use super::{Cognito, USER_POOL_CLIENT_ID};
-use crate::random;
+use crate::server::set_header;
+use crate::sign_in::random;
 
 /// Names of the cookies, as Cognito's.
-const VISIT_COOKIE: &str = "cognito";
+const SESSION_COOKIE: &str = "cognito";
 /// Of this stand-in: who signed up here need not type the password again after confirming.
 const SIGN_UP_COOKIE: &str = "cognito-sign-up";
 const TOKEN_COOKIE: &str = "XSRF-TOKEN";
@@ -64,9 +65,9 @@ fn page(pool: &Cognito, status: StatusCode, html: String) -> Response<Body> {
          frame-ancestors 'none'",
         origins.join(" ")
     );
-    insert(&mut response, header::CONTENT_SECURITY_POLICY, &policy);
-    insert(&mut response, header::X_FRAME_OPTIONS, "DENY");
-    insert(&mut response, header::REFERRER_POLICY, "no-referrer");
+    set_header(&mut response, header::CONTENT_SECURITY_POLICY, &policy);
+    set_header(&mut response, header::X_FRAME_OPTIONS, "DENY");
+    set_header(&mut response, header::REFERRER_POLICY, "no-referrer");
     response
 }
 
@@ -82,12 +83,12 @@ fn show(
     pool: &Cognito,
     request: &PageRequest<'_>,
     status: StatusCode,
-    draw: fn(Context<'_>) -> String,
+    draw: fn(FormContext<'_>) -> String,
     (query, notice, address): (&str, Notice<'_>, &str),
 ) -> Response<Body> {
     let known = request.token();
     let token = known.map_or_else(random::text, str::to_owned);
-    let context = Context {
+    let context = FormContext {
         query,
         token: &token,
         notice,
@@ -101,10 +102,25 @@ fn show(
     response
 }
 
-fn refuse(pool: &Cognito, refused: Refused) -> Response<Body> {
+/// Shows a form once more, with what was wrong.
+fn show_error(
+    pool: &Cognito,
+    request: &PageRequest<'_>,
+    wanted: &AuthorizeRequest,
+    draw: fn(FormContext<'_>) -> String,
+    (error, address): (AccountError, &str),
+) -> Response<Body> {
+    let (query, error) = (wanted.query(&[]), error.to_string());
+    let shown = (query.as_str(), Notice::Error(&error), address);
+    show(pool, request, StatusCode::BAD_REQUEST, draw, shown)
+}
+
+fn refuse(pool: &Cognito, refused: AuthorizeError) -> Response<Body> {
     match refused {
-        Refused::Here(reason) => page(pool, StatusCode::BAD_REQUEST, html::failure(&reason)),
-        Refused::Redirect(location) => see_other(&location),
+        AuthorizeError::Shown(reason) => {
+            page(pool, StatusCode::BAD_REQUEST, html::failure(&reason))
+        }
+        AuthorizeError::Redirected(location) => see_other(&location),
     }
 }
 
@@ -118,25 +134,25 @@ impl Cognito {
         };
         let prompt = query.get("prompt").map(String::as_str);
         let cookie = request
-            .cookie(VISIT_COOKIE)
+            .cookie(SESSION_COOKIE)
             .filter(|_| prompt != Some("login"));
-        let visit = cookie.and_then(|cookie| self.grants.visit(cookie, self.clock.now()));
-        match visit {
-            Some(visit) => see_other(&self.back_with_code(&wanted, &visit)),
+        let session = cookie.and_then(|cookie| self.grants.session(cookie, self.clock.now()));
+        match session {
+            Some(session) => see_other(&self.redirect_with_code(&wanted, &session)),
             None if prompt == Some("none") => {
-                see_other(&wanted.back(&[("error", "login_required")]))
+                see_other(&wanted.redirect_url(&[("error", "login_required")]))
             }
             None => see_other(&format!("/login?{}", wanted.query(&[]))),
         }
     }
 
-    fn back_with_code(&self, wanted: &AuthorizeRequest, visit: &Visit) -> String {
+    fn redirect_with_code(&self, wanted: &AuthorizeRequest, session: &Session) -> String {
         let proof = (wanted.challenge.as_str(), wanted.nonce.as_deref());
         let (scope, redirect_uri) = (&wanted.scope, &wanted.redirect_uri);
         let code = self
             .grants
-            .code(visit, scope, redirect_uri, proof, self.clock.now());
-        wanted.back(&[("code", &code)])
+            .code(session, scope, redirect_uri, proof, self.clock.now());
+        wanted.redirect_url(&[("code", &code)])
     }
 
     /// `/login`, `/signup`, `/confirmUser` and `/resendcode`.
@@ -149,19 +165,23 @@ impl Cognito {
         let path = request.head.uri.path();
         if request.form.is_none() {
             let address = query.get("username").map_or("", String::as_str);
-            let (draw, notice): (fn(Context<'_>) -> String, _) = match path {
-                "/signup" => (html::sign_up, Notice::Nothing),
-                "/confirmUser" => (html::confirm, Notice::Nothing),
+            let (draw, notice): (fn(FormContext<'_>) -> String, _) = match path {
+                "/signup" => (html::sign_up, Notice::None),
+                "/confirmUser" => (html::confirm, Notice::None),
                 _ if query.contains_key("confirmed") => (
                     html::login,
-                    Notice::Done("Your account is confirmed. Sign in."),
+                    Notice::Success("Your account is confirmed. Sign in."),
                 ),
-                _ => (html::login, Notice::Nothing),
+                _ => (html::login, Notice::None),
             };
-            let status = StatusCode::OK;
-            let shown = (wanted.query(&[]), notice, address);
-            let shown = (shown.0.as_str(), shown.1, shown.2);
-            return show(&self, request, status, draw, shown);
+            let query = wanted.query(&[]);
+            return show(
+                &self,
+                request,
+                StatusCode::OK,
+                draw,
+                (&query, notice, address),
+            );
         }
         let token = request.field("_csrf");
         if token.is_empty() || request.token() != Some(token) {
@@ -189,25 +209,25 @@ impl Cognito {
             tokio::task::spawn_blocking(move || pool.users.sign_in(&typed, &password)).await;
         // The error is that it panicked.
         match checked.unwrap_or(Err(AccountError::NotAuthorized)) {
-            Ok(user) => self.enter(wanted, user),
+            Ok(user) => self.finish_sign_in(wanted, user),
             Err(AccountError::NotConfirmed) => see_other(&confirm_page(wanted, &address)),
-            Err(error) => {
-                let shown = (error.to_string(), wanted.query(&[]));
-                let shown = (shown.1.as_str(), Notice::Wrong(&shown.0), address.as_str());
-                show(&self, request, StatusCode::BAD_REQUEST, html::login, shown)
-            }
+            Err(error) => show_error(&self, request, wanted, html::login, (error, &address)),
         }
     }
 
     /// Back to the client as somebody, whom the browser remembers.
-    fn enter(&self, wanted: &AuthorizeRequest, user: User) -> Response<Body> {
+    fn finish_sign_in(&self, wanted: &AuthorizeRequest, user: User) -> Response<Body> {
         let now = self.clock.now();
-        let visit = Visit {
+        let session = Session {
             sub: user.sub,
             auth_time: now,
         };
-        let mut response = see_other(&self.back_with_code(wanted, &visit));
-        remember(&mut response, VISIT_COOKIE, &self.grants.stay(visit, now));
+        let mut response = see_other(&self.redirect_with_code(wanted, &session));
+        remember(
+            &mut response,
+            SESSION_COOKIE,
+            &self.grants.start_session(session, now),
+        );
         response
     }
 
@@ -227,16 +247,11 @@ impl Cognito {
             Ok((user, code)) => {
                 self.send_code(&user.address, &code);
                 let mut response = see_other(&confirm_page(wanted, &user.address));
-                let secret = self.grants.signed_up(user.sub, now);
+                let secret = self.grants.remember_sign_up(user.sub, now);
                 remember(&mut response, SIGN_UP_COOKIE, &secret);
                 response
             }
-            Err(error) => {
-                let shown = (error.to_string(), wanted.query(&[]));
-                let shown = (shown.1.as_str(), Notice::Wrong(&shown.0), address.as_str());
-                let status = StatusCode::BAD_REQUEST;
-                show(&self, request, status, html::sign_up, shown)
-            }
+            Err(error) => show_error(&self, request, wanted, html::sign_up, (error, &address)),
         }
     }
 
@@ -246,17 +261,12 @@ impl Cognito {
             .users
             .confirm(address, request.field("code"), self.clock.now());
         match confirmed {
-            Ok(user) if self.signed_up_here(request, &user) => self.enter(wanted, user),
+            Ok(user) if self.signed_up_here(request, &user) => self.finish_sign_in(wanted, user),
             Ok(_) => {
                 let query = wanted.query(&[("username", address), ("confirmed", "true")]);
                 see_other(&format!("/login?{query}"))
             }
-            Err(error) => {
-                let shown = (error.to_string(), wanted.query(&[]));
-                let shown = (shown.1.as_str(), Notice::Wrong(&shown.0), address);
-                let status = StatusCode::BAD_REQUEST;
-                show(self, request, status, html::confirm, shown)
-            }
+            Err(error) => show_error(self, request, wanted, html::confirm, (error, address)),
         }
     }
 
@@ -271,10 +281,9 @@ impl Cognito {
         if let Some((user, code)) = self.users.new_code(address, self.clock.now()) {
             self.send_code(&user.address, &code);
         }
+        let sent = "If this account has still to be confirmed, a new code was sent.";
         let query = wanted.query(&[]);
-        let notice =
-            Notice::Done("If this account has still to be confirmed, a new code was sent.");
-        let shown = (query.as_str(), notice, address);
+        let shown = (query.as_str(), Notice::Success(sent), address);
         show(self, request, StatusCode::OK, html::confirm, shown)
     }
 
@@ -290,24 +299,24 @@ impl Cognito {
         let parameter = |name: &str| query.get(name).map_or("", String::as_str);
         let location = match query.get("logout_uri") {
             _ if parameter("client_id") != USER_POOL_CLIENT_ID => {
-                let refused = Refused::Here("Client does not exist.".to_owned());
+                let refused = AuthorizeError::Shown("Client does not exist.".to_owned());
                 return refuse(self, refused);
             }
             Some(url) if self.is_registered(url) => url.clone(),
             Some(url) => {
                 let reason = format!("redirect_mismatch: {url} is no address to sign out to");
-                return refuse(self, Refused::Here(reason));
+                return refuse(self, AuthorizeError::Shown(reason));
             }
             None => match AuthorizeRequest::parse(self, &query) {
                 Ok(wanted) => format!("/login?{}", wanted.query(&[])),
                 Err(refused) => return refuse(self, refused),
             },
         };
-        if let Some(cookie) = request.cookie(VISIT_COOKIE) {
-            self.grants.leave(cookie, self.clock.now());
+        if let Some(cookie) = request.cookie(SESSION_COOKIE) {
+            self.grants.end_session(cookie, self.clock.now());
         }
         let mut response = see_other(&location);
-        for name in [VISIT_COOKIE, SIGN_UP_COOKIE] {
+        for name in [SESSION_COOKIE, SIGN_UP_COOKIE] {
             let gone = format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
             set_cookie(&mut response, &gone);
         }
@@ -322,7 +331,7 @@ impl Cognito {
 
 /// Sets a cookie for as long as the browser is remembered.
 fn remember(response: &mut Response<Body>, name: &str, value: &str) {
-    let seconds = VISIT_VALIDITY.as_secs();
+    let seconds = SESSION_VALIDITY.as_secs();
     let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax");
     set_cookie(response, &cookie);
 }

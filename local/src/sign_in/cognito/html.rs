@@ -38,17 +38,17 @@ pub(super) fn escape(text: &str) -> String {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum Notice<'a> {
     #[default]
-    Nothing,
-    Done(&'a str),
-    Wrong(&'a str),
+    None,
+    Success(&'a str),
+    Error(&'a str),
 }
 
 impl Notice<'_> {
     fn html(self) -> String {
         let (role, text) = match self {
-            Self::Nothing => return String::new(),
-            Self::Done(text) => ("status", text),
-            Self::Wrong(text) => ("alert", text),
+            Self::None => return String::new(),
+            Self::Success(text) => ("status", text),
+            Self::Error(text) => ("alert", text),
         };
         format!("<p role=\"{role}\">{}</p>\n", escape(text))
     }
@@ -56,7 +56,7 @@ impl Notice<'_> {
 
 /// What all forms of one request share.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context<'a> {
+pub(super) struct FormContext<'a> {
     /// Query that says where to go on after signing in.
     pub(super) query: &'a str,
     /// Against forged requests: also in a cookie.
@@ -92,7 +92,7 @@ pub(super) fn page(title: &str, main: &str) -> String {
 }
 
 /// A form whose fields are HTML.
-fn form(action: &str, context: Context<'_>, fields: &str, button: &str) -> String {
+fn form(action: &str, context: FormContext<'_>, fields: &str, button: &str) -> String {
     format!(
         "<form method=\"post\" action=\"{action}?{}\">\n<input type=\"hidden\" name=\"_csrf\" value=\"{}\">\n\
          {fields}{button}\n</form>\n",
@@ -101,7 +101,7 @@ fn form(action: &str, context: Context<'_>, fields: &str, button: &str) -> Strin
     )
 }
 
-fn address_field(context: Context<'_>) -> String {
+fn address_field(context: FormContext<'_>) -> String {
     format!(
         "<label for=\"username\">E-mail</label>\n<input id=\"username\" name=\"username\" type=\"email\" \
          autocomplete=\"username\" required value=\"{}\">\n",
@@ -116,13 +116,13 @@ fn password_field(autocomplete: &str, hint: &str) -> String {
     )
 }
 
-fn link(path: &str, context: Context<'_>, text: &str) -> String {
+fn link(path: &str, context: FormContext<'_>, text: &str) -> String {
     let query = escape(context.query);
     format!("<p><a href=\"{path}?{query}\">{text}</a></p>\n")
 }
 
 /// `/login`.
-pub(super) fn login(context: Context<'_>) -> String {
+pub(super) fn login(context: FormContext<'_>) -> String {
     let fields = address_field(context) + &password_field("current-password", "");
     let form = form(
         "/login",
@@ -135,7 +135,7 @@ pub(super) fn login(context: Context<'_>) -> String {
 }
 
 /// `/signup`.
-pub(super) fn sign_up(context: Context<'_>) -> String {
+pub(super) fn sign_up(context: FormContext<'_>) -> String {
     let hint = "<p>At least 12 characters, among them upper-case letters, lower-case letters and numbers.</p>\n";
     let fields = address_field(context) + &password_field("new-password", hint);
     let form = form(
@@ -149,7 +149,7 @@ pub(super) fn sign_up(context: Context<'_>) -> String {
 }
 
 /// `/confirmUser`.
-pub(super) fn confirm(context: Context<'_>) -> String {
+pub(super) fn confirm(context: FormContext<'_>) -> String {
     let address = escape(context.address);
     let hidden = format!("<input type=\"hidden\" name=\"username\" value=\"{address}\">\n");
     let fields = format!(
@@ -176,7 +176,7 @@ pub(super) fn confirm(context: Context<'_>) -> String {
 
 /// A page that only says why nothing can be done.
 pub(super) fn failure(text: &str) -> String {
-    page("This does not work", &Notice::Wrong(text).html())
+    page("This does not work", &Notice::Error(text).html())
 }
 
 /// `/inbox`, for people: subject, from, to, time and text of each message, newest first.
@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn what_people_type_stays_text() {
         let evil = "\"><script>alert('&')</script>";
-        let context = Context {
+        let context = FormContext {
             query: evil,
             token: evil,
-            notice: Notice::Wrong(evil),
+            notice: Notice::Error(evil),
             address: evil,
         };
         let message =

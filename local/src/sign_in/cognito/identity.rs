@@ -1,37 +1,18 @@
 //! The identity pool: AWS credentials for who signed in, over
 //! [AWS JSON 1.1](https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/Welcome.html).
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-
 use axum::body::Body;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
-use http::{HeaderName, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::{answer, insert};
+use super::answer::answer;
 use super::oauth::TokenRefused;
-use super::tokens::Invalid;
-use super::{Cognito, IDENTITY_POOL_ID};
-use crate::REGION;
-use crate::lock::lock;
-
-/// The identities that were given out, by the user's `sub`.
-#[derive(Debug, Default)]
-pub(super) struct Identities(Mutex<HashMap<String, String>>);
-
-impl Identities {
-    fn of(&self, sub: &str) -> String {
-        let mut identities = lock(&self.0);
-        let new = || format!("{REGION}:{}", Uuid::new_v4());
-        identities.entry(sub.to_owned()).or_insert_with(new).clone()
-    }
-
-    fn contains(&self, identity: &str) -> bool {
-        lock(&self.0).values().any(|own| own == identity)
-    }
-}
+use super::pool::{Cognito, IDENTITY_POOL_ID};
+use super::tokens::TokenError;
+use crate::server::{header, set_header};
 
 /// An exception and its message.
 type Refusal = (&'static str, String);
@@ -43,14 +24,12 @@ fn not_authorized(message: &str) -> Refusal {
 impl Cognito {
     /// Answers `GetId` and `GetCredentialsForIdentity`.
     pub(super) fn identity(&self, head: &Parts, body: &[u8]) -> Response<Body> {
-        let target = head.headers.get("x-amz-target");
-        let target = target.and_then(|value| value.to_str().ok());
         let answered = match serde_json::from_slice::<Value>(body) {
             Err(_) => Err((
                 "SerializationException",
                 "The request is no JSON".to_owned(),
             )),
-            Ok(request) => match target {
+            Ok(request) => match header(&head.headers, "x-amz-target") {
                 Some("AWSCognitoIdentityService.GetId") => self.id(&request),
                 Some("AWSCognitoIdentityService.GetCredentialsForIdentity") => {
                     self.credentials(&request)
@@ -67,19 +46,14 @@ impl Cognito {
             Err((exception, message)) => {
                 let body = json!({ "__type": exception, "message": message });
                 let mut response = answer(StatusCode::BAD_REQUEST, content_type, body.to_string());
-                let name = HeaderName::from_static("x-amzn-errortype");
-                insert(&mut response, name, &format!("{exception}:"));
+                set_header(&mut response, "x-amzn-errortype", &format!("{exception}:"));
                 response
             }
         };
         // Services of this protocol say nothing about caches: a POST is in none.
-        response.headers_mut().remove(header::CACHE_CONTROL);
-        let id = Uuid::new_v4().to_string();
-        insert(
-            &mut response,
-            HeaderName::from_static("x-amzn-requestid"),
-            &id,
-        );
+        response.headers_mut().remove(CACHE_CONTROL);
+        let request_id = Uuid::new_v4().to_string();
+        set_header(&mut response, "x-amzn-requestid", &request_id);
         response
     }
 
@@ -138,17 +112,17 @@ impl Cognito {
         })?;
         let claims = self.verify(token, "id").map_err(|refused| {
             not_authorized(&match refused {
-                TokenRefused::Invalid(Invalid::Malformed) => {
+                TokenRefused::Invalid(TokenError::Malformed) => {
                     "Invalid login token. Not a valid OpenId Connect identity token.".to_owned()
                 }
-                TokenRefused::Invalid(Invalid::Signature) => {
+                TokenRefused::Invalid(TokenError::Signature) => {
                     "Invalid login token. Couldn't verify signed token.".to_owned()
                 }
-                TokenRefused::Invalid(Invalid::Expired(at)) => {
+                TokenRefused::Invalid(TokenError::Expired(at)) => {
                     let now = self.clock.now().as_secs();
                     format!("Invalid login token. Token expired: {at} >= {now}")
                 }
-                TokenRefused::OfOthers => {
+                TokenRefused::WrongAudience => {
                     "Invalid login token. Incorrect token audience.".to_owned()
                 }
                 TokenRefused::Revoked => "Invalid login token. Token has been revoked.".to_owned(),

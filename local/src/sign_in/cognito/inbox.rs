@@ -1,12 +1,31 @@
 //! What was published to SNS and mailed by Cognito, in one list.
 
+use axum::body::Body;
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::Message;
-use crate::cognito::Mail;
+use super::answer::json;
+use super::mail::Mail;
+use super::pool::Cognito;
+use crate::server::header;
+use crate::services::sns::Message;
+
+impl Cognito {
+    /// What was published and mailed, oldest first: JSON, or a page for people.
+    pub(super) fn inbox(&self, head: &Parts) -> Response<Body> {
+        let messages = messages(&self.topics.inbox(), &self.mails());
+        let accept = header(&head.headers, ACCEPT.as_str());
+        if accept.is_some_and(|accept| accept.contains("text/html")) {
+            return self.inbox_page(&messages);
+        }
+        json(StatusCode::OK, &json!({ "messages": messages }))
+    }
+}
 
 /// All messages, oldest first: `id`, `time`, `from`, `to`, `subject`, `text` and `attributes`.
-pub(crate) fn messages(published: &[Message], mails: &[Mail]) -> Vec<Value> {
+fn messages(published: &[Message], mails: &[Mail]) -> Vec<Value> {
     let published = published.iter().map(|message| {
         let topic = message.topic_arn.rsplit(':').next().unwrap_or_default();
         json!({

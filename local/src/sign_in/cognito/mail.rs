@@ -4,8 +4,8 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::clock::timestamp;
 use crate::lock::lock;
+use crate::timestamp::timestamp;
 
 /// An e-mail that Cognito would have sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,19 @@
 //! The endpoints that clients call: tokens for codes, who somebody is, and the end of it.
 
 use axum::body::Body;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::{insert, json, oauth_error};
+use super::answer::{json, oauth_error};
 use super::grants::Grant;
+use super::pool::{Cognito, USER_POOL_CLIENT_ID};
 use super::request::{Parameters, SCOPES};
-use super::tokens::{Invalid, challenge, half_hash};
+use super::tokens::{TokenError, challenge, half_hash};
 use super::users::User;
-use super::{Cognito, USER_POOL_CLIENT_ID};
+use crate::server::{header, set_header};
 
 impl Cognito {
     /// `/{pool}/.well-known/openid-configuration`.
@@ -43,7 +45,7 @@ impl Cognito {
         let field = |name: &str| form.get(name).map_or("", String::as_str);
         // A public client has no secret; one that shows some is not this one.
         let has_secret =
-            head.headers.contains_key(header::AUTHORIZATION) || form.contains_key("client_secret");
+            head.headers.contains_key(AUTHORIZATION) || form.contains_key("client_secret");
         if field("client_id") != USER_POOL_CLIENT_ID || has_secret {
             return oauth_error("invalid_client");
         }
@@ -60,7 +62,7 @@ impl Cognito {
                 }
                 (code.grant, code.nonce, true)
             }
-            "refresh_token" => match self.grants.refreshed(field("refresh_token"), now) {
+            "refresh_token" => match self.grants.find_refresh_token(field("refresh_token"), now) {
                 Some(grant) => (grant, None, false),
                 None => return oauth_error("invalid_grant"),
             },
@@ -70,7 +72,7 @@ impl Cognito {
         let Some(user) = self.users.by_sub(&grant.sub) else {
             return oauth_error("invalid_grant");
         };
-        let Ok(mut answer) = self.signed(&user, &grant, nonce.as_deref()) else {
+        let Ok(mut answer) = self.issue_tokens(&user, &grant, nonce.as_deref()) else {
             let failed = json!({ "error": "server_error" });
             return json(StatusCode::INTERNAL_SERVER_ERROR, &failed);
         };
@@ -82,7 +84,7 @@ impl Cognito {
     }
 
     /// Both tokens, with [Cognito's claims](https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html).
-    fn signed(
+    fn issue_tokens(
         &self,
         user: &User,
         grant: &Grant,
@@ -132,8 +134,7 @@ impl Cognito {
 
     /// [`/oauth2/userInfo`](https://docs.aws.amazon.com/cognito/latest/developerguide/userinfo-endpoint.html).
     pub(super) fn user_info(&self, head: &Parts) -> Response<Body> {
-        let token = head.headers.get(header::AUTHORIZATION);
-        let token = token.and_then(|value| value.to_str().ok());
+        let token = header(&head.headers, AUTHORIZATION.as_str());
         let token = token.and_then(|value| value.strip_prefix("Bearer "));
         let verified = self.verify(token.unwrap_or_default(), "access");
         let refuse = |status, error: &str, description: &str| {
@@ -141,16 +142,18 @@ impl Cognito {
             let mut response = json(status, &body);
             let challenge =
                 format!("Bearer error=\"{error}\", error_description=\"{description}\"");
-            insert(&mut response, header::WWW_AUTHENTICATE, &challenge);
+            set_header(&mut response, WWW_AUTHENTICATE, &challenge);
             response
         };
         let claims = match verified {
             Ok(claims) => claims,
             Err(refused) => {
                 let description = match refused {
-                    TokenRefused::Invalid(Invalid::Expired(_)) => "Access token is expired",
+                    TokenRefused::Invalid(TokenError::Expired(_)) => "Access token is expired",
                     TokenRefused::Revoked => "Access Token has been revoked",
-                    TokenRefused::Invalid(_) | TokenRefused::OfOthers => "Access token is invalid.",
+                    TokenRefused::Invalid(_) | TokenRefused::WrongAudience => {
+                        "Access token is invalid."
+                    }
                 };
                 return refuse(StatusCode::UNAUTHORIZED, "invalid_token", description);
             }
@@ -185,7 +188,7 @@ impl Cognito {
         // Other tokens than refresh tokens cannot be revoked.
         if !matches!(
             self.key.verify(token, now),
-            Err(Invalid::Malformed | Invalid::Signature)
+            Err(TokenError::Malformed | TokenError::Signature)
         ) {
             return oauth_error("unsupported_token_type");
         }
@@ -208,7 +211,7 @@ impl Cognito {
             && claims["token_use"] == token_use
             && claims[client] == USER_POOL_CLIENT_ID;
         if !is_own {
-            return Err(TokenRefused::OfOthers);
+            return Err(TokenRefused::WrongAudience);
         }
         let origin = claims["origin_jti"].as_str().unwrap_or_default();
         if self.grants.is_revoked(origin) {
@@ -221,9 +224,9 @@ impl Cognito {
 /// Why a token is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenRefused {
-    Invalid(Invalid),
+    Invalid(TokenError),
     /// It is for another pool, client or use.
-    OfOthers,
+    WrongAudience,
     Revoked,
 }
 

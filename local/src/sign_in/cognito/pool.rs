@@ -1,51 +1,20 @@
-//! Cognito: a user pool with its hosted pages, and the identity pool that trusts it.
-//!
-//! A page signs people in here as it does on AWS: `/oauth2/authorize` with a code, PKCE, state and nonce, forms for
-//! signing in and signing up, `/oauth2/token`, and then `GetId` and `GetCredentialsForIdentity` for credentials that the
-//! local S3 and DynamoDB enforce. What Cognito would send by mail is in the [mailbox](Cognito::mails).
-//!
-//! Known differences: one port for what are three hosts on AWS; tokens are signed with ES256, of which a key pair is made
-//! in no time, instead of RS256; PKCE is demanded, where Cognito only checks it if it is there; there are no groups, no
-//! MFA, no forgotten passwords, no triggers and no API of the user pool (`SignUp`, `InitiateAuth`, …); nobody is locked out after wrong passwords; time can be [let pass](Cognito::pass_time).
-
-mod answer;
-mod control;
-mod grants;
-mod hosted;
-mod html;
-mod identity;
-mod mail;
-mod oauth;
-mod request;
-mod tokens;
-mod users;
-
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
 use serde_json::json;
 
-use self::answer::{answer, json};
-use self::grants::Grants;
-use self::hosted::PageRequest;
-use self::identity::Identities;
-pub use self::mail::Mail;
-use self::mail::Mailbox;
-use self::request::parameters;
-use self::tokens::SigningKey;
-pub use self::users::AccountError;
-use self::users::Users;
-use crate::access::Access;
-use crate::clock::Clock;
-use crate::server::read_body;
-use crate::sns::Topics;
-use crate::{Faults, LocalError, REGION, inbox};
+use super::grants::Grants;
+use super::identities::Identities;
+use super::mail::{Mail, Mailbox};
+use super::tokens::SigningKey;
+use super::users::{self, AccountError, Users};
+use crate::deployment::{BUCKET, JOBS_TABLE, REGION, TABLE, TOPIC};
+use crate::error::LocalError;
+use crate::faults::Faults;
+use crate::services::sns::Topics;
+use crate::sign_in::access::Access;
+use crate::sign_in::clock::Clock;
 
 /// ID of the user pool.
 pub const USER_POOL_ID: &str = "us-east-1_IntakeLocal";
@@ -81,22 +50,22 @@ impl Default for CognitoOptions {
 
 /// A user pool and an identity pool.
 pub struct Cognito {
-    url: String,
+    pub(super) url: String,
     /// Also where to go after signing out, as in the template.
-    callback_urls: Vec<String>,
-    token_validity: Duration,
-    refresh_validity: Duration,
-    credentials_validity: Duration,
-    clock: Clock,
-    key: SigningKey,
-    users: Users,
-    grants: Grants,
-    identities: Identities,
-    mailbox: Mailbox,
-    access: Access,
-    topics: Arc<Topics>,
+    pub(super) callback_urls: Vec<String>,
+    pub(super) token_validity: Duration,
+    pub(super) refresh_validity: Duration,
+    pub(super) credentials_validity: Duration,
+    pub(super) clock: Clock,
+    pub(super) key: SigningKey,
+    pub(super) users: Users,
+    pub(super) grants: Grants,
+    pub(super) identities: Identities,
+    pub(super) mailbox: Mailbox,
+    pub(super) access: Access,
+    pub(super) topics: Arc<Topics>,
     /// In front of the other services; here there are none.
-    faults: Faults,
+    pub(super) faults: Faults,
 }
 
 impl fmt::Debug for Cognito {
@@ -150,7 +119,7 @@ impl Cognito {
 
     /// Lets time pass for codes, tokens and temporary credentials, so that they expire.
     pub fn pass_time(&self, time: Duration) {
-        self.clock.pass(time);
+        self.clock.advance(time);
     }
 
     /// The e-mails that Cognito would have sent, oldest first.
@@ -174,7 +143,7 @@ impl Cognito {
     }
 
     /// The `config.json` of a dashboard that signs in here; `services` are the URLs of S3 and DynamoDB.
-    pub(crate) fn page_config(&self, services: [&str; 2]) -> String {
+    pub(crate) fn dashboard_config(&self, services: [&str; 2]) -> String {
         let [s3, dynamodb] = services;
         json!({
             "region": REGION,
@@ -183,10 +152,10 @@ impl Cognito {
             "identityPoolId": IDENTITY_POOL_ID,
             "signInUrl": self.url,
             "issuer": self.issuer(),
-            "bucket": crate::BUCKET,
-            "table": crate::TABLE,
-            "jobsTable": crate::JOBS_TABLE,
-            "topic": crate::TOPIC,
+            "bucket": BUCKET,
+            "table": TABLE,
+            "jobsTable": JOBS_TABLE,
+            "topic": TOPIC,
             "endpoints": { "s3": s3, "dynamodb": dynamodb, "cognitoIdentity": self.url },
             "inboxUrl": format!("{}/inbox", self.url),
         })
@@ -194,67 +163,7 @@ impl Cognito {
     }
 
     /// Whether people may be sent to this address.
-    fn is_registered(&self, url: &str) -> bool {
+    pub(super) fn is_registered(&self, url: &str) -> bool {
         self.callback_urls.iter().any(|own| own == url)
-    }
-
-    /// Answers one HTTP request.
-    pub(crate) async fn handle(
-        self: Arc<Self>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Infallible> {
-        let (head, body) = request.into_parts();
-        let Some(body) = read_body(body).await else {
-            let refused = json!({ "error": "invalid_request" });
-            return Ok(json(StatusCode::PAYLOAD_TOO_LARGE, &refused));
-        };
-        Ok(self.answer(&head, body).await)
-    }
-
-    async fn answer(self: Arc<Self>, head: &Parts, body: Bytes) -> Response<Body> {
-        let path = head.uri.path();
-        let well_known = path
-            .strip_prefix('/')
-            .and_then(|path| path.strip_prefix(USER_POOL_ID))
-            .and_then(|path| path.strip_prefix("/.well-known/"));
-        let is_post = head.method == Method::POST;
-        let form = || parameters(&body);
-        let page = PageRequest {
-            head,
-            form: is_post.then(form),
-        };
-        match (&head.method, well_known.unwrap_or(path)) {
-            (&Method::GET, "openid-configuration") => self.discovery(),
-            (&Method::GET, "jwks.json") => json(StatusCode::OK, &self.key.key_set()),
-            (&Method::GET, "/oauth2/authorize") => self.authorize(&page),
-            (&Method::GET | &Method::POST, "/login" | "/signup" | "/confirmUser")
-            | (&Method::POST, "/resendcode") => self.form(&page).await,
-            (&Method::GET, "/logout") => self.logout(&page),
-            (&Method::POST, "/oauth2/token") => self.token(head, &form()),
-            (&Method::GET | &Method::POST, "/oauth2/userInfo") => self.user_info(head),
-            (&Method::POST, "/oauth2/revoke") => self.revoke(&form()),
-            (&Method::GET, "/style.css") => answer(
-                StatusCode::OK,
-                "text/css;charset=UTF-8",
-                html::STYLE.to_owned(),
-            ),
-            (&Method::GET, "/inbox") => self.inbox(head),
-            (&Method::POST, "/") => self.identity(head, &body),
-            _ if path.starts_with("/local/") => self.control(head, &body),
-            _ => json(StatusCode::NOT_FOUND, &json!({ "error": "not_found" })),
-        }
-    }
-
-    /// What was published and mailed, oldest first: JSON, or a page for people.
-    fn inbox(&self, head: &Parts) -> Response<Body> {
-        let messages = inbox::messages(&self.topics.inbox(), &self.mails());
-        let accept = head.headers.get(header::ACCEPT);
-        let wants_page = accept
-            .and_then(|accept| accept.to_str().ok())
-            .is_some_and(|accept| accept.contains("text/html"));
-        if wants_page {
-            return self.inbox_page(&messages);
-        }
-        json(StatusCode::OK, &json!({ "messages": messages }))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use form_urlencoded::Serializer;
 
-use super::{Cognito, USER_POOL_CLIENT_ID};
+use super::pool::{Cognito, USER_POOL_CLIENT_ID};
 
 /// Parameters of a query or a form.
 pub(super) type Parameters = BTreeMap<String, String>;
@@ -26,30 +26,30 @@ pub(super) struct AuthorizeRequest {
     pub(super) challenge: String,
 }
 
-/// Why a request cannot be answered.
+/// Why a request is refused, by how that is reported.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// Nobody is known whom to tell: for the person to read.
-    Here(String),
-    /// The client is told, by this URL.
-    Redirect(String),
+pub(super) enum AuthorizeError {
+    /// To the user: the client or its address is not known.
+    Shown(String),
+    /// To the client, by this URL.
+    Redirected(String),
 }
 
 impl AuthorizeRequest {
     /// Checks a request, [as Cognito does](https://docs.aws.amazon.com/cognito/latest/developerguide/authorization-endpoint.html),
     /// and that it has a challenge.
-    pub(super) fn parse(pool: &Cognito, query: &Parameters) -> Result<Self, Refused> {
+    pub(super) fn parse(pool: &Cognito, query: &Parameters) -> Result<Self, AuthorizeError> {
         let parameter = |name: &str| {
             let found = query.get(name).filter(|value| !value.is_empty());
             found.map(String::as_str)
         };
         if parameter("client_id") != Some(USER_POOL_CLIENT_ID) {
-            return Err(Refused::Here("Client does not exist.".to_owned()));
+            return Err(AuthorizeError::Shown("Client does not exist.".to_owned()));
         }
         let redirect_uri = parameter("redirect_uri").unwrap_or_default();
         if !pool.is_registered(redirect_uri) {
             let registered = pool.callback_urls.join(", ");
-            return Err(Refused::Here(format!(
+            return Err(AuthorizeError::Shown(format!(
                 "redirect_mismatch: {redirect_uri} is not one of {registered}"
             )));
         }
@@ -57,7 +57,10 @@ impl AuthorizeRequest {
         let refuse = |error: &str, description: &str| {
             let mut answer = vec![("error", error), ("error_description", description)];
             answer.extend(state.map(|state| ("state", state)));
-            Err(Refused::Redirect(with_query(redirect_uri, &answer)))
+            Err(AuthorizeError::Redirected(with_query(
+                redirect_uri,
+                &answer,
+            )))
         };
         match parameter("response_type") {
             Some("code") => {}
@@ -111,8 +114,8 @@ impl AuthorizeRequest {
         query.extend_pairs(and).finish()
     }
 
-    /// The way back, with the code or an error.
-    pub(super) fn back(&self, answer: &[(&str, &str)]) -> String {
+    /// The client's address, with the code or an error.
+    pub(super) fn redirect_url(&self, answer: &[(&str, &str)]) -> String {
         let mut answer = answer.to_vec();
         answer.extend(self.state.as_deref().map(|state| ("state", state)));
         with_query(&self.redirect_uri, &answer)

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// Why a token is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Invalid {
+pub(super) enum TokenError {
     /// It is no token, or none that was signed here.
     Malformed,
     Signature,
@@ -60,24 +60,24 @@ impl SigningKey {
     }
 
     /// The claims of a token that was signed here and has not expired.
-    pub(super) fn verify(&self, token: &str, now: Duration) -> Result<Value, Invalid> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or(Invalid::Malformed)?;
-        let decode = |part: &str| BASE64.decode(part).map_err(|_| Invalid::Malformed);
-        let json = |part: &str| -> Result<Value, Invalid> {
-            serde_json::from_slice(&decode(part)?).map_err(|_| Invalid::Malformed)
+    pub(super) fn verify(&self, token: &str, now: Duration) -> Result<Value, TokenError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+        let decode = |part: &str| BASE64.decode(part).map_err(|_| TokenError::Malformed);
+        let json = |part: &str| -> Result<Value, TokenError> {
+            serde_json::from_slice(&decode(part)?).map_err(|_| TokenError::Malformed)
         };
         let (header, claims) = (json(header)?, json(claims)?);
         // What the token says of its algorithm chooses nothing.
         if header["alg"] != "ES256" || header["kid"] != self.id.as_str() {
-            return Err(Invalid::Signature);
+            return Err(TokenError::Signature);
         }
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.pair.public_key());
         key.verify(signed.as_bytes(), &decode(signature)?)
-            .map_err(|_| Invalid::Signature)?;
+            .map_err(|_| TokenError::Signature)?;
         let expires = claims["exp"].as_u64().unwrap_or_default();
         if expires <= now.as_secs() {
-            return Err(Invalid::Expired(expires));
+            return Err(TokenError::Expired(expires));
         }
         Ok(claims)
     }
@@ -114,7 +114,7 @@ mod tests {
         let token = key.sign(&claims).unwrap();
         let at = Duration::from_secs;
         assert_eq!(key.verify(&token, at(999)), Ok(claims.clone()));
-        assert_eq!(key.verify(&token, at(1000)), Err(Invalid::Expired(1000)));
+        assert_eq!(key.verify(&token, at(1000)), Err(TokenError::Expired(1000)));
 
         let parts: Vec<&str> = token.split('.').collect();
         let encode = |value: Value| BASE64.encode(value.to_string());
@@ -124,14 +124,14 @@ mod tests {
         for (tampered, reason) in [
             (
                 format!("{}.{other}.{}", parts[0], parts[2]),
-                Invalid::Signature,
+                TokenError::Signature,
             ),
-            (format!("{none}.{}.", parts[1]), Invalid::Signature),
-            (format!("{}.{}.", parts[0], parts[1]), Invalid::Signature),
-            (foreign, Invalid::Signature),
-            (parts[1].to_owned(), Invalid::Malformed),
-            (format!("{}.{}", parts[1], parts[2]), Invalid::Malformed),
-            (String::new(), Invalid::Malformed),
+            (format!("{none}.{}.", parts[1]), TokenError::Signature),
+            (format!("{}.{}.", parts[0], parts[1]), TokenError::Signature),
+            (foreign, TokenError::Signature),
+            (parts[1].to_owned(), TokenError::Malformed),
+            (format!("{}.{}", parts[1], parts[2]), TokenError::Malformed),
+            (String::new(), TokenError::Malformed),
         ] {
             assert_eq!(key.verify(&tampered, at(999)), Err(reason), "{tampered}");
         }

@@ -9,7 +9,7 @@ use ring::pbkdf2;
 use uuid::Uuid;
 
 use crate::lock::lock;
-use crate::random;
+use crate::sign_in::random;
 
 /// As in the template's `PasswordPolicy`, in characters.
 const PASSWORD_CHARS_MIN: usize = 12;
@@ -52,14 +52,14 @@ impl Password {
     }
 
     /// One that no text is. Checking it takes as long as any other.
-    fn nobodys() -> Self {
+    fn unmatchable() -> Self {
         Self {
             salt: random::bytes(),
             hash: random::bytes(),
         }
     }
 
-    fn is(&self, text: &str) -> bool {
+    fn matches(&self, text: &str) -> bool {
         let (algorithm, text) = (pbkdf2::PBKDF2_HMAC_SHA256, text.as_bytes());
         pbkdf2::verify(algorithm, HASH_ROUNDS, &self.salt, text, &self.hash).is_ok()
     }
@@ -218,7 +218,7 @@ impl Users {
             .get(&address)
             .map(|account| (account.user.clone(), account.password));
         let (user, own) = found.unzip();
-        let is_right = own.unwrap_or_else(Password::nobodys).is(password);
+        let is_right = own.unwrap_or_else(Password::unmatchable).matches(password);
         let user = user
             .filter(|_| is_right)
             .ok_or(AccountError::NotAuthorized)?;

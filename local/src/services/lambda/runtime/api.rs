@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::lock::lock;
-use crate::server::read_body;
+use crate::server::{Handler, read_body, response};
 
 /// What a function made of an event.
 pub(super) type Outcome = Result<Bytes, FunctionError>;
@@ -53,34 +52,11 @@ pub(super) enum State {
     InitFailed(String),
 }
 
-impl RuntimeApi {
-    /// The API, the way to give it events, and its state.
-    pub(super) fn new(
-        function_arn: String,
-    ) -> (Arc<Self>, mpsc::Sender<Invocation>, watch::Receiver<State>) {
-        let (sender, receiver) = mpsc::channel(1);
-        let (state, states) = watch::channel(State::Busy);
-        let invocations = AsyncMutex::new(receiver);
-        (
-            Arc::new(Self {
-                function_arn,
-                invocations,
-                current: Mutex::default(),
-                state,
-            }),
-            sender,
-            states,
-        )
-    }
-
-    /// Answers one HTTP request.
-    pub(super) async fn handle(
-        self: Arc<Self>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Infallible> {
+impl Handler for RuntimeApi {
+    async fn handle(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let path: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let response = match (request.method(), path.as_slice()) {
+        match (request.method(), path.as_slice()) {
             (&Method::GET, ["2018-06-01", "runtime", "invocation", "next"]) => self.next().await,
             (&Method::POST, ["2018-06-01", "runtime", "invocation", id, "response"]) => {
                 match read_body(request.into_body()).await {
@@ -107,8 +83,28 @@ impl RuntimeApi {
                 "NotFound",
                 "Not a path of the Lambda Runtime API 2018-06-01",
             ),
-        };
-        Ok(response)
+        }
+    }
+}
+
+impl RuntimeApi {
+    /// The API, the way to give it events, and its state.
+    pub(super) fn new(
+        function_arn: String,
+    ) -> (Arc<Self>, mpsc::Sender<Invocation>, watch::Receiver<State>) {
+        let (sender, receiver) = mpsc::channel(1);
+        let (state, states) = watch::channel(State::Busy);
+        let invocations = AsyncMutex::new(receiver);
+        (
+            Arc::new(Self {
+                function_arn,
+                invocations,
+                current: Mutex::default(),
+                state,
+            }),
+            sender,
+            states,
+        )
     }
 
     /// Waits for an event and hands it over.
@@ -204,10 +200,5 @@ fn refusal(status: StatusCode, error_type: &str, message: &str) -> Response<Body
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static("application/json"));
-    response
+    response(status, "application/json", body.to_string())
 }

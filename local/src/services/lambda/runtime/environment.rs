@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::api::{Invocation, RuntimeApi, State};
-use super::{InvokeError, LambdaProgram, Output};
+use super::api::{Invocation, Outcome, RuntimeApi, State};
+use super::error::{InvokeError, Output};
+use super::program::LambdaProgram;
 use crate::lock::lock;
-use crate::server::{Server, bind};
+use crate::server::{Server, bind, service};
 
 /// How long a program may take until it asks for its first event. Lambda's
 /// [init phase](https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib) takes
@@ -45,8 +46,7 @@ impl Environment {
             .await
             .map_err(InvokeError::Api)?;
         let (api, invocations, state) = RuntimeApi::new(program.arn());
-        let service = tower::service_fn(move |request| Arc::clone(&api).handle(request));
-        let server = Server::start(bound.listener, service);
+        let server = Server::start(bound.listener, service(&api));
         let start_error = |source| InvokeError::Start {
             function: program.function_name.clone(),
             program: program.program.display().to_string(),
@@ -114,7 +114,11 @@ impl Environment {
     }
 
     /// Gives it an event, once it is [ready](Self::ready), and waits for the result, unless it is to be killed.
-    pub(super) async fn invoke(&mut self, event: Bytes, end: Killed) -> Result<Value, InvokeError> {
+    pub(super) async fn invoke(
+        &mut self,
+        event: Bytes,
+        kill: KillSignal,
+    ) -> Result<Value, InvokeError> {
         let function = self.program.function_name.clone();
         let limit = self.program.timeout;
         let (outcome, settled) = oneshot::channel();
@@ -127,21 +131,21 @@ impl Environment {
         let settled = tokio::select! {
             // A result that came counts, even if the program ended right after it.
             biased;
-            Ok(outcome) = settled => Settled::Outcome(outcome),
-            Ok(done) = end.asked => Settled::Killed(Some(done)),
-            () = sleep_if(end.after) => Settled::Killed(None),
-            status = self.process.wait() => Settled::Exited(status),
-            () = sleep(limit) => Settled::TimedOut,
+            Ok(outcome) = settled => InvocationEnd::Outcome(outcome),
+            Ok(done) = kill.asked => InvocationEnd::Killed(Some(done)),
+            () = sleep_if(kill.after) => InvocationEnd::Killed(None),
+            status = self.process.wait() => InvocationEnd::Exited(status),
+            () = sleep(limit) => InvocationEnd::TimedOut,
         };
         match settled {
-            Settled::Outcome(Ok(response)) => serde_json::from_slice(&response)
+            InvocationEnd::Outcome(Ok(response)) => serde_json::from_slice(&response)
                 .map_err(|source| InvokeError::Response { function, source }),
-            Settled::Outcome(Err(error)) => Err(InvokeError::Function {
+            InvocationEnd::Outcome(Err(error)) => Err(InvokeError::Function {
                 function,
                 error_type: error.error_type,
                 error_message: error.error_message,
             }),
-            Settled::Killed(done) => {
+            InvocationEnd::Killed(done) => {
                 let killed = match self.process.kill().await {
                     Ok(()) => self.process.wait().await,
                     Err(error) => Err(error),
@@ -152,8 +156,8 @@ impl Environment {
                 }
                 self.exited(function, killed).await
             }
-            Settled::Exited(status) => self.exited(function, status).await,
-            Settled::TimedOut => Err(InvokeError::TimedOut {
+            InvocationEnd::Exited(status) => self.exited(function, status).await,
+            InvocationEnd::TimedOut => Err(InvokeError::TimedOut {
                 function,
                 timeout: limit,
                 output: self.end().await,
@@ -201,7 +205,7 @@ impl Environment {
 
 /// When to kill an environment during an invocation.
 #[derive(Debug)]
-pub(super) struct Killed {
+pub(super) struct KillSignal {
     /// When this gets something, which is told when it is done.
     pub(super) asked: oneshot::Receiver<oneshot::Sender<()>>,
     /// This long after the invocation began.
@@ -215,8 +219,8 @@ async fn sleep_if(delay: Option<Duration>) {
     }
 }
 
-enum Settled {
-    Outcome(super::api::Outcome),
+enum InvocationEnd {
+    Outcome(Outcome),
     Killed(Option<oneshot::Sender<()>>),
     Exited(std::io::Result<ExitStatus>),
     TimedOut,

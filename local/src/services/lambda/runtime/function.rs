@@ -1,13 +1,3 @@
-//! A small host for Lambda functions: runs a program as a child process and serves it the
-//! [Lambda Runtime API](https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
-//!
-//! As on Lambda, an execution environment handles one event at a time and is reused for the next; one that
-//! times out is killed, one that crashes is replaced, and the program sees only the variables that are its own.
-
-mod api;
-mod environment;
-mod program;
-
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,102 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 
-use self::environment::{Environment, Killed};
-pub use self::program::LambdaProgram;
+use super::environment::{Environment, KillSignal};
+use super::error::InvokeError;
+use super::program::LambdaProgram;
 use crate::lock::lock;
-
-/// Why an invocation has no result. The messages are the ones Lambda logs.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvokeError {
-    /// The stack was started without the function.
-    #[error("the stack has no such function; name its program in the options")]
-    NoFunction,
-    /// The program could not be started.
-    #[error(
-        "cannot start {program} as function {function}; build it first, or name another program"
-    )]
-    Start {
-        /// The function.
-        function: String,
-        /// Its program.
-        program: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The Runtime API of the function could not be served.
-    #[error("cannot serve the Runtime API")]
-    Api(#[source] crate::LocalError),
-    /// The program ended, reported an error or was too slow before it asked for its first event.
-    #[error("function {function} failed to initialize: {reason}{output}")]
-    Init {
-        /// The function.
-        function: String,
-        /// What went wrong.
-        reason: String,
-        /// The last lines it wrote.
-        output: Output,
-    },
-    /// The function returned an error.
-    #[error("function {function} returned {error_type}: {error_message}")]
-    Function {
-        /// The function.
-        function: String,
-        /// `errorType` of the error.
-        error_type: String,
-        /// `errorMessage` of the error.
-        error_message: String,
-    },
-    /// The program ended during the invocation.
-    #[error("function {function} ended during an invocation: {status}{output}")]
-    Exited {
-        /// The function.
-        function: String,
-        /// How it ended.
-        status: std::process::ExitStatus,
-        /// The last lines it wrote.
-        output: Output,
-    },
-    /// The invocation took longer than the function's timeout; the program was killed.
-    #[error("function {function} timed out after {:.2} seconds{output}", timeout.as_secs_f64())]
-    TimedOut {
-        /// The function.
-        function: String,
-        /// Its timeout.
-        timeout: std::time::Duration,
-        /// The last lines it wrote.
-        output: Output,
-    },
-    /// The response is not JSON.
-    #[error("function {function} returned something that is not JSON")]
-    Response {
-        /// The function.
-        function: String,
-        /// Where it is not.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The program's state could not be read from the system.
-    #[error("cannot watch the process of function {function}")]
-    Watch {
-        /// The function.
-        function: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-/// The last lines that a program wrote, each after a line break when displayed; nothing if it was silent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Output(pub Vec<String>);
-
-impl std::fmt::Display for Output {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|line| write!(f, "\n    {line}"))
-    }
-}
 
 /// A function and its execution environments.
 ///
@@ -125,9 +23,9 @@ pub struct Function {
     idle: Mutex<Vec<Environment>>,
     /// How to kill each environment at work.
     at_work: Mutex<Vec<oneshot::Sender<oneshot::Sender<()>>>>,
-    /// For how long the next invocations may live.
-    lives: Mutex<VecDeque<Duration>>,
-    begun: AtomicU64,
+    /// How long after its beginning to kill each of the next invocations.
+    kill_delays: Mutex<VecDeque<Duration>>,
+    invocations: AtomicU64,
 }
 
 impl Function {
@@ -138,8 +36,8 @@ impl Function {
             program,
             idle: Mutex::default(),
             at_work: Mutex::default(),
-            lives: Mutex::default(),
-            begun: AtomicU64::new(0),
+            kill_delays: Mutex::default(),
+            invocations: AtomicU64::new(0),
         }
     }
 
@@ -160,16 +58,16 @@ impl Function {
         // Never closed, so the only error cannot occur; without a permit there would just be no limit.
         let _slot = self.slots.acquire().await.ok();
         let mut environment = self.ready_environment().await?;
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.invocations.fetch_add(1, Ordering::Relaxed);
         let (kill, asked) = oneshot::channel();
         {
             let mut at_work = lock(&self.at_work);
             at_work.retain(|kill| !kill.is_closed());
             at_work.push(kill);
         }
-        let after = lock(&self.lives).pop_front();
+        let after = lock(&self.kill_delays).pop_front();
         let event = event.to_string().into();
-        let result = environment.invoke(event, Killed { asked, after }).await;
+        let result = environment.invoke(event, KillSignal { asked, after }).await;
         // Also if it ended: whoever takes it next finds out, as when it ends later.
         lock(&self.idle).push(environment);
         result
@@ -195,7 +93,7 @@ impl Function {
 
     /// How many invocations have begun.
     pub fn invocations(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+        self.invocations.load(Ordering::Relaxed)
     }
 
     /// How many environments have an event now.
@@ -230,12 +128,12 @@ impl Function {
     ///
     /// Delays are used up one by one, by whatever invocation begins next; those of an earlier call come first.
     pub fn kill_next(&self, delays: impl IntoIterator<Item = Duration>) {
-        lock(&self.lives).extend(delays);
+        lock(&self.kill_delays).extend(delays);
     }
 
     /// Takes back what [`kill_next`](Self::kill_next) has not done yet.
     pub fn spare(&self) {
-        lock(&self.lives).clear();
+        lock(&self.kill_delays).clear();
     }
 
     /// Kills the idle environments and waits until they have ended.

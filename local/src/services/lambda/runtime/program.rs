@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::{ACCOUNT_ID, REGION};
+use crate::deployment::{self, REGION};
 
 /// A Lambda function: the program that is its runtime, and its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +43,7 @@ impl LambdaProgram {
     }
 
     pub(crate) fn arn(&self) -> String {
-        format!(
-            "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}",
-            self.function_name
-        )
+        deployment::arn("lambda", &format!("function:{}", self.function_name))
     }
 
     /// The command that runs it against the Runtime API at `api`.

@@ -1,6 +1,11 @@
+//! The query protocol of SNS and IAM: forms in, XML out.
+
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
-const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
+/// The parameters of one request.
+pub(super) type Form = BTreeMap<String, String>;
 
 /// An element of a response: a name, and text or elements in it.
 #[derive(Debug)]
@@ -61,7 +66,7 @@ impl Element {
 }
 
 /// The body of a successful response.
-pub(super) fn response(action: &str, result: &[Element]) -> String {
+pub(super) fn response_body(namespace: &str, action: &str, result: &[Element]) -> String {
     let mut content = String::new();
     for element in result {
         element.write(&mut content);
@@ -69,15 +74,15 @@ pub(super) fn response(action: &str, result: &[Element]) -> String {
     let mut metadata = String::new();
     Element::of("ResponseMetadata", vec![request_id()]).write(&mut metadata);
     format!(
-        "<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result>{content}</{action}Result>{metadata}</{action}Response>"
+        "<{action}Response xmlns=\"{namespace}\"><{action}Result>{content}</{action}Result>{metadata}</{action}Response>"
     )
 }
 
 /// The body of an error response.
-pub(crate) fn error(code: &str, message: &str) -> String {
+pub(crate) fn error_body(namespace: &str, code: &str, message: &str) -> String {
     let error = [("Type", "Sender"), ("Code", code), ("Message", message)];
     let error = error.map(|(name, text)| Element::text(name, text)).into();
-    let mut xml = format!("<ErrorResponse xmlns=\"{NAMESPACE}\">");
+    let mut xml = format!("<ErrorResponse xmlns=\"{namespace}\">");
     Element::of("Error", error).write(&mut xml);
     request_id().write(&mut xml);
     xml.push_str("</ErrorResponse>");
