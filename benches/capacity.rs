@@ -20,7 +20,7 @@ use importer::import::Source;
 use importer::import::{Import, ImportOptions, Stop};
 use importer::progress::Progress;
 use importer::write::WireWriter;
-use local::capacity::{CapacityPlan, CapacitySink, Latency, Ledger, Mode, OtherTraffic};
+use local::capacity::{CapacityPlan, CapacitySink, Latency, Mode, OtherTraffic, WriteLog};
 use rows::{DecodeOptions, Format};
 use rows::{KeyAttribute, KeyType, Schema};
 
@@ -159,7 +159,7 @@ impl Read for Rows {
 }
 
 /// Imports for `seconds` and gives what the table has seen.
-async fn measure(scenario: &Scenario, seed: u64, seconds: f64) -> Result<Ledger, String> {
+async fn measure(scenario: &Scenario, seed: u64, seconds: f64) -> Result<WriteLog, String> {
     let plan = CapacityPlan {
         seed,
         ..scenario.plan.clone()
@@ -208,11 +208,11 @@ async fn measure(scenario: &Scenario, seed: u64, seconds: f64) -> Result<Ledger,
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     stop.request(StopReason::Interrupted);
     let summary = running.await.map_err(|e| e.to_string())?.summary;
-    let ledger = sink.capacity().ledger();
+    let log = sink.capacity().write_log();
     sink.stop().await;
     match summary.failure {
         // As asked.
-        Some(failure) if failure.message.contains("stop") => Ok(ledger),
+        Some(failure) if failure.message.contains("stop") => Ok(log),
         other => Err(format!("the import ended otherwise: {other:?}")),
     }
 }
@@ -228,15 +228,15 @@ struct Figures {
     misses: Vec<String>,
 }
 
-fn figures(scenario: &Scenario, ledger: &Ledger, seconds: f64) -> Figures {
+fn figures(scenario: &Scenario, log: &WriteLog, seconds: f64) -> Figures {
     let (from, until) = (Duration::ZERO, Duration::from_secs_f64(seconds));
-    let wcu = |from, until| ledger.accepted_wcu(from, until) as f64;
+    let wcu = |from, until| log.accepted_wcu(from, until) as f64;
     let mut figures = Figures {
         used: wcu(from, until) / (scenario.capacity * seconds),
-        requests_throttled: ledger.requests(from, until).throttled_share(),
-        rows_throttled: ledger.rows(from, until).throttled_share(),
-        most_wcu: ledger.most_accepted_wcu(Duration::from_secs(1)),
-        others_throttled: ledger.others().throttled_share(),
+        requests_throttled: log.requests(from, until).throttled_share(),
+        rows_throttled: log.rows(from, until).throttled_share(),
+        most_wcu: log.most_accepted_wcu(Duration::from_secs(1)),
+        others_throttled: log.others().throttled_share(),
         misses: Vec::new(),
     };
     let mut expect = |holds: bool, what: &str| {
@@ -297,11 +297,11 @@ async fn main() -> ExitCode {
             futures::future::join_all(runs).await
         });
         let measured = futures::future::join_all(measured).await;
-        for (scenario, ledgers) in group.iter().zip(measured) {
-            let all: Vec<Figures> = ledgers
+        for (scenario, logs) in group.iter().zip(measured) {
+            let all: Vec<Figures> = logs
                 .into_iter()
-                .map(|ledger| match ledger {
-                    Ok(ledger) => figures(scenario, &ledger, seconds),
+                .map(|log| match log {
+                    Ok(log) => figures(scenario, &log, seconds),
                     Err(error) => Figures {
                         misses: vec![error],
                         ..Figures::default()

@@ -1,4 +1,5 @@
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 /// Why the local stack could not start or come to rest.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! S3 ObjectCreated (uploads/) ─▶ SQS intake-imports ─▶ importer ─▶ DynamoDB InventoryTable ─▶ stream ─▶ notifier ─▶ SNS
-//!                                  └─▶ intake-imports-dlq after 3 receives
+//!                                  └─▶ intake-imports-dlq after 10 receives
 //!
 //! dashboard ─▶ Cognito ─▶ credentials: uploads/IDENTITY/, reports/IDENTITY/, own jobs, the table to read
 //! ```
@@ -39,65 +39,28 @@
 //! It is a stand-in for development and tests, not for production: everything is kept in memory or in a
 //! temporary folder and is gone after [`Stack::shutdown`].
 
-mod access;
 pub mod capacity;
-mod clock;
-pub mod cognito;
-mod cors;
-mod doors;
-pub mod dynamodb;
-mod endpoints;
+mod deployment;
 mod error;
-pub mod events;
 pub mod faults;
-mod iam;
-mod inbox;
-mod lambda;
 mod lock;
-mod page;
-mod random;
-pub mod runtime;
-mod s3;
 mod server;
-pub mod sns;
-pub mod sqs;
+mod services;
+mod sign_in;
 mod stack;
+mod timestamp;
 pub mod wiring;
 
 pub use capacity::{Capacity, CapacityPlan, CapacitySink};
-pub use cognito::{Cognito, CognitoOptions, Mail};
-pub use endpoints::{Endpoints, Ports};
+pub use deployment::{
+    ACCESS_KEY_ID, ACCOUNT_ID, BUCKET, IMPORTS_DLQ, IMPORTS_QUEUE, JOBS_TABLE, REGION,
+    SECRET_ACCESS_KEY, SUBSCRIBER, TABLE, TOPIC, UPLOAD_PREFIX,
+};
 pub use error::LocalError;
 pub use faults::{Fault, FaultCounts, FaultPlan, Faults, Operation, When};
-pub use iam::covers as iam_pattern_covers;
-pub use runtime::LambdaProgram;
-pub use sns::Message;
-pub use stack::{Stack, StackOptions};
-pub use wiring::StreamMappingOptions;
-
-/// The region in every ARN and event.
-pub const REGION: &str = "us-east-1";
-/// The account in every ARN and queue URL.
-pub const ACCOUNT_ID: &str = "000000000000";
-/// The access key that S3 accepts, with which everything is allowed; the other services accept any. Temporary keys, which
-/// begin with `ASIA`, are accepted as [`cognito`] gave them, and for what `DashboardUserRole` allows.
-pub const ACCESS_KEY_ID: &str = "intake-local";
-/// The secret of [`ACCESS_KEY_ID`]. S3 checks the signature made with it.
-pub const SECRET_ACCESS_KEY: &str = "intake-local-secret";
-/// The bucket that uploads go to.
-pub const BUCKET: &str = "inventory-upload-local";
-/// Objects under this prefix of [`BUCKET`] are imported.
-pub const UPLOAD_PREFIX: &str = "uploads/";
-/// The table: partition key `productId` (String), on demand, stream `NEW_AND_OLD_IMAGES`.
-pub const TABLE: &str = "InventoryTable";
-/// The table of import jobs: partition key `owner` and sort key `job` (both String), on demand, TTL on `expires_at`.
-/// What has expired stays: DynamoDB deletes it within days, which no local stack lives to see.
-pub const JOBS_TABLE: &str = "ImportJobs";
-/// The topic that both functions publish to.
-pub const TOPIC: &str = "inventory-alerts";
-/// The queue between S3 and the importer.
-pub const IMPORTS_QUEUE: &str = "intake-imports";
-/// The address that is subscribed to [`TOPIC`], and has confirmed. Nothing is sent to it.
-pub const SUBSCRIBER: &str = "you@example.com";
-/// Where a message of [`IMPORTS_QUEUE`] goes after [`wiring::MAX_RECEIVE_COUNT`] receives.
-pub const IMPORTS_DLQ: &str = "intake-imports-dlq";
+pub use services::lambda::runtime::{self, LambdaProgram};
+pub use services::sns::Message;
+pub use services::{sns, sqs};
+pub use sign_in::cognito::{self, Cognito, CognitoOptions, Mail};
+pub use stack::{Endpoints, Ports, Stack, StackOptions};
+pub use wiring::{StreamMappingOptions, events};

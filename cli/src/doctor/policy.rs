@@ -2,7 +2,6 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html>
 
-use local::iam_pattern_covers;
 use serde_json::Value;
 
 /// Whether a queue's policy lets S3 send to it for a bucket.
@@ -71,13 +70,28 @@ fn source_fits(condition: &Value, bucket_arn: &str, account: &str) -> bool {
 /// Whether one of the patterns covers `wanted`, as resources and principals are compared.
 fn any(patterns: &Value, wanted: &str) -> bool {
     let mut patterns = list(patterns).filter_map(Value::as_str);
-    patterns.any(|pattern| iam_pattern_covers(pattern, wanted))
+    patterns.any(|pattern| matches(pattern.as_bytes(), wanted.as_bytes()))
 }
 
 /// Whether one of the patterns covers an action in lower case: case does not matter here.
 fn has_action(patterns: &Value, action: &str) -> bool {
     let mut patterns = list(patterns).filter_map(Value::as_str);
-    patterns.any(|pattern| iam_pattern_covers(&pattern.to_ascii_lowercase(), action))
+    patterns.any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
+}
+
+/// Whether `text` matches `pattern`, in which `*` stands for anything and `?` for one character.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html>
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..]))
+        }
+        ([b'?', rest @ ..], [_, text @ ..]) => matches(rest, text),
+        ([one, rest @ ..], [other, text @ ..]) if one == other => matches(rest, text),
+        _ => false,
+    }
 }
 
 /// A policy has a list where there are several, and else the thing itself.

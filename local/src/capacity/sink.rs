@@ -2,12 +2,13 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Capacity, CapacityPlan, PARTITION_KEY};
-use crate::{
-    LocalError, TABLE,
-    dynamodb::{error_response, json_response},
-    server::{Server, bind, read_body},
-};
+use super::admission::Capacity;
+use super::batch::throttled;
+use super::plan::CapacityPlan;
+use crate::deployment::{PARTITION_KEY, TABLE};
+use crate::error::LocalError;
+use crate::server::{Server, bind, header, read_body};
+use crate::services::dynamodb::{error_response, json_response};
 
 /// A DynamoDB endpoint with the table [`TABLE`], which keeps nothing and takes what a [`CapacityPlan`] says.
 ///
@@ -58,11 +59,9 @@ async fn answer(
     request: Request<Body>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let (head, body) = request.into_parts();
-    let target = head.headers.get("x-amz-target").cloned();
-    let operation = target.as_ref().and_then(|target| target.to_str().ok());
     let body = read_body(body).await.unwrap_or_default();
     let mut request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    Ok(match operation {
+    Ok(match header(&head.headers, "x-amz-target") {
         Some("DynamoDB_20120810.BatchWriteItem") => {
             let items = request["RequestItems"].as_object_mut();
             batch_write(&capacity, items.unwrap_or(&mut Map::new())).await
@@ -86,9 +85,9 @@ async fn answer(
 }
 
 async fn batch_write(capacity: &Capacity, items: &mut Map<String, Value>) -> Response<Body> {
-    capacity.travel().await;
+    capacity.delay_one_way().await;
     let admission = capacity.admit(items, PARTITION_KEY);
-    capacity.travel().await;
+    capacity.delay_one_way().await;
     if let Some(exception) = admission.exception {
         return throttled(exception);
     }
@@ -97,13 +96,4 @@ async fn batch_write(capacity: &Capacity, items: &mut Map<String, Value>) -> Res
         "ConsumedCapacity": [{ "TableName": TABLE, "CapacityUnits": f64::from(admission.consumed_wcu) }],
     });
     json_response(StatusCode::OK, answer.to_string())
-}
-
-/// The answer to a request of which nothing was written.
-pub(crate) fn throttled(exception: &'static str) -> Response<Body> {
-    error_response(
-        StatusCode::BAD_REQUEST,
-        exception,
-        "The level of configured throughput for the table or a partition was exceeded (capacity model)",
-    )
 }

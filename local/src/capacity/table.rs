@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Ledger;
 use super::plan::{CapacityPlan, Mode, OtherTraffic};
+use super::write_log::WriteLog;
 
 /// WCU a second that one partition takes.
 ///
@@ -86,7 +86,7 @@ pub struct TableCapacity {
     peak_wcu: f64,
     adapted_at: Duration,
     rng: fastrand::Rng,
-    ledger: Ledger,
+    log: WriteLog,
 }
 
 /// A load that other clients put on the table, one WCU at a time.
@@ -120,7 +120,7 @@ impl TableCapacity {
             peak_wcu: 0.0,
             adapted_at: Duration::ZERO,
             rng: fastrand::Rng::with_seed(plan.seed),
-            ledger: Ledger::default(),
+            log: WriteLog::default(),
         }
     }
 
@@ -167,7 +167,7 @@ impl TableCapacity {
                 "ThrottlingException"
             });
         }
-        self.ledger.note(
+        self.log.record(
             now,
             verdict.consumed_wcu,
             throttled,
@@ -182,8 +182,8 @@ impl TableCapacity {
     }
 
     /// What was written and throttled so far.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub fn write_log(&self) -> &WriteLog {
+        &self.log
     }
 
     /// WCU a second that the table takes now, bursts aside.
@@ -210,7 +210,7 @@ impl TableCapacity {
                 self.table.wcu -= 1.0;
                 self.second.1 += 1.0;
             }
-            self.ledger.note_other(has);
+            self.log.record_other(has);
         }
         self.refill(now);
     }
@@ -265,8 +265,8 @@ mod tests {
             table.write(now, &items(25, 4));
             now += Duration::from_millis(1);
         }
-        let ledger = table.ledger();
-        ledger.accepted_wcu(seconds(from), seconds(until)) as f64 / (until - from)
+        let log = table.write_log();
+        log.accepted_wcu(seconds(from), seconds(until)) as f64 / (until - from)
     }
 
     proptest! {
@@ -343,7 +343,7 @@ mod tests {
             let verdict = table.write(Duration::from_millis(millisecond), &[hot; 25]);
             exceptions.extend(verdict.exception);
         }
-        let found = table.ledger().accepted_wcu(ALWAYS.0, ALWAYS.1);
+        let found = table.write_log().accepted_wcu(ALWAYS.0, ALWAYS.1);
         assert!((9_900..=10_000).contains(&found), "{found}");
         let verdict = table.write(seconds(10.0), &[hot, hot]);
         assert_eq!(verdict.accepted, [true, false]);
@@ -437,7 +437,7 @@ mod tests {
         }
         let mut alone = TableCapacity::new(&plan);
         alone.write(seconds(10.0), &[]);
-        let others = alone.ledger().others();
+        let others = alone.write_log().others();
         assert!(
             (1_800..2_200).contains(&others.all) && others.throttled == 0,
             "{others:?}"

@@ -3,19 +3,27 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::header::DATE;
+use http::request::Parts;
+use http::{Response, StatusCode};
 use serde_json::json;
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use uuid::Uuid;
 
-use super::{
-    CLOCK_SKEW, Fault,
-    call::{Call, Service},
-};
-use crate::{ACCOUNT_ID, REGION, dynamodb, iam, sns};
+use super::call::Call;
+use super::fault::{CLOCK_SKEW, Fault};
+use crate::deployment::{self, ACCOUNT_ID};
+use crate::server::{response, set_header};
+use crate::services::query::error_body;
+use crate::services::{Service, dynamodb, iam, sns};
+use crate::timestamp::format;
 
 /// What the errors say where the service's own words would not tell that a test is behind them.
 const INJECTED: &str = "Injected by the local stack";
+/// What SNS, Lambda and IAM say of throttling.
+const RATE_EXCEEDED: &str = "Rate exceeded";
 
 const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -24,6 +32,13 @@ const AMZ_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
 const ISO_DATE: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// How a service says that it is not allowed to do what a request asks for; `body` is not needed for S3.
+pub(crate) fn access_denied(service: Service, head: &Parts, body: &[u8]) -> Response<Body> {
+    let call = Call::of(service, head, body);
+    // Every service can say so.
+    refusal(service, Fault::AccessDenied, &call, 0).unwrap_or_default()
+}
 
 /// The answer that is the fault, if it is one. `earlier` is how many of this fault there were before.
 pub(super) fn refusal(
@@ -41,13 +56,8 @@ pub(super) fn refusal(
         Service::Iam => iam(fault, call),
     }?;
     if fault == Fault::ClockSkew {
-        let date = formatted(service_time(), HTTP_DATE);
-        // It is ASCII, which is all that a header value asks for.
-        answer.headers_mut().extend(
-            HeaderValue::try_from(date)
-                .ok()
-                .map(|date| (http::header::DATE, date)),
-        );
+        let date = format(service_time(), HTTP_DATE);
+        set_header(&mut answer, DATE, &date);
     }
     Some(answer)
 }
@@ -79,8 +89,8 @@ fn s3(fault: Fault, call: &Call) -> Option<Response<Body>> {
         format!(
             "<RequestTime>{}</RequestTime><ServerTime>{}</ServerTime>\
              <MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>",
-            formatted(OffsetDateTime::now_utc(), AMZ_DATE),
-            formatted(service_time(), ISO_DATE)
+            format(OffsetDateTime::now_utc(), AMZ_DATE),
+            format(service_time(), ISO_DATE)
         )
     } else {
         String::new()
@@ -97,37 +107,27 @@ fn s3(fault: Fault, call: &Call) -> Option<Response<Body>> {
         Body::from(xml)
     };
     let mut answer = answer(status, "application/xml", body);
-    insert(&mut answer, "x-amz-request-id", &request_id);
+    set_header(&mut answer, "x-amz-request-id", &request_id);
     Some(answer)
 }
 
 /// [Errors of DynamoDB](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html).
 fn dynamodb(fault: Fault, call: &Call, earlier: u64) -> Option<Response<Body>> {
     let operation = &call.operation;
-    let (status, exception, message) = match fault {
+    let (status, exception) = match fault {
         // Control plane operations know the second only.
-        Fault::Throttle if earlier.is_multiple_of(2) && !operation.starts_with("Describe") => (
-            400,
-            "ProvisionedThroughputExceededException",
-            INJECTED.to_owned(),
-        ),
-        Fault::Throttle => (400, "ThrottlingException", INJECTED.to_owned()),
-        Fault::InternalError => (500, "InternalServerError", INJECTED.to_owned()),
-        Fault::ExpiredToken => (400, "ExpiredTokenException", TOKEN_EXPIRED.to_owned()),
-        Fault::ClockSkew => (400, "InvalidSignatureException", signature_expired()),
-        Fault::AccessDenied => (
-            400,
-            "AccessDeniedException",
-            not_authorized(
-                &format!("dynamodb:{operation}"),
-                &format!(
-                    "arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{}",
-                    call.resource
-                ),
-            ),
-        ),
+        Fault::Throttle if earlier.is_multiple_of(2) && !operation.starts_with("Describe") => {
+            (400, "ProvisionedThroughputExceededException")
+        }
+        Fault::Throttle => (400, "ThrottlingException"),
+        Fault::InternalError => (500, "InternalServerError"),
+        Fault::ExpiredToken => (400, "ExpiredTokenException"),
+        Fault::ClockSkew => (400, "InvalidSignatureException"),
+        Fault::AccessDenied => (400, "AccessDeniedException"),
         _ => return None,
     };
+    let arn = deployment::arn("dynamodb", &format!("table/{}", call.resource));
+    let message = message(fault, INJECTED, &format!("dynamodb:{operation}"), &arn);
     let status = StatusCode::from_u16(status).unwrap_or_default();
     Some(dynamodb::error_response(status, exception, &message))
 }
@@ -135,135 +135,102 @@ fn dynamodb(fault: Fault, call: &Call, earlier: u64) -> Option<Response<Body>> {
 /// [Errors of SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html), in the JSON
 /// protocol.
 fn sqs(fault: Fault, call: &Call) -> Option<Response<Body>> {
-    let coral = "com.amazon.coral.service";
-    let (status, namespace, exception, code, message) = match fault {
-        Fault::Throttle => (
-            400,
-            "com.amazonaws.sqs",
-            "RequestThrottled",
-            "RequestThrottled",
-            INJECTED.to_owned(),
-        ),
-        Fault::InternalError => (
-            500,
-            coral,
-            "InternalFailure",
-            "InternalFailure",
-            INJECTED.to_owned(),
-        ),
-        Fault::ExpiredToken => (
-            400,
-            coral,
-            "ExpiredTokenException",
-            "ExpiredToken",
-            TOKEN_EXPIRED.to_owned(),
-        ),
-        Fault::ClockSkew => (
-            400,
-            coral,
-            "InvalidSignatureException",
-            "SignatureDoesNotMatch",
-            signature_expired(),
-        ),
-        Fault::AccessDenied => (
-            400,
-            coral,
-            "AccessDeniedException",
-            "AccessDenied",
-            not_authorized(
-                &format!("sqs:{}", call.operation.to_lowercase()),
-                &format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{}", call.resource),
-            ),
-        ),
+    let (status, exception, code) = match fault {
+        Fault::Throttle => (400, "RequestThrottled", "RequestThrottled"),
+        Fault::InternalError => (500, "InternalFailure", "InternalFailure"),
+        Fault::ExpiredToken => (400, "ExpiredTokenException", "ExpiredToken"),
+        Fault::ClockSkew => (400, "InvalidSignatureException", "SignatureDoesNotMatch"),
+        Fault::AccessDenied => (400, "AccessDeniedException", "AccessDenied"),
         _ => return None,
     };
+    let namespace = match fault {
+        Fault::Throttle => "com.amazonaws.sqs",
+        _ => "com.amazon.coral.service",
+    };
+    let arn = deployment::arn("sqs", &call.resource);
+    let action = format!("sqs:{}", call.operation.to_lowercase());
+    let message = message(fault, INJECTED, &action, &arn);
     let body = json!({ "__type": format!("{namespace}#{exception}"), "message": message });
-    let mut answer = answer(
-        status,
-        "application/x-amz-json-1.0",
-        Body::from(body.to_string()),
-    );
+    let mut answer = answer(status, "application/x-amz-json-1.0", body.to_string());
     let side = if status < 500 { "Sender" } else { "Receiver" };
-    insert(&mut answer, "x-amzn-query-error", &format!("{code};{side}"));
-    insert(&mut answer, "x-amzn-requestid", &Uuid::new_v4().to_string());
+    set_header(&mut answer, "x-amzn-query-error", &format!("{code};{side}"));
+    set_header(&mut answer, "x-amzn-requestid", &Uuid::new_v4().to_string());
     Some(answer)
 }
 
 /// [Errors of SNS](https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html).
 fn sns(fault: Fault, call: &Call) -> Option<Response<Body>> {
-    let (status, code, message) = match fault {
-        Fault::Throttle => (400, "Throttling", "Rate exceeded".to_owned()),
-        Fault::InternalError => (500, "InternalError", INJECTED.to_owned()),
-        Fault::ExpiredToken => (403, "ExpiredToken", TOKEN_EXPIRED.to_owned()),
-        Fault::ClockSkew => (403, "SignatureDoesNotMatch", signature_expired()),
-        Fault::AccessDenied => (
-            403,
-            "AuthorizationError",
-            not_authorized(
-                &format!("SNS:{}", call.operation),
-                &format!("arn:aws:sns:{REGION}:{ACCOUNT_ID}:{}", call.resource),
-            ),
-        ),
+    let (status, code) = match fault {
+        Fault::Throttle => (400, "Throttling"),
+        Fault::InternalError => (500, "InternalError"),
+        Fault::ExpiredToken => (403, "ExpiredToken"),
+        Fault::ClockSkew => (403, "SignatureDoesNotMatch"),
+        Fault::AccessDenied => (403, "AuthorizationError"),
         _ => return None,
     };
-    Some(answer(
-        status,
-        "text/xml",
-        Body::from(sns::error_body(code, &message)),
-    ))
+    let arn = deployment::arn("sns", &call.resource);
+    let message = message(
+        fault,
+        RATE_EXCEEDED,
+        &format!("SNS:{}", call.operation),
+        &arn,
+    );
+    let body = error_body(sns::NAMESPACE, code, &message);
+    Some(answer(status, "text/xml", body))
 }
 
 /// [Errors of Lambda](https://docs.aws.amazon.com/lambda/latest/api/CommonErrors.html).
 fn lambda(fault: Fault, call: &Call) -> Option<Response<Body>> {
-    let (status, name, message) = match fault {
-        Fault::Throttle => (429, "TooManyRequestsException", "Rate exceeded".to_owned()),
-        Fault::InternalError => (500, "ServiceException", INJECTED.to_owned()),
-        Fault::ExpiredToken => (403, "ExpiredTokenException", TOKEN_EXPIRED.to_owned()),
-        Fault::ClockSkew => (403, "InvalidSignatureException", signature_expired()),
-        Fault::AccessDenied => (
-            403,
-            "AccessDeniedException",
-            not_authorized(
-                &format!("lambda:{}", call.operation),
-                &format!(
-                    "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}",
-                    call.resource
-                ),
-            ),
-        ),
+    let (status, name) = match fault {
+        Fault::Throttle => (429, "TooManyRequestsException"),
+        Fault::InternalError => (500, "ServiceException"),
+        Fault::ExpiredToken => (403, "ExpiredTokenException"),
+        Fault::ClockSkew => (403, "InvalidSignatureException"),
+        Fault::AccessDenied => (403, "AccessDeniedException"),
         _ => return None,
     };
-    let body = json!({ "Message": message }).to_string();
-    let mut answer = answer(status, "application/json", Body::from(body));
-    insert(&mut answer, "x-amzn-errortype", name);
+    let arn = deployment::arn("lambda", &format!("function:{}", call.resource));
+    let action = format!("lambda:{}", call.operation);
+    let body = json!({ "Message": message(fault, RATE_EXCEEDED, &action, &arn) });
+    let mut answer = answer(status, "application/json", body.to_string());
+    set_header(&mut answer, "x-amzn-errortype", name);
     Some(answer)
 }
 
 /// [Errors of IAM](https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html).
 fn iam(fault: Fault, call: &Call) -> Option<Response<Body>> {
-    let (status, code, message) = match fault {
-        Fault::Throttle => (400, "Throttling", "Rate exceeded".to_owned()),
-        Fault::InternalError => (500, "ServiceFailure", INJECTED.to_owned()),
-        Fault::ExpiredToken => (403, "ExpiredToken", TOKEN_EXPIRED.to_owned()),
-        Fault::ClockSkew => (403, "SignatureDoesNotMatch", signature_expired()),
-        Fault::AccessDenied => (
-            403,
-            "AccessDenied",
-            not_authorized(
-                &format!("iam:{}", call.operation),
-                &format!("arn:aws:iam::{ACCOUNT_ID}:role/{}", call.resource),
-            ),
-        ),
+    let (status, code) = match fault {
+        Fault::Throttle => (400, "Throttling"),
+        Fault::InternalError => (500, "ServiceFailure"),
+        Fault::ExpiredToken => (403, "ExpiredToken"),
+        Fault::ClockSkew => (403, "SignatureDoesNotMatch"),
+        Fault::AccessDenied => (403, "AccessDenied"),
         _ => return None,
     };
-    Some(answer(
-        status,
-        "text/xml",
-        Body::from(iam::error_body(code, &message)),
-    ))
+    let arn = iam::role_arn(&call.resource);
+    let message = message(
+        fault,
+        RATE_EXCEEDED,
+        &format!("iam:{}", call.operation),
+        &arn,
+    );
+    let body = error_body(iam::NAMESPACE, code, &message);
+    Some(answer(status, "text/xml", body))
 }
 
-const TOKEN_EXPIRED: &str = "The security token included in the request is expired";
+/// What every service but S3 says of a fault: of throttling `throttled`, and that `action` on `arn` is not allowed.
+fn message(fault: Fault, throttled: &str, action: &str, arn: &str) -> String {
+    match fault {
+        Fault::Throttle => throttled.to_owned(),
+        Fault::ExpiredToken => "The security token included in the request is expired".to_owned(),
+        Fault::ClockSkew => signature_expired(),
+        Fault::AccessDenied => format!(
+            "User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/local/denied is not authorized to perform: {action} on \
+             resource: {arn} because no identity-based policy allows the {action} action"
+        ),
+        _ => INJECTED.to_owned(),
+    }
+}
 
 /// As DynamoDB, SQS and SNS say that a request was signed too long ago.
 fn signature_expired() -> String {
@@ -273,15 +240,8 @@ fn signature_expired() -> String {
         service_time() - ALLOWED,
         service_time(),
     ]
-    .map(|time| formatted(time, AMZ_DATE));
+    .map(|time| format(time, AMZ_DATE));
     format!("Signature expired: {signed} is now earlier than {oldest} ({now} - 5 min.)")
-}
-
-fn not_authorized(action: &str, resource: &str) -> String {
-    format!(
-        "User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/local/denied is not authorized to perform: {action} on \
-         resource: {resource} because no identity-based policy allows the {action} action"
-    )
 }
 
 /// The service's time with [`Fault::ClockSkew`].
@@ -289,25 +249,8 @@ fn service_time() -> OffsetDateTime {
     OffsetDateTime::now_utc() + CLOCK_SKEW
 }
 
-fn formatted(time: OffsetDateTime, format: &[BorrowedFormatItem<'_>]) -> String {
-    // All formats use only parts that every date-time has.
-    time.format(format)
-        .expect("a date-time has a date and a time")
-}
-
-fn answer(status: u16, content_type: &'static str, body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
+fn answer(status: u16, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
     // All of them are valid.
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    insert(&mut answer, "content-type", content_type);
-    answer
-}
-
-fn insert(answer: &mut Response<Body>, name: &'static str, value: &str) {
-    // All that comes here is ASCII, which is all that a header value asks for.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        answer
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
-    }
+    let status = StatusCode::from_u16(status).unwrap_or_default();
+    response(status, content_type, body)
 }

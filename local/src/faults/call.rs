@@ -1,21 +1,16 @@
 //! What a request asks for: the operation's name in the service's API, and what it is on.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use http::{HeaderMap, Method, request::Parts};
+use http::Method;
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-/// A service that calls go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
-    S3,
-    DynamoDb,
-    Sqs,
-    Sns,
-    Lambda,
-    Iam,
-}
+use crate::server::header;
+use crate::services::Service;
 
 /// A call of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +39,7 @@ impl Call {
         match service {
             Service::S3 => Self::s3(head),
             Service::DynamoDb | Service::Sqs => {
-                let target = header(&head.headers, "x-amz-target");
+                let target = header(&head.headers, "x-amz-target").unwrap_or_default();
                 let operation = target.rsplit('.').next().unwrap_or_default();
                 Self {
                     operation: operation.to_owned(),
@@ -147,14 +142,6 @@ fn json_resource(body: &[u8]) -> String {
 
 fn last(text: &str, separator: char) -> &str {
     text.rsplit(separator).next().unwrap_or_default()
-}
-
-/// The header's value; empty if there is none.
-pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

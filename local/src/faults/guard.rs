@@ -1,11 +1,7 @@
 //! Stands in front of a service: counts its calls and does to them what the plan says.
 
-use std::{
-    error::Error as StdError,
-    fmt,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -15,28 +11,15 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde_json::{Map, Value};
 use tower::ServiceExt as _;
 
-use super::{
-    Fault, Faults, add_unprocessed,
-    answer::refusal,
-    batch::{count, nothing_written, take_some},
-    call::{Call, Service, header as header_value},
-    injector::Drawn,
+use super::answer::refusal;
+use super::call::Call;
+use super::fault::Fault;
+use super::injector::{Faults, Injection};
+use crate::server::{
+    BoxError, CloseConnection, MAX_BODY_BYTES, header as header_value, read_body_up_to,
 };
-use crate::server::{MAX_BODY_BYTES, read_body_up_to};
-
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// The connection is to be closed without an answer.
-#[derive(Debug)]
-pub(crate) struct Dropped;
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an injected fault closes this connection")
-    }
-}
-
-impl StdError for Dropped {}
+use crate::services::Service;
+use crate::services::dynamodb::{add_unprocessed, count_items, nothing_written, take_items};
 
 /// Puts `faults` in front of `inner`, which is `service`.
 pub(crate) fn guard<S, B>(
@@ -80,34 +63,34 @@ where
     if service != Service::S3 {
         // Twice what any of them takes, so that it is the service that refuses a body.
         let whole = read_body_up_to(2 * MAX_BODY_BYTES, body).await;
-        read = whole.ok_or(Dropped)?;
+        read = whole.ok_or(CloseConnection)?;
         body = Body::from(read.clone());
     }
     let call = Call::of(service, &head, &read);
-    let drawn = faults.draw(&call);
+    let injection = faults.draw(&call);
     let request = Request::from_parts(head, body);
-    if drawn.is_nothing() {
+    if injection.is_empty() {
         return next(request).await;
     }
-    let disturbed = Disturbed {
+    let faulted = FaultedCall {
         faults,
         service,
         call,
-        drawn,
+        injection,
     };
     // A task of its own is not given up when the caller hangs up, as it does when it is killed.
-    tokio::spawn(disturbed.answer(request, read, next)).await?
+    tokio::spawn(faulted.answer(request, read, next)).await?
 }
 
 /// A call to which something is to happen.
-struct Disturbed {
+struct FaultedCall {
     faults: Faults,
     service: Service,
     call: Call,
-    drawn: Drawn,
+    injection: Injection,
 }
 
-impl Disturbed {
+impl FaultedCall {
     async fn answer<F>(
         mut self,
         request: Request<Body>,
@@ -117,17 +100,17 @@ impl Disturbed {
     where
         F: Future<Output = Result<Response<Body>, BoxError>>,
     {
-        for hook in &self.drawn.before {
+        for hook in &self.injection.before {
             hook().await;
         }
-        for (key, content) in std::mem::take(&mut self.drawn.replacements) {
+        for (key, content) in std::mem::take(&mut self.injection.replacements) {
             self.faults.replace(&key, content).await;
         }
-        let answer = match self.drawn.fault {
+        let answer = match self.injection.fault {
             None => next(request).await,
             Some(fault) => self.fail(fault, request, read, next).await,
         };
-        for hook in &self.drawn.after {
+        for hook in &self.injection.after {
             hook().await;
         }
         answer
@@ -148,27 +131,27 @@ impl Disturbed {
             resource,
         } = &self.call;
         tracing::debug!(operation, resource, %fault, "injecting a fault");
-        if let Some(refusal) = refusal(self.service, fault, &self.call, self.drawn.earlier) {
+        if let Some(refusal) = refusal(self.service, fault, &self.call, self.injection.earlier) {
             // A client that is still sending would not look for an answer.
             let mut body = request.into_body();
             while let Some(Ok(_)) = body.frame().await {}
             return Ok(refusal);
         }
         match fault {
-            Fault::ResetBefore => return Err(Dropped.into()),
+            Fault::ResetBefore => return Err(CloseConnection.into()),
             Fault::KillBefore => {
                 self.faults.kill().await;
-                return Err(Dropped.into());
+                return Err(CloseConnection.into());
             }
             Fault::Unprocessed => return self.write_some(request, &read, next).await,
             _ => {}
         }
         let answer = next(request).await?;
         match fault {
-            Fault::ResetAfter => Err(Dropped.into()),
+            Fault::ResetAfter => Err(CloseConnection.into()),
             Fault::KillAfter => {
                 self.faults.kill().await;
-                Err(Dropped.into())
+                Err(CloseConnection.into())
             }
             Fault::Slow(delay) => {
                 tokio::time::sleep(delay).await;
@@ -193,9 +176,10 @@ impl Disturbed {
         // What is no batch is for DynamoDB to refuse.
         let mut batch: Value = serde_json::from_slice(read).unwrap_or_default();
         let items = batch.get_mut("RequestItems").and_then(Value::as_object_mut);
-        let mut rng = fastrand::Rng::with_seed(self.drawn.seed);
+        let mut rng = fastrand::Rng::with_seed(self.injection.seed);
         let unprocessed = items.map_or_else(Map::new, |items| take_some(items, &mut rng));
-        self.faults.add_unprocessed(count(&unprocessed) as u64);
+        self.faults
+            .add_unprocessed(count_items(&unprocessed) as u64);
         if batch["RequestItems"].as_object().is_some_and(Map::is_empty) {
             return Ok(nothing_written(&unprocessed));
         }
@@ -205,10 +189,24 @@ impl Disturbed {
     }
 }
 
+/// Takes a random choice of a batch's items out of its `RequestItems`: one at least, all at most.
+fn take_some(items: &mut Map<String, Value>, rng: &mut fastrand::Rng) -> Map<String, Value> {
+    let mut left = count_items(items);
+    let mut left_to_take = if left > 0 { rng.usize(1..=left) } else { 0 };
+    // Of what is left, each item is as likely as the others.
+    take_items(items, || {
+        let take = rng.usize(0..left) < left_to_take;
+        left -= 1;
+        left_to_take -= usize::from(take);
+        take
+    })
+}
+
 /// The answer with half of its body, and the connection closed.
 async fn truncated(answer: Response<Body>) -> Result<Response<Body>, BoxError> {
     let (mut head, mut body) = answer.into_parts();
-    let length = header_value(&head.headers, "content-length").parse().ok();
+    let length = header_value(&head.headers, "content-length");
+    let length = length.and_then(|length| length.parse().ok());
     let length = if let Some(length) = length.or(body.size_hint().exact()) {
         length
     } else {
@@ -264,7 +262,7 @@ impl HttpBody for Truncated {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Some(Err(Dropped.into())))
+        Poll::Ready(Some(Err(CloseConnection.into())))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -276,8 +274,8 @@ impl HttpBody for Truncated {
 fn with_wrong_checksum(service: Service, mut answer: Response<Body>) -> Response<Body> {
     let headers = answer.headers_mut();
     if service == Service::DynamoDb {
-        let right: Option<u32> = header_value(headers, "x-amz-crc32").parse().ok();
-        let wrong = right.map_or(1, |right| right.wrapping_add(1));
+        let right = header_value(headers, "x-amz-crc32").and_then(|right| right.parse().ok());
+        let wrong = right.map_or(1, |right: u32| right.wrapping_add(1));
         headers.insert("x-amz-crc32", HeaderValue::from(wrong));
         return answer;
     }
@@ -289,4 +287,32 @@ fn with_wrong_checksum(service: Service, mut answer: Response<Body>) -> Response
     // Base64 of 1; no body that anybody has is likely to have it.
     headers.insert("x-amz-checksum-crc32", HeaderValue::from_static("AAAAAQ=="));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn batch(items: usize) -> Map<String, Value> {
+        let requests: Vec<Value> = (0..items).map(|n| json!({ "PutRequest": n })).collect();
+        Map::from_iter([("T".to_owned(), requests.into())])
+    }
+
+    #[test]
+    fn unprocessed_items_and_the_rest_make_the_batch() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for size in [1, 2, 25] {
+            let mut rest = batch(size);
+            let taken = take_some(&mut rest, &mut rng);
+            assert!(count_items(&taken) >= 1);
+            assert_eq!(count_items(&taken) + count_items(&rest), size);
+            assert_eq!(
+                rest.is_empty(),
+                count_items(&rest) == 0,
+                "an empty list must not be sent on"
+            );
+        }
+    }
 }

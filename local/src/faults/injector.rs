@@ -1,13 +1,15 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, Weak},
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::{Effect, Fault, FaultPlan, Hook, Operation, call::Call};
-use crate::{lock::lock, runtime::Function, s3::Objects};
+use super::call::Call;
+use super::fault::Fault;
+use super::plan::{Effect, FaultPlan, Hook, Operation};
+use crate::lock::lock;
+use crate::services::lambda::runtime::Function;
+use crate::services::s3::Objects;
 
 /// How many calls there were, and how many of them had a fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,12 +31,12 @@ struct Inner {
     state: Mutex<State>,
     /// Of calls since the start, also those forgotten by [`Faults::set`].
     arrived: watch::Sender<u64>,
-    reach: OnceLock<Reach>,
+    targets: OnceLock<Targets>,
 }
 
-/// What faults do something to. Weak, because the stack is what ends them.
+/// What faults act on. Weak, because the stack is what ends them.
 #[derive(Debug)]
-struct Reach {
+struct Targets {
     importer: Weak<Function>,
     objects: Objects,
 }
@@ -53,7 +55,7 @@ struct State {
 
 /// What is to happen to one call.
 #[derive(Default)]
-pub(super) struct Drawn {
+pub(super) struct Injection {
     pub(super) fault: Option<Fault>,
     /// How many of this fault there were before it.
     pub(super) earlier: u64,
@@ -64,8 +66,8 @@ pub(super) struct Drawn {
     pub(super) replacements: Vec<(String, Bytes)>,
 }
 
-impl Drawn {
-    pub(super) fn is_nothing(&self) -> bool {
+impl Injection {
+    pub(super) fn is_empty(&self) -> bool {
         self.fault.is_none()
             && self.before.is_empty()
             && self.after.is_empty()
@@ -85,8 +87,8 @@ impl State {
         }
     }
 
-    fn draw(&mut self, call: &Call) -> Drawn {
-        let mut drawn = Drawn::default();
+    fn draw(&mut self, call: &Call) -> Injection {
+        let mut injection = Injection::default();
         for (rule, seen) in self.plan.rules.iter().zip(&mut self.seen) {
             if !rule.operation.matches(&call.operation, &call.resource) {
                 continue;
@@ -98,28 +100,28 @@ impl State {
             }
             match &rule.effect {
                 Effect::Fault(fault) => {
-                    if drawn.fault.is_none() && fault.applies_to(&call.operation) {
-                        drawn.fault = Some(*fault);
+                    if injection.fault.is_none() && fault.applies_to(&call.operation) {
+                        injection.fault = Some(*fault);
                     }
                 }
-                Effect::Before(hook) => drawn.before.push(Arc::clone(hook)),
-                Effect::After(hook) => drawn.after.push(Arc::clone(hook)),
+                Effect::Before(hook) => injection.before.push(Arc::clone(hook)),
+                Effect::After(hook) => injection.after.push(Arc::clone(hook)),
                 Effect::Replace { key, content } => {
-                    drawn.replacements.push((key.clone(), content.clone()));
+                    injection.replacements.push((key.clone(), content.clone()));
                 }
             }
         }
         let by_resource = self.counts.entry(call.operation.clone()).or_default();
         let counts = by_resource.entry(call.resource.clone()).or_default();
         counts.calls += 1;
-        if let Some(fault) = drawn.fault {
+        if let Some(fault) = injection.fault {
             counts.injected += 1;
             let injected = self.injected.entry(fault).or_default();
-            drawn.earlier = *injected;
+            injection.earlier = *injected;
             *injected += 1;
-            drawn.seed = self.rng.u64(..);
+            injection.seed = self.rng.u64(..);
         }
-        drawn
+        injection
     }
 
     fn counts(&self, operation: &Operation) -> FaultCounts {
@@ -141,13 +143,14 @@ impl Faults {
         Self(Arc::new(Inner {
             state: Mutex::new(State::new(plan)),
             arrived: watch::Sender::new(0),
-            reach: OnceLock::new(),
+            targets: OnceLock::new(),
         }))
     }
 
     /// Says what to kill and where objects are. The first call counts.
-    pub(crate) fn reach(&self, importer: Weak<Function>, objects: Objects) {
-        self.0.reach.get_or_init(|| Reach { importer, objects });
+    pub(crate) fn set_targets(&self, importer: Weak<Function>, objects: Objects) {
+        let targets = || Targets { importer, objects };
+        self.0.targets.get_or_init(targets);
     }
 
     /// Takes up another plan and forgets all counts: calls are the first again.
@@ -202,13 +205,13 @@ impl Faults {
         drop(arrived.wait_for(enough).await);
     }
 
-    pub(super) fn draw(&self, call: &Call) -> Drawn {
+    pub(super) fn draw(&self, call: &Call) -> Injection {
         if call.operation.is_empty() {
-            return Drawn::default();
+            return Injection::default();
         }
-        let drawn = lock(&self.0.state).draw(call);
+        let injection = lock(&self.0.state).draw(call);
         self.0.arrived.send_modify(|arrived| *arrived += 1);
-        drawn
+        injection
     }
 
     pub(super) fn add_unprocessed(&self, items: u64) {
@@ -217,21 +220,18 @@ impl Faults {
 
     /// Kills what the importer has at work.
     pub(super) async fn kill(&self) {
-        let importer = self
-            .0
-            .reach
-            .get()
-            .and_then(|reach| reach.importer.upgrade());
+        let targets = self.0.targets.get();
+        let importer = targets.and_then(|targets| targets.importer.upgrade());
         if let Some(importer) = importer {
             importer.kill().await;
         }
     }
 
     pub(super) async fn replace(&self, key: &str, content: Bytes) {
-        let Some(reach) = self.0.reach.get() else {
+        let Some(targets) = self.0.targets.get() else {
             return;
         };
-        if let Err(error) = reach.objects.put(key, content).await {
+        if let Err(error) = targets.objects.put(key, content).await {
             tracing::error!(%error, key, "cannot replace an object");
         }
     }
@@ -239,7 +239,8 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::When, *};
+    use super::super::plan::When;
+    use super::*;
 
     fn call(operation: &str, resource: &str) -> Call {
         Call {

@@ -1,17 +1,22 @@
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::{
-    IMPORT_BATCH_SIZE,
-    response::{Failures, failures},
-};
-use crate::{
-    events,
-    runtime::{Function, InvokeError},
-    sqs::{Delivery, Queue},
-};
+use super::events;
+use super::response::{Failures, failures};
+use crate::services::lambda::runtime::{Function, InvokeError};
+use crate::services::sqs::{Delivery, Queue};
 
+/// How often a message of the imports queue is received before it goes to the dead-letter queue: more often than a job may
+/// end without progress, so that it is the job that fails, with its reason.
+pub const MAX_RECEIVE_COUNT: u32 = 10;
+/// How many messages an invocation of the importer gets: one file at a time, as the SAM template has it.
+pub(super) const IMPORT_BATCH_SIZE: usize = 1;
+/// How much longer than the importer's timeout a message that it was given stays hidden, as in the SAM template.
+pub const VISIBILITY_MARGIN: Duration = Duration::from_mins(1);
 /// Longest wait of one receive; it is then simply repeated.
 const RECEIVE_WAIT: Duration = Duration::from_secs(20);
 

@@ -1,4 +1,4 @@
-//! The event wiring: what `sam/template.yaml` configures on AWS, done here in the process.
+//! The event wiring: what `sam/template.yaml` configures on AWS, done here in the process. Services meet only here.
 //!
 //! * An object created under [`UPLOAD_PREFIX`](crate::UPLOAD_PREFIX) is announced to the imports queue.
 //! * An SQS event source mapping gives the queue's messages to the importer.
@@ -6,31 +6,22 @@
 //!
 //! Both mappings have `ReportBatchItemFailures` on. Nothing is lost on an error: messages come back, each when its
 //! visibility timeout ends, until they have been received [`MAX_RECEIVE_COUNT`] times, and records are offered again
-//! as [`StreamMappingOptions`] say, and then go to the bucket. Lambda's stop of a message that went round between a function and a queue
+//! as [`StreamMappingOptions`] say, and then go to the bucket. Lambda's stop of a message that went round between a
+//! function and a queue
 //! [16 times](https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html) is not modelled.
 
+pub mod events;
 mod imports;
 mod response;
 mod setup;
 pub mod stream;
 mod uploads;
 
-use std::time::Duration;
-
+pub(crate) use self::imports::{ImportsMapping, poll_imports};
+pub use self::imports::{MAX_RECEIVE_COUNT, VISIBILITY_MARGIN};
+pub(crate) use self::setup::{Setup, queue_policy};
+pub(crate) use self::stream::{NotifierTarget, TableStream};
 pub use self::stream::{
     StreamMapping, StreamMappingOptions, StreamRecord, StreamSource, StreamTarget,
 };
-pub(crate) use self::{
-    imports::{ImportsMapping, poll_imports},
-    setup::{Setup, queue_policy},
-    stream::{NotifierTarget, TableStream},
-    uploads::Announcements,
-};
-
-/// How often a message of the imports queue is received before it goes to the dead-letter queue: more often than a job may
-/// end without progress, so that it is the job that fails, with its reason.
-pub const MAX_RECEIVE_COUNT: u32 = 10;
-/// How many messages an invocation of the importer gets: one file at a time, as the SAM template has it.
-pub const IMPORT_BATCH_SIZE: usize = 1;
-/// How much longer than the importer's timeout a message that it was given stays hidden, as in the SAM template.
-pub const VISIBILITY_MARGIN: Duration = Duration::from_mins(1);
+pub(crate) use self::uploads::Announcements;

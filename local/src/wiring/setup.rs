@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{IMPORT_BATCH_SIZE, StreamMappingOptions};
-use crate::{
-    ACCOUNT_ID, BUCKET, JOBS_TABLE, REGION, TABLE, UPLOAD_PREFIX, dynamodb::Tables, iam::Roles,
-    lambda::Functions, runtime::LambdaProgram,
-};
+use super::imports::IMPORT_BATCH_SIZE;
+use super::stream::StreamMappingOptions;
+use crate::deployment::{self, ACCOUNT_ID, BUCKET, JOBS_TABLE, TABLE, UPLOAD_PREFIX};
+use crate::services::dynamodb::Tables;
+use crate::services::iam::Roles;
+use crate::services::lambda::Functions;
+use crate::services::lambda::runtime::LambdaProgram;
 
 /// The roles that the functions run as.
 const IMPORTER_ROLE: &str = "intake-importer";
@@ -147,7 +149,7 @@ pub(crate) fn queue_policy(queue_arn: &str) -> Value {
 fn write_logs(function_name: &str) -> Value {
     allow(
         &["logs:CreateLogStream", "logs:PutLogEvents"],
-        &format!("arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:/aws/lambda/{function_name}:*"),
+        &deployment::arn("logs", &format!("log-group:/aws/lambda/{function_name}:*")),
     )
 }
 

@@ -1,15 +1,11 @@
-use std::{
-    collections::BTreeMap,
-    slice,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::slice;
+use std::sync::{Arc, Mutex};
 
-use crate::{
-    events::{self, ObjectCreated},
-    lock::lock,
-    s3::OnCreated,
-    sqs::{Queue, Queues},
-};
+use super::events::{self, ObjectCreated};
+use crate::lock::lock;
+use crate::services::s3::OnCreated;
+use crate::services::sqs::{Queue, Queues};
 
 /// What the buckets' notifications are sent by.
 #[derive(Debug)]
@@ -17,7 +13,7 @@ pub(crate) struct Announcements {
     queues: Arc<Queues>,
     imports: Arc<Queue>,
     /// Every one, oldest first.
-    made: Mutex<Vec<ObjectCreated>>,
+    sent: Mutex<Vec<ObjectCreated>>,
 }
 
 impl Announcements {
@@ -25,7 +21,7 @@ impl Announcements {
         Arc::new(Self {
             queues,
             imports,
-            made: Mutex::default(),
+            sent: Mutex::default(),
         })
     }
 
@@ -33,12 +29,12 @@ impl Announcements {
     pub(crate) fn on_created(self: &Arc<Self>) -> OnCreated {
         let announcements = Arc::clone(self);
         Arc::new(move |object, queue_arns| {
-            // As on AWS, a queue that is gone is told nothing and nobody hears of that.
+            // As on AWS, a queue that is gone gets nothing, and no error is reported.
             let queues = queue_arns
                 .iter()
                 .filter_map(|arn| announcements.queues.by_arn(arn));
             for queue in queues {
-                lock(&announcements.made).push(object.clone());
+                lock(&announcements.sent).push(object.clone());
                 send(&queue, &object);
             }
         })
@@ -50,8 +46,8 @@ impl Announcements {
     }
 
     /// Every object that was announced, oldest first.
-    pub(crate) fn made(&self) -> Vec<ObjectCreated> {
-        lock(&self.made).clone()
+    pub(crate) fn sent(&self) -> Vec<ObjectCreated> {
+        lock(&self.sent).clone()
     }
 }
 

@@ -33,8 +33,8 @@ async fn a_table_writes_what_its_capacity_admits() {
     let scan = call(&stack.endpoints().dynamodb, "DynamoDB_20120810.Scan", &scan).await;
     assert_eq!(scan.1["Count"], 10);
 
-    let ledger = stack.capacity().unwrap().ledger();
-    let rows = ledger.rows(Duration::ZERO, Duration::MAX);
+    let log = stack.capacity().unwrap().write_log();
+    let rows = log.rows(Duration::ZERO, Duration::MAX);
     assert_eq!(
         rows,
         Attempts {

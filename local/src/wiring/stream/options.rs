@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::LocalError;
+use crate::error::LocalError;
 
 /// Most [records of a batch](https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html).
 pub const MAX_BATCH_SIZE: usize = 10_000;

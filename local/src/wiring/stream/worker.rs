@@ -1,24 +1,19 @@
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::{
-    Clock, StreamMappingOptions, StreamRecord, StreamTarget,
-    target::{Edge, GivenUp, seconds, window_start},
-};
-use crate::{
-    events,
-    wiring::response::{Failures, failures},
-};
+use super::clock::SourceClock;
+use super::discarded::{DiscardedBatch, RecordPosition, seconds, window_start};
+use super::options::StreamMappingOptions;
+use super::target::StreamTarget;
+use crate::services::dynamodb::StreamRecord;
+use crate::wiring::events;
+use crate::wiring::response::{Failures, failures};
 
 /// Largest event for a function:
 /// [6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
@@ -41,7 +36,7 @@ pub(super) struct Shared<T> {
     pub(super) stream_arn: String,
     pub(super) options: StreamMappingOptions,
     pub(super) target: T,
-    pub(super) clock: Clock,
+    pub(super) clock: SourceClock,
     /// Records that were read and windows that are open.
     pub(super) pending: watch::Sender<usize>,
 }
@@ -71,8 +66,8 @@ struct Window {
     start: SystemTime,
     end: SystemTime,
     state: Value,
-    first: Edge,
-    last: Edge,
+    first: RecordPosition,
+    last: RecordPosition,
 }
 
 /// What to do next.
@@ -88,7 +83,7 @@ enum Step {
 
 /// What became of a batch.
 #[derive(Debug)]
-enum Handled {
+enum BatchOutcome {
     All,
     /// So many, from the first.
     Some(usize),
@@ -260,19 +255,19 @@ impl<T: StreamTarget> Worker<T> {
             }
             invocations += 1;
             match self.invoke(&batch).await {
-                Handled::All => {
+                BatchOutcome::All => {
                     self.settled(batch.len());
                     (attempts, invocations) = (0, 0);
                     continue;
                 }
                 // What comes after them is offered again, as a batch of its own.
-                Handled::Some(count) => {
+                BatchOutcome::Some(count) => {
                     batches.push(batch.split_off(count));
                     self.settled(count);
                     (attempts, invocations) = (0, 0);
                 }
                 // Splitting does not count as an attempt.
-                Handled::None {
+                BatchOutcome::None {
                     function_error: true,
                 } if batch.len() > 1 && self.shared.options.bisect_batch_on_function_error => {
                     function_error = true;
@@ -280,7 +275,7 @@ impl<T: StreamTarget> Worker<T> {
                     batches.push(batch);
                     (attempts, invocations) = (0, 0);
                 }
-                Handled::None {
+                BatchOutcome::None {
                     function_error: failed,
                 } => {
                     function_error = failed;
@@ -319,13 +314,13 @@ impl<T: StreamTarget> Worker<T> {
     }
 
     /// Gives these records to the function, and keeps the state that it returns.
-    async fn invoke(&mut self, batch: &[StreamRecord]) -> Handled {
+    async fn invoke(&mut self, batch: &[StreamRecord]) -> BatchOutcome {
         let numbers: BTreeSet<&str> = batch.iter().map(StreamRecord::sequence_number).collect();
         let (failed, state) = match self.answer(self.event(batch, None), &numbers).await {
             Ok(answer) => answer,
             Err(reason) => {
                 tracing::warn!(records = batch.len(), reason, "a stream batch failed");
-                return Handled::None {
+                return BatchOutcome::None {
                     function_error: true,
                 };
             }
@@ -336,7 +331,7 @@ impl<T: StreamTarget> Worker<T> {
             .take_while(|record| !failed.contains(record.sequence_number()))
             .count();
         if done == 0 {
-            return Handled::None {
+            return BatchOutcome::None {
                 function_error: false,
             };
         }
@@ -349,9 +344,9 @@ impl<T: StreamTarget> Worker<T> {
             }
         }
         if done < batch.len() {
-            return Handled::Some(done);
+            return BatchOutcome::Some(done);
         }
-        Handled::All
+        BatchOutcome::All
     }
 
     /// What the function reports as failed, and its state. `Err` tells why the invocation counts as failed.
@@ -412,7 +407,7 @@ impl<T: StreamTarget> Worker<T> {
                     "RetryAttemptsExhausted"
                 };
                 let event = self.event(&[], Some(early));
-                self.discard(GivenUp {
+                self.discard(DiscardedBatch {
                     condition,
                     invocations: attempts + 1,
                     function_error: true,
@@ -420,7 +415,7 @@ impl<T: StreamTarget> Worker<T> {
                     last: &window.last,
                     count: 0,
                     event: &event,
-                    ..self.nothing_given_up(&window.first)
+                    ..self.empty_discard(&window.first)
                 })
                 .await;
                 break;
@@ -449,24 +444,24 @@ impl<T: StreamTarget> Worker<T> {
         function_error: bool,
     ) {
         if let (Some(first), Some(last)) = (batch.first(), batch.last()) {
-            let (first, last) = (Edge::from(first), Edge::from(last));
+            let (first, last) = (RecordPosition::from(first), RecordPosition::from(last));
             let event = self.event(batch, None);
-            self.discard(GivenUp {
+            self.discard(DiscardedBatch {
                 condition,
                 invocations,
                 function_error: function_error && invocations > 0,
                 last: &last,
                 count: batch.len(),
                 event: &event,
-                ..self.nothing_given_up(&first)
+                ..self.empty_discard(&first)
             })
             .await;
         }
         self.settled(batch.len());
     }
 
-    fn nothing_given_up<'a>(&'a self, first: &'a Edge) -> GivenUp<'a> {
-        GivenUp {
+    fn empty_discard<'a>(&'a self, first: &'a RecordPosition) -> DiscardedBatch<'a> {
+        DiscardedBatch {
             function_arn: self.shared.target.function_arn(),
             stream_arn: &self.shared.stream_arn,
             shard_id: &self.shard_id,
@@ -481,12 +476,12 @@ impl<T: StreamTarget> Worker<T> {
     }
 
     /// Sends what is given up to the destination, if there is one, and says so.
-    async fn discard(&self, given_up: GivenUp<'_>) {
+    async fn discard(&self, batch: DiscardedBatch<'_>) {
         let now = self.shared.clock.now();
-        let key = given_up.key(self.shared.id, now);
+        let key = batch.key(self.shared.id, now);
         let mut place = None;
         if self.shared.options.on_failure {
-            let record = given_up.invocation_record(now).to_string();
+            let record = batch.invocation_record(now).to_string();
             match self.shared.target.keep(key.clone(), record.into()).await {
                 Ok(()) => place = Some(key),
                 Err(error) => {
@@ -495,10 +490,10 @@ impl<T: StreamTarget> Worker<T> {
             }
         }
         tracing::error!(
-            records = given_up.count,
-            first = given_up.first.sequence_number,
-            last = given_up.last.sequence_number,
-            condition = given_up.condition,
+            records = batch.count,
+            first = batch.first.sequence_number,
+            last = batch.last.sequence_number,
+            condition = batch.condition,
             place,
             "gave up stream records: the notifier never handled them"
         );
