@@ -117,7 +117,7 @@ capacity: ## measure how much of a table's capacity imports use (7 minutes of re
 	cargo run --release -p benches --example capacity
 
 scale: ## simulate 1 TB on 1,000 workers, and how large ranges should be (ARGS='--write docs' writes docs/SCALE.md's tables)
-	cargo run --release -p benches --bin scale -- $(ARGS)
+	cargo run --release -p scale -- $(ARGS)
 
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1

@@ -137,10 +137,10 @@ def test_every_alarm_stands_on_the_monitoring_checklist(plain):
     assert {name for name in of_type(plain, "AWS::CloudWatch::Alarm") if f"`{name}`" not in checklist} == set()
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md", "CONTRIBUTING.md"])
 def test_links_lead_somewhere(name):
     folder = (ROOT / name).parent
-    for target in re.findall(r"\]\(([^)]+)\)", DOCUMENTS[name]):
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / name).read_text()):
         if target.startswith("http"):
             continue
         path, _, anchor = target.partition("#")
@@ -150,6 +150,12 @@ def test_links_lead_somewhere(name):
             headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, target
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert len(named) > 40
+    assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
 def test_the_readme_and_operations_agree_on_costs():

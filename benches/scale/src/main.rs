@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn page() -> String {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SCALE.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SCALE.md");
         fs::read_to_string(path).unwrap()
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_model_is_of_the_state_machine_that_is_deployed() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam/import_large.asl.json");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sam/import_large.asl.json");
         let asl = fs::read_to_string(path).unwrap();
         let p = Parameters::default();
         let batches: Vec<&str> = asl
