@@ -21,10 +21,10 @@ use crate::jobs::Job;
 use crate::jobs::journal::Reports;
 use crate::jobs::store::{Claim, JobStore, Lease};
 use crate::limiter::Known;
-use crate::metrics::Metrics;
+use crate::metrics::METRICS;
 use crate::source::Object;
 use crate::summary::Failure;
-use crate::{aws, large, wire};
+use crate::{large, wire};
 
 /// The function's main loop: what `main` runs.
 ///
@@ -32,15 +32,15 @@ use crate::{aws, large, wire};
 ///
 /// If the configuration does not fit, or Lambda's runtime API cannot be reached.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    cloud::init_logs();
     let config = Config::from_env(|name| std::env::var(name).ok())
         .map_err(|e| format!("{}; {}", e.chain(), e.fix().unwrap_or_default()))?;
-    let mut importer = Importer::new(config, aws::sdk_config().await);
-    importer.metrics = Metrics::init()?;
+    let importer = Importer::new(config, cloud::sdk_config().await);
+    METRICS.init()?;
     // Now there is a whole processor, however small the function is.
     // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     wire::warm_up();
-    importer.metrics.add("cold_start", 1.0);
+    METRICS.add("cold_start", 1.0);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let invocation = Invocation {
             deadline: event.context.deadline(),
@@ -85,7 +85,6 @@ pub struct Importer {
     pub(crate) sfn: aws_sdk_sfn::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) jobs: JobStore,
-    pub(crate) metrics: Metrics,
     /// What its imports have found out about the table.
     known: Known,
     /// Why what it imports is to stop, if it is.
@@ -105,7 +104,6 @@ impl Importer {
             sfn: aws_sdk_sfn::Client::new(&sdk),
             sns: aws_sdk_sns::Client::new(&sdk),
             sdk,
-            metrics: Metrics::default(),
             known: Known::default(),
             stopping: watch::Sender::new(None),
         }
@@ -131,8 +129,8 @@ impl Importer {
         let answer = self.answer(event, &invocation).await;
         let left = invocation.deadline.duration_since(SystemTime::now());
         let left = left.unwrap_or_default().as_secs_f64() * 1000.0;
-        self.metrics.add("remaining_time_ms", left);
-        self.metrics.write();
+        METRICS.add("remaining_time_ms", left);
+        METRICS.write();
         answer
     }
 

@@ -20,7 +20,7 @@
 //!
 //! Stages 3 to 5 are synchronous and know neither AWS nor the clock.
 
-pub mod aws;
+mod aws;
 pub mod batch;
 pub mod checkpoint;
 pub mod config;
@@ -39,7 +39,7 @@ pub mod lanes;
 mod large;
 pub mod limiter;
 pub mod limits;
-pub mod metrics;
+mod metrics;
 mod number;
 pub mod pipeline;
 pub mod position;

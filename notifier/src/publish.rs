@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use crate::{
     Class, Error,
     message::{MESSAGE_BYTES_MAX, Message},
-    metrics, retry,
+    metrics::METRICS,
+    retry,
 };
 
 /// Messages of one call.
@@ -72,7 +73,7 @@ pub async fn until(
             }
         }
         if failures > 0 {
-            metrics::add("publish_failures", failures);
+            METRICS.add("publish_failures", failures as f64);
         }
         failure.map_or(Ok(()), Err)
     })

@@ -21,7 +21,7 @@ use crate::source::Object;
 use crate::summary::{self, Failure, Summary};
 use crate::wire::WireWriter;
 use crate::writer::{SdkWriter, WriterKind};
-use crate::{aws, table};
+use crate::{aws, metrics, table};
 
 /// Time kept at the end of an invocation to write what has been read; at most a quarter of it.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -269,12 +269,12 @@ impl Importer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(&self.sdk, schema).await?;
                 let import = self.stopped_by(stop, import.run(writer, journal));
-                Box::pin(self.metrics.follow(&progress, import)).await
+                Box::pin(metrics::follow(&progress, import)).await
             }
             WriterKind::Sdk => {
                 let writer = SdkWriter::new(&self.sdk, schema);
                 let import = self.stopped_by(stop, import.run(writer, journal));
-                Box::pin(self.metrics.follow(&progress, import)).await
+                Box::pin(metrics::follow(&progress, import)).await
             }
         };
         let rows = range.and_then(|range| range.rows);

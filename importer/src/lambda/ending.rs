@@ -9,6 +9,7 @@ use crate::jobs::journal::{JobJournal, Reports};
 use crate::jobs::notice::Notice;
 use crate::jobs::store::{Changes, rfc3339};
 use crate::jobs::{Job, Status};
+use crate::metrics::METRICS;
 use crate::report::put_object;
 use crate::summary::{self, Failure, Summary};
 
@@ -112,7 +113,7 @@ impl Importer {
         let changes = ended(&summary, report).flag("notified", is_range);
         let ended = self.jobs.change(job, changes).await?.job;
         if !is_range {
-            self.count(&ended);
+            Self::count(&ended);
         }
         log(&ended);
         Ok(ended)
@@ -131,12 +132,12 @@ impl Importer {
     }
 
     /// Counts the end of a job.
-    pub(crate) fn count(&self, job: &Job) {
+    pub(crate) fn count(job: &Job) {
         match job.status {
             Status::Completed | Status::CompletedWithRejects => {
-                self.metrics.add("jobs_completed", 1.0);
+                METRICS.add("jobs_completed", 1.0);
             }
-            Status::Failed => self.metrics.add("jobs_failed", 1.0),
+            Status::Failed => METRICS.add("jobs_failed", 1.0),
             Status::Queued | Status::Running | Status::Cancelled => {}
         }
     }

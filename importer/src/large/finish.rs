@@ -134,7 +134,7 @@ impl Importer {
             .flag("notified", false)
             .flag("gave_up", gave_up);
         let ended = self.jobs.change(job, changes).await?.job;
-        self.count(&ended);
+        Self::count(&ended);
         log(&ended);
         self.notify(ended).await?;
         serde_json::to_value(summary).map_err(|e| Error::Report {
