@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use cloud::retry::is_retryable;
 
-use crate::{Error, error::chain};
+use crate::Error;
+use crate::error::chain;
 
 /// `config` for calls that are tried once, for so long: [`crate::retry`] tries again, with the invocation's deadline in view.
 pub(crate) fn one_attempt(config: &SdkConfig, timeout: Duration) -> SdkConfig {

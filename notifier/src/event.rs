@@ -6,10 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    digest::{DIGEST_BYTES_MAX, Digest},
-    parcel::Window,
-};
+use crate::digest::{DIGEST_BYTES_MAX, Digest};
+use crate::parcel::Window;
 
 /// Bytes of a window's state; beyond that Lambda ends the window early.
 ///

@@ -9,21 +9,18 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::{
-    Error,
-    budget::{Budget, Store, Table},
-    event::{BatchItemFailure, Event, Response, State},
-    failures::{Bucket, Keep},
-    message::Message,
-    metrics::METRICS,
-    parcel::{self, Parcel, Window},
-    publish::{self, Outcome, Publish},
-    record::{self, Read},
-    retry,
-    settings::Settings,
-    sns::Topic,
-    text::printable,
-};
+use crate::budget::{Budget, Store, Table};
+use crate::event::{BatchItemFailure, Event, Response, State};
+use crate::failures::{Bucket, Keep};
+use crate::message::Message;
+use crate::metrics::METRICS;
+use crate::parcel::{self, Parcel, Window};
+use crate::publish::{self, Outcome, Publish};
+use crate::record::{self, Read};
+use crate::settings::Settings;
+use crate::sns::Topic;
+use crate::text::printable;
+use crate::{Error, retry};
 
 /// Time kept back from the invocation's deadline for handing the batch back: an invocation that is
 /// killed leaves no word in the log why nothing was published.

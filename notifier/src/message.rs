@@ -3,14 +3,12 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    digest::{ALERTS_MAX, Item, RANGES_MAX, Range, Tally},
-    mail,
-    number::TEXT_BYTES_MAX,
-    parcel::{Parcel, Window},
-    text::json,
-    watch::RULE_CHARS_MAX,
-};
+use crate::digest::{ALERTS_MAX, Item, RANGES_MAX, Range, Tally};
+use crate::mail;
+use crate::number::TEXT_BYTES_MAX;
+use crate::parcel::{Parcel, Window};
+use crate::text::json;
+use crate::watch::RULE_CHARS_MAX;
 pub use mail::{ALERT_SUBJECT, SMS_ASCII_CHARS, SMS_UCS2_CHARS, SUBJECT, SUBJECT_CHARS_MAX};
 
 /// Bytes of a message that every topic accepts: all protocols' variants and all attributes together, and the messages of
@@ -306,12 +304,10 @@ impl<'a> Shown<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        digest::Digest,
-        record::{Change, EventName},
-        settings::Settings,
-        watch::Watch,
-    };
+    use crate::digest::Digest;
+    use crate::record::{Change, EventName};
+    use crate::settings::Settings;
+    use crate::watch::Watch;
 
     /// Names that a digest keeps.
     const NAMES: usize = 6;

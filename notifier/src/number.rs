@@ -1,9 +1,12 @@
 //! DynamoDB's numbers, exactly: up to 38 digits, never through a float.
 
-use std::{cmp::Ordering, fmt, str::FromStr as _};
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr as _;
 
 use bigdecimal::BigDecimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Characters of a number's text that are looked at. DynamoDB writes at most 38 digits with an exponent, or the
 /// zeros in full, of which there are at most 130:

@@ -1,15 +1,13 @@
 //! Publishing messages: all of them, each again until it is published or refused for good.
 
-use std::{cell::RefCell, future::Future};
+use std::cell::RefCell;
+use std::future::Future;
 
 use tokio::time::Instant;
 
-use crate::{
-    Class, Error,
-    message::{MESSAGE_BYTES_MAX, Message},
-    metrics::METRICS,
-    retry,
-};
+use crate::message::{MESSAGE_BYTES_MAX, Message};
+use crate::metrics::METRICS;
+use crate::{Class, Error, retry};
 
 /// Messages of one call.
 ///

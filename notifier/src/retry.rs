@@ -1,6 +1,7 @@
 //! Trying again, until shortly before a deadline.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
+use std::time::Duration;
 
 use cloud::retry::full_jitter;
 use fastrand::Rng;

@@ -6,7 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::NAMELESS_BYTES_MAX, parcel::Parcel, text::json};
+use crate::digest::NAMELESS_BYTES_MAX;
+use crate::parcel::Parcel;
+use crate::text::json;
 
 /// Ids remembered of digests that were published: those of a few minutes, for answers that got lost on their way.
 const DONE_MAX: usize = 128;
@@ -181,11 +183,9 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        digest::Digest,
-        record::{Change, EventName},
-        settings::Settings,
-    };
+    use crate::digest::Digest;
+    use crate::record::{Change, EventName};
+    use crate::settings::Settings;
 
     const NAMES: usize = 10;
     /// Everybody in these tests has until then.

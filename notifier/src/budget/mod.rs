@@ -7,17 +7,17 @@
 pub mod ledger;
 mod store;
 
-use std::{future::Future, num::NonZeroU32, time::Duration};
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info};
 
-use crate::{
-    Error,
-    parcel::Parcel,
-    retry::{self, backoff},
-    settings::Settings,
-};
+use crate::Error;
+use crate::parcel::Parcel;
+use crate::retry::{self, backoff};
+use crate::settings::Settings;
 use ledger::{Ledger, Step};
 pub use store::Table;
 

@@ -16,10 +16,8 @@ use std::cmp::Ordering;
 
 use bigdecimal::BigDecimal;
 
-use crate::{
-    image::{Image, Value},
-    number::{self, Number},
-};
+use crate::image::{Image, Value};
+use crate::number::{self, Number};
 pub use parse::ParseError;
 
 /// Rules that may be configured. Their alerts have to fit a state, a ledger and a message.
