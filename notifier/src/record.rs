@@ -16,8 +16,8 @@ use serde::de::{
 use serde_json::value::RawValue;
 
 use crate::Error;
-use crate::change::{self, AttributeChange};
-use crate::image::{Image, Text, Value, Wanted};
+use crate::change::attribute::{self, AttributeChange};
+use crate::change::image::{Image, Text, Value, Wanted};
 use crate::settings::Settings;
 
 /// The kind of change, as the stream names it.
@@ -278,7 +278,7 @@ impl<'a> Record<'a> {
         };
         let (attributes, more_attributes) = match (self.event_name, raw_old, raw_new) {
             (EventName::Modify, Some(old), Some(new)) => {
-                change::between(old, new).map_err(|error| Error::record(&error))?
+                attribute::between(old, new).map_err(|error| Error::record(&error))?
             }
             _ => (Vec::new(), 0),
         };

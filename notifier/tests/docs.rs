@@ -8,9 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use notifier::digest::Digest;
+use notifier::digest::{Digest, Parcel, Window};
 use notifier::message::Message;
-use notifier::parcel::{Parcel, Window};
 use notifier::record::{self, Change, EventName, Read};
 use notifier::settings::{self, Settings};
 use notifier::watch::Watch;

@@ -9,14 +9,11 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use notifier::Error;
-use notifier::digest::Digest;
-use notifier::failures::{Bucket, Keep as _};
+use notifier::digest::{Digest, Parcel};
 use notifier::message::Message;
-use notifier::parcel::Parcel;
-use notifier::publish::Publish as _;
+use notifier::publish::{Bucket, Keep as _, Publish as _, Topic};
 use notifier::record::{Change, EventName};
 use notifier::settings::Settings;
-use notifier::sns::Topic;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info};
 
+use self::ledger::{Ledger, Step};
+pub use self::store::Table;
 use crate::Error;
-use crate::parcel::Parcel;
+use crate::digest::Parcel;
 use crate::retry::{self, backoff};
 use crate::settings::Settings;
-use ledger::{Ledger, Step};
-pub use store::Table;
 
 /// How long after its deadline an invocation may still be at work, clocks that differ included.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);

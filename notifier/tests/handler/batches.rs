@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::scripted::{ARN, Reply, TIME_LEFT, World, insert, record};
-use notifier::event::Event;
+use notifier::function::Event;
 use notifier::record::EventName;
 use notifier::settings::Settings;
 use notifier::watch::Watch;

@@ -1,9 +1,8 @@
 //! Whatever DynamoDB can put into a stream becomes messages that SNS takes.
 
-use notifier::digest::{Digest, NAMES_MAX};
-use notifier::event::STATE_BYTES_MAX;
+use notifier::digest::{Digest, NAMES_MAX, Parcel, Window};
+use notifier::function::STATE_BYTES_MAX;
 use notifier::message::{MESSAGE_BYTES_MAX, Message};
-use notifier::parcel::{Parcel, Window};
 use notifier::record::{self, EventName, Read};
 use notifier::settings::Settings;
 use notifier::watch::Watch;

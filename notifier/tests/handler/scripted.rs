@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use notifier::Error;
 use notifier::budget::Store;
-use notifier::event::Event;
-use notifier::failures::Keep;
-use notifier::lambda::Notifier;
+use notifier::function::{Event, Notifier};
 use notifier::message::Message;
-use notifier::publish::Publish;
+use notifier::publish::{Keep, Publish};
 use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};

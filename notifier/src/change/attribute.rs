@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::image::{Text, Value};
+use crate::change::image::{Text, Value};
 use crate::text::printable;
 
 /// Changed attributes of one item that are kept; further ones are only counted.

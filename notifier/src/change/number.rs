@@ -36,7 +36,7 @@ impl Number {
     /// Reads a number as DynamoDB and JSON write them. `None` when `text` is not one, or far beyond DynamoDB's range.
     ///
     /// ```
-    /// use notifier::number::Number;
+    /// use notifier::change::number::Number;
     ///
     /// let third = Number::parse("0.33333333333333333333333333333333333333").unwrap();
     /// assert!(third < Number::parse("0.33333333333333333333333333333333333334").unwrap());

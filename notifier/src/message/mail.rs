@@ -1,7 +1,6 @@
 //! What people read.
 
-use crate::digest::{Alert, Digest, Item, NAMES_MAX, Tally};
-use crate::parcel::{Parcel, Window};
+use crate::digest::{Alert, Digest, Item, NAMES_MAX, Parcel, Tally, Window};
 use crate::record::EventName;
 use crate::text::{ascii, counted, grouped, printable};
 

@@ -3,22 +3,22 @@
 //! Runs as the deployed `NotifyInventoryUpdate` function and, unchanged, under any other host of the
 //! Lambda Runtime API.
 
+mod event;
+
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+pub use self::event::{BatchItemFailure, Event, Response, STATE_BYTES_MAX, State};
 use crate::budget::{Budget, Store, Table};
-use crate::event::{BatchItemFailure, Event, Response, State};
-use crate::failures::{Bucket, Keep};
+use crate::digest::parcel::{self, Parcel, Window};
 use crate::message::Message;
 use crate::metrics::METRICS;
-use crate::parcel::{self, Parcel, Window};
-use crate::publish::{self, Outcome, Publish};
+use crate::publish::{self, Bucket, Keep, Outcome, Publish, Topic};
 use crate::record::{self, Read};
 use crate::settings::Settings;
-use crate::sns::Topic;
 use crate::text::printable;
 use crate::{Error, retry};
 

@@ -4,14 +4,19 @@
 //! the digest of both. It travels as JSON: in a tumbling window's state from invocation to invocation, and in the ledger
 //! from shard to shard.
 
+pub(crate) mod parcel;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, AttributeChange, VALUE_CHARS_MAX};
-use crate::image::{Image, Value};
-use crate::number::{self, Number};
+pub use self::parcel::{Parcel, Window};
+use crate::change::attribute::{
+    ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, AttributeChange, VALUE_CHARS_MAX,
+};
+use crate::change::image::{Image, Value};
+use crate::change::number::{self, Number};
 use crate::record::{Change, EventName};
 use crate::settings::Settings;
 use crate::text::printable;

@@ -1,10 +1,15 @@
 //! Publishing messages: all of them, each again until it is published or refused for good.
 
+mod sns;
+mod undelivered;
+
 use std::cell::RefCell;
 use std::future::Future;
 
 use tokio::time::Instant;
 
+pub use self::sns::Topic;
+pub use self::undelivered::{Bucket, Keep};
 use crate::message::{MESSAGE_BYTES_MAX, Message};
 use crate::metrics::METRICS;
 use crate::{Class, Error, retry};
