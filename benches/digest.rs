@@ -2,13 +2,18 @@
 //!
 //! From the event's bytes to the answer's, as the function does it, but for the network. In CPU time.
 
-use std::{hint::black_box, time::Duration};
+use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use notifier::{
-    Error, budget::Store, event::Event, failures::Keep, lambda::Notifier, message::Message,
-    publish::Publish, record::EventName, settings::Settings, watch::Watch,
-};
+use notifier::Error;
+use notifier::budget::Store;
+use notifier::function::{Event, Notifier};
+use notifier::message::Message;
+use notifier::publish::{Keep, Publish};
+use notifier::record::EventName;
+use notifier::settings::Settings;
+use notifier::watch::Watch;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tokio::time::Instant;

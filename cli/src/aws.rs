@@ -58,7 +58,7 @@ impl Clients {
 ///
 /// A [`Failure`] that names the fix when there is no region or there are no credentials.
 pub async fn config_from_environment() -> Result<SdkConfig, Failure> {
-    let config = importer::aws::sdk_config().await;
+    let config = cloud::sdk_config().await;
     if config.region().is_none() {
         return Err(Failure::new("no AWS region is set")
             .fix("export AWS_REGION=eu-central-1 (your table's region), or add --local for the local stack"));

@@ -114,7 +114,7 @@ fn generate(args: &GenerateArgs) -> Result<Outcome, Failure> {
 async fn lambda(function: Function) -> Result<Outcome, Failure> {
     let ended = match function {
         Function::Importer => importer::lambda::run().await,
-        Function::Notifier => notifier::lambda::run().await,
+        Function::Notifier => notifier::function::run().await,
     };
     ended
         .map(|()| Outcome::Complete)

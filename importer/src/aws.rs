@@ -1,69 +1,13 @@
-//! AWS clients, and what their errors mean.
+//! What errors of AWS services mean for an import.
 
 use std::error::Error as StdError;
-use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::http::StatusCode;
+use cloud::retry::{is_retryable, is_throttling};
 
 use crate::error::{Class, Error};
-
-/// How long to wait for a connection.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one attempt of a call may take until its response begins.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The configuration that the environment gives, as for every AWS tool, with TLS by rustls and ring.
-///
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
-pub async fn sdk_config() -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build();
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts)
-        .http_client(http)
-        .load()
-        .await
-}
-
-/// Codes of errors by which DynamoDB and S3 ask to slow down.
-///
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const THROTTLES: &[&str] = &[
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-    "Throttling",
-    "RequestLimitExceeded",
-    "LimitExceededException",
-    "SlowDown",
-    "RequestThrottled",
-];
-
-/// Codes of errors that may be gone at the next try.
-const PASSING: &[&str] = &[
-    "InternalServerError",
-    "InternalError",
-    "InternalFailure",
-    "ServiceUnavailable",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "TransactionInProgressException",
-    "ReplicatedWriteConflictException",
-    "RequestTimeTooSkewed",
-    // Damaged on the way there.
-    "BadDigest",
-];
 
 /// Codes of errors that one row of a request causes for all of them.
 const ROWS_FAULT: &[&str] = &[
@@ -125,11 +69,7 @@ pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal)
     let reached = source.is_none();
     let class = if ROWS_FAULT.contains(&code.as_str()) {
         Class::RejectRow
-    } else if !reached && sent
-        || THROTTLES.contains(&code.as_str())
-        || PASSING.contains(&code.as_str())
-        || status.is_some_and(|status| status >= 500 || status == 429)
-    {
+    } else if !reached && sent || is_retryable(&code, status) {
         Class::Retry
     } else {
         Class::Fatal
@@ -150,7 +90,7 @@ pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal)
             fix: fix_for(&code, status, operation, resource),
         };
     }
-    if THROTTLES.contains(&code.as_str()) {
+    if is_throttling(&code) {
         return Error::Throttled { operation, problem };
     }
     let fix = if source.as_deref().is_some_and(is_credentials_problem) {

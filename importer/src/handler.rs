@@ -9,7 +9,6 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::aws;
 use crate::error::{Error, StopReason};
 use crate::event::{self, Event, ObjectCreated};
 use crate::function::attempt::Attempt;
@@ -17,7 +16,7 @@ use crate::function::config::Config;
 use crate::function::context::Context;
 use crate::function::ending::{failure_text, notify};
 use crate::function::invocation::{Deadlines, Invocation};
-use crate::function::metrics::Metrics;
+use crate::function::metrics::METRICS;
 use crate::function::object;
 use crate::import::summary::Failure;
 use crate::jobs::store::{Claim, Lease};
@@ -31,15 +30,15 @@ use crate::write::wire;
 ///
 /// If the configuration does not fit, or Lambda's runtime API cannot be reached.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    cloud::init_logs();
     let config = Config::from_env(|name| std::env::var(name).ok())
         .map_err(|e| format!("{}; {}", e.chain(), e.fix().unwrap_or_default()))?;
-    let mut importer = Importer::new(config, aws::sdk_config().await);
-    importer.context.metrics = Metrics::init()?;
+    let importer = Importer::new(config, cloud::sdk_config().await);
+    METRICS.init()?;
     // Now there is a whole processor, however small the function is.
     // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
     wire::warm_up();
-    importer.context.metrics.add("cold_start", 1.0);
+    METRICS.add("cold_start", 1.0);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let invocation = Invocation {
             deadline: event.context.deadline(),
@@ -98,8 +97,8 @@ impl Importer {
         let answer = self.answer(event, &invocation).await;
         let left = invocation.deadline.duration_since(SystemTime::now());
         let left = left.unwrap_or_default().as_secs_f64() * 1000.0;
-        self.context.metrics.add("remaining_time_ms", left);
-        self.context.metrics.write();
+        METRICS.add("remaining_time_ms", left);
+        METRICS.write();
         answer
     }
 

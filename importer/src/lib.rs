@@ -18,7 +18,7 @@
 //!
 //! A large object goes this way in ranges: `large` has the steps, [`rows::split`] finds out where ranges may begin.
 
-pub mod aws;
+mod aws;
 pub mod error;
 pub mod event;
 pub mod function;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use cloud::retry::full_jitter;
 use tokio::time::Instant;
 
 /// How a failed call is tried again: exponential backoff with full jitter.
@@ -39,10 +40,10 @@ impl Jitter {
         ))
     }
 
-    fn up_to(&self, longest: Duration) -> Duration {
+    fn wait(&self, policy: &RetryPolicy, failed_attempts: u32) -> Duration {
         // A generator is usable whatever happened while it was held.
         let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Duration::from_micros(rng.u64(0..=longest.as_micros() as u64))
+        full_jitter(policy.base, policy.cap, failed_attempts, &mut rng)
     }
 }
 
@@ -78,14 +79,8 @@ impl<'a> Attempts<'a> {
 
     /// Notes a failure and draws the wait before the next attempt, or `None` if that would be past the budget.
     pub(crate) fn failed(&mut self) -> Option<Duration> {
-        let doublings = self.failed.min(20);
         self.failed += 1;
-        let longest = self
-            .policy
-            .base
-            .saturating_mul(1 << doublings)
-            .min(self.policy.cap);
-        let wait = self.jitter.up_to(longest);
+        let wait = self.jitter.wait(&self.policy, self.failed);
         (self.since.elapsed() + wait <= self.policy.budget).then_some(wait)
     }
 

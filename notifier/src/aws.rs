@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use cloud::retry::is_retryable;
 
-use crate::{Error, error::chain};
+use crate::Error;
+use crate::error::chain;
 
 /// `config` for calls that are tried once, for so long: [`crate::retry`] tries again, with the invocation's deadline in view.
 pub(crate) fn one_attempt(config: &SdkConfig, timeout: Duration) -> SdkConfig {
@@ -81,26 +85,17 @@ impl Status for aws_sdk_sns::config::http::HttpResponse {
 
 impl Failure {
     pub(crate) fn kind(&self) -> Kind {
-        match (self.code.as_str(), self.status) {
-            (
-                "Throttled"
-                | "Throttling"
-                | "ThrottlingException"
-                | "KMSThrottling"
-                | "ProvisionedThroughputExceededException"
-                | "RequestLimitExceeded"
-                | "SlowDown"
-                | "ExpiredToken"
-                | "ExpiredTokenException"
-                | "RequestExpired",
-                _,
-            )
-            | (_, 0 | 429 | 500..) => Kind::Unavailable,
-            ("NotFound" | "ResourceNotFoundException" | "NoSuchBucket", _) => Kind::NotFound,
-            (
-                "AuthorizationError" | "AccessDenied" | "AccessDeniedException" | "KMSAccessDenied",
-                _,
-            ) => Kind::AccessDenied,
+        let code = self.code.as_str();
+        // Lambda replaces a function's credentials: the next attempt may be signed with new ones.
+        let is_expired = matches!(code, "ExpiredToken" | "ExpiredTokenException");
+        if self.status == 0 || is_expired || is_retryable(code, Some(self.status)) {
+            return Kind::Unavailable;
+        }
+        match code {
+            "NotFound" | "ResourceNotFoundException" | "NoSuchBucket" => Kind::NotFound,
+            "AuthorizationError" | "AccessDenied" | "AccessDeniedException" | "KMSAccessDenied" => {
+                Kind::AccessDenied
+            }
             _ => Kind::Other,
         }
     }

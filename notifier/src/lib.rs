@@ -17,7 +17,7 @@
 //! A single insert reads as in the lab:
 //!
 //! ```
-//! use notifier::{digest::Digest, message::Message, parcel::Parcel, record::{Change, EventName}, settings::Settings};
+//! use notifier::{digest::Digest, message::Message, digest::Parcel, record::{Change, EventName}, settings::Settings};
 //!
 //! let mut digest = Digest::default();
 //! digest.add(&Change::new(EventName::Insert, "Laptop"), &Settings::new("arn:aws:sns:eu-central-1:123456789012:t"));
@@ -31,20 +31,13 @@ pub mod budget;
 pub mod change;
 pub mod digest;
 pub mod error;
-pub mod event;
-pub mod failures;
-pub mod image;
-pub mod lambda;
-mod mail;
+pub mod function;
 pub mod message;
 mod metrics;
-pub mod number;
-pub mod parcel;
 pub mod publish;
 pub mod record;
 mod retry;
 pub mod settings;
-pub mod sns;
 mod text;
 pub mod watch;
 

@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    notifier::lambda::run().await
+    notifier::function::run().await
 }

@@ -4,22 +4,21 @@
 //! without being parsed. That pass only ever accepts: at the first record it does not take, the rest of the event is
 //! read record by record, so that a broken one costs itself and nothing else.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
-use serde::{
-    Deserialize,
-    de::{
-        DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-    },
+use serde::Deserialize;
+use serde::de::{
+    DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 use serde_json::value::RawValue;
 
-use crate::{
-    Error,
-    change::{self, AttributeChange},
-    image::{Image, Text, Value, Wanted},
-    settings::Settings,
-};
+use crate::Error;
+use crate::change::attribute::{self, AttributeChange};
+use crate::change::image::{Image, Text, Value, Wanted};
+use crate::settings::Settings;
 
 /// The kind of change, as the stream names it.
 ///
@@ -279,7 +278,7 @@ impl<'a> Record<'a> {
         };
         let (attributes, more_attributes) = match (self.event_name, raw_old, raw_new) {
             (EventName::Modify, Some(old), Some(new)) => {
-                change::between(old, new).map_err(|error| Error::record(&error))?
+                attribute::between(old, new).map_err(|error| Error::record(&error))?
             }
             _ => (Vec::new(), 0),
         };

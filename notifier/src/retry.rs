@@ -1,7 +1,10 @@
 //! Trying again, until shortly before a deadline.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
+use std::time::Duration;
 
+use cloud::retry::full_jitter;
+use fastrand::Rng;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 
@@ -53,42 +56,7 @@ pub(crate) async fn until<T, F: Future<Output = Result<T, Error>>>(
     })
 }
 
-/// Full jitter: anywhere between nothing and a ceiling that doubles with each failed attempt.
-///
-/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+/// The wait before the next attempt.
 pub(crate) fn backoff(failed_attempts: u32) -> Duration {
-    let doublings = failed_attempts.saturating_sub(1);
-    let ceiling = BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(doublings));
-    ceiling.min(BACKOFF_CAP).mul_f64(fastrand::f64())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backoff_doubles_its_ceiling_up_to_the_cap() {
-        for (failed_attempts, ceiling) in [
-            (1, BACKOFF_BASE),
-            (2, BACKOFF_BASE * 2),
-            (4, BACKOFF_BASE * 8),
-            (7, BACKOFF_CAP),
-            (u32::MAX, BACKOFF_CAP),
-        ] {
-            let waits: Vec<Duration> = (0..1000).map(|_| backoff(failed_attempts)).collect();
-            assert!(
-                waits.iter().all(|wait| *wait <= ceiling),
-                "{failed_attempts}"
-            );
-            // Full jitter uses the whole range: 1,000 draws without one in its upper half do not happen.
-            assert!(
-                waits.iter().any(|wait| *wait > ceiling / 2),
-                "{failed_attempts}"
-            );
-            assert!(
-                waits.iter().any(|wait| *wait < ceiling / 2),
-                "{failed_attempts}"
-            );
-        }
-    }
+    full_jitter(BACKOFF_BASE, BACKOFF_CAP, failed_attempts, &mut Rng::new())
 }

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use crate::{Error, digest::NAMES_MAX, record::EventName, watch::Watch};
+use crate::Error;
+use crate::digest::NAMES_MAX;
+use crate::record::EventName;
+use crate::watch::Watch;
 
 /// ARN of the topic the digests go to. Required.
 pub const TOPIC_ARN: &str = "INTAKE_TOPIC_ARN";

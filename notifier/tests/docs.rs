@@ -4,18 +4,17 @@
 
 #![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
 
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use notifier::{
-    digest::Digest,
-    message::Message,
-    parcel::{Parcel, Window},
-    record::{self, Change, EventName, Read},
-    settings::{self, Settings},
-    watch::Watch,
-};
-use serde_json::{Value, json, value::RawValue};
+use notifier::digest::{Digest, Parcel, Window};
+use notifier::message::Message;
+use notifier::record::{self, Change, EventName, Read};
+use notifier::settings::{self, Settings};
+use notifier::watch::Watch;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 const ARN: &str = "arn:aws:sns:eu-central-1:123456789012:inventory-alerts";
 const RULES: &str = "quantity < 10; price changed by > 20%";

@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
 
-use notifier::{
-    digest::{DIGEST_BYTES_MAX, Digest, NAMES_MAX},
-    record::{self, Change, EventName, Read},
-    settings::Settings,
-    watch::Watch,
-};
-use serde_json::{Value, json, value::RawValue};
+use notifier::digest::{DIGEST_BYTES_MAX, Digest, NAMES_MAX};
+use notifier::record::{self, Change, EventName, Read};
+use notifier::settings::Settings;
+use notifier::watch::Watch;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 fn settings() -> Settings {
     Settings {

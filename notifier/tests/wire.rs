@@ -2,21 +2,18 @@
 
 mod fake;
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use notifier::{
-    Error,
-    digest::Digest,
-    failures::{Bucket, Keep as _},
-    message::Message,
-    parcel::Parcel,
-    publish::Publish as _,
-    record::{Change, EventName},
-    settings::Settings,
-    sns::Topic,
-};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use notifier::Error;
+use notifier::digest::{Digest, Parcel};
+use notifier::message::Message;
+use notifier::publish::{Bucket, Keep as _, Publish as _, Topic};
+use notifier::record::{Change, EventName};
+use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

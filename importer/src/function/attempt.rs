@@ -9,6 +9,7 @@ use super::cap::{self, ReturningShare};
 use super::config::options_from_metadata;
 use super::context::Context;
 use super::invocation::Deadlines;
+use super::metrics;
 use crate::error::{Error, StopReason};
 use crate::event::ObjectCreated;
 use crate::import::checkpoint::Checkpoint;
@@ -174,12 +175,12 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
         WriterKind::Wire => {
             let writer = WireWriter::new(&context.sdk, schema).await?;
             let import = context.stopped_by(stop, import.run(writer, journal));
-            Box::pin(context.metrics.follow(&progress, import)).await
+            Box::pin(metrics::follow(&progress, import)).await
         }
         WriterKind::Sdk => {
             let writer = SdkWriter::new(&context.sdk, schema);
             let import = context.stopped_by(stop, import.run(writer, journal));
-            Box::pin(context.metrics.follow(&progress, import)).await
+            Box::pin(metrics::follow(&progress, import)).await
         }
     };
     let rows = range.and_then(|range| range.rows);

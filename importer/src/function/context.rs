@@ -4,7 +4,6 @@ use aws_config::SdkConfig;
 use tokio::sync::watch;
 
 use super::config::Config;
-use super::metrics::Metrics;
 use crate::error::{Error, StopReason};
 use crate::event::ObjectCreated;
 use crate::import::source::Object;
@@ -24,7 +23,6 @@ pub(crate) struct Context {
     pub(crate) sfn: aws_sdk_sfn::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) jobs: JobStore,
-    pub(crate) metrics: Metrics,
     /// What its imports have learned about the table.
     pub(crate) memory: LimiterMemory,
     /// Why its imports are to stop, if they are.
@@ -44,7 +42,6 @@ impl Context {
             sfn: aws_sdk_sfn::Client::new(&sdk),
             sns: aws_sdk_sns::Client::new(&sdk),
             sdk,
-            metrics: Metrics::default(),
             memory: LimiterMemory::default(),
             stopping: watch::Sender::new(None),
         }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::attempt::{self, Attempt, Outcome};
 use super::context::Context;
+use super::metrics::METRICS;
 use crate::error::{Error, StopReason};
 use crate::import::object_writer::put_object;
 use crate::import::summary::{self, Failure, Summary};
@@ -127,7 +128,7 @@ pub(crate) async fn end(
     let changes = ended(&summary, report).flag("notified", is_range);
     let ended = context.jobs.change(job, changes).await?.job;
     if !is_range {
-        count(context, &ended);
+        count(&ended);
     }
     log(&ended);
     Ok(ended)
@@ -146,12 +147,12 @@ pub(crate) async fn write_summary(
 }
 
 /// Counts the end of a job.
-pub(crate) fn count(context: &Context, job: &Job) {
+pub(crate) fn count(job: &Job) {
     match job.status {
         Status::Completed | Status::CompletedWithRejects => {
-            context.metrics.add("jobs_completed", 1.0);
+            METRICS.add("jobs_completed", 1.0);
         }
-        Status::Failed => context.metrics.add("jobs_failed", 1.0),
+        Status::Failed => METRICS.add("jobs_failed", 1.0),
         Status::Queued | Status::Running | Status::Cancelled => {}
     }
 }

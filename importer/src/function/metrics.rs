@@ -1,109 +1,59 @@
-//! What CloudWatch is told of invocations: lines of the log in its [embedded metric format][emf].
-//!
-//! [emf]: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+//! The importer's metrics.
 
 use std::future::Future;
-use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Unit, describe_histogram, histogram};
-use metrics_cloudwatch_embedded::{Builder, Collector};
+use cloud::metrics::{Metrics, Unit};
 
 use crate::progress::{Counts, Progress};
 
-/// Namespace of all metrics.
-const NAMESPACE: &str = "Intake";
-/// The dimension that tells the importer's from the notifier's.
-const SERVICE: (&str, &str) = ("service", "importer");
-/// How often a running import is told of.
+/// How often a running import writes its metrics.
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Every metric, with its unit. `docs/OPERATIONS.md` says what they are.
-const METRICS: [(&str, Unit); 16] = [
-    ("rows_read", Unit::Count),
-    ("rows_written", Unit::Count),
-    ("rows_superseded", Unit::Count),
-    ("rows_rejected", Unit::Count),
-    ("bytes_read", Unit::Bytes),
-    ("consumed_wcu", Unit::Count),
-    ("throttles", Unit::Count),
-    ("retries", Unit::Count),
-    ("in_flight", Unit::Count),
-    ("batch_latency_p50_ms", Unit::Milliseconds),
-    ("batch_latency_p99_ms", Unit::Milliseconds),
-    ("limiter_rate_wcu", Unit::Count),
-    ("cold_start", Unit::Count),
-    ("remaining_time_ms", Unit::Milliseconds),
-    ("jobs_completed", Unit::Count),
-    ("jobs_failed", Unit::Count),
-];
+pub(crate) static METRICS: Metrics = Metrics::new(
+    "importer",
+    &[
+        ("rows_read", Unit::Count),
+        ("rows_written", Unit::Count),
+        ("rows_superseded", Unit::Count),
+        ("rows_rejected", Unit::Count),
+        ("bytes_read", Unit::Bytes),
+        ("consumed_wcu", Unit::Count),
+        ("throttles", Unit::Count),
+        ("retries", Unit::Count),
+        ("in_flight", Unit::Count),
+        ("batch_latency_p50_ms", Unit::Milliseconds),
+        ("batch_latency_p99_ms", Unit::Milliseconds),
+        ("limiter_rate_wcu", Unit::Count),
+        ("cold_start", Unit::Count),
+        ("remaining_time_ms", Unit::Milliseconds),
+        ("jobs_completed", Unit::Count),
+        ("jobs_failed", Unit::Count),
+    ],
+);
 
 /// A metric's name and one value.
 type Value = (&'static str, f64);
 
-/// Where values are gathered until they are written; the default is nowhere.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Metrics(Option<&'static Collector>);
-
-impl Metrics {
-    /// Gathers values in this process, whose only such place this must be.
-    ///
-    /// # Errors
-    ///
-    /// The process gathers metrics already.
-    pub(crate) fn init() -> Result<Self, lambda_runtime::Error> {
-        let (name, value) = SERVICE;
-        let collector = Builder::new()
-            .cloudwatch_namespace(NAMESPACE)
-            .with_dimension(name, value)
-            .init()?;
-        for (name, unit) in METRICS {
-            describe_histogram!(name, unit, "");
+/// Runs `import` to its end. What `progress` counts meanwhile is written each minute; the rest is gathered.
+pub(crate) async fn follow<F: Future>(progress: &Arc<Progress>, import: F) -> F::Output {
+    let mut meter = Meter::new(Arc::clone(progress));
+    let mut import = pin!(import);
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = &mut import => Some(ended),
+            () = tokio::time::sleep(EVERY) => None,
+        };
+        for (name, value) in meter.read() {
+            METRICS.add(name, value);
         }
-        Ok(Self(Some(collector)))
-    }
-
-    /// Gathers a value for the next line.
-    pub(crate) fn add(self, name: &'static str, value: f64) {
-        debug_assert!(METRICS.iter().any(|(known, _)| *known == name), "{name}");
-        if self.0.is_some() {
-            // Counters and gauges would be repeated in each line; a histogram's values are written once.
-            histogram!(name).record(value);
-        }
-    }
-
-    /// Writes what was gathered as a line of the log.
-    pub(crate) fn write(self) {
-        // Locked, so that no other line gets into this one.
-        self.write_to(io::stdout().lock());
-    }
-
-    fn write_to(self, out: impl Write) {
-        let written = self.0.map_or(Ok(()), |collector| collector.flush(out));
-        if let Err(error) = written {
-            tracing::warn!(%error, "metrics could not be written");
-        }
-    }
-
-    /// Runs `import` to its end. What `progress` counts meanwhile is written each minute; the rest is gathered.
-    pub(crate) async fn follow<F: Future>(self, progress: &Arc<Progress>, import: F) -> F::Output {
-        let mut meter = Meter::new(Arc::clone(progress));
-        let mut import = pin!(import);
-        loop {
-            let ended = tokio::select! {
-                biased;
-                ended = &mut import => Some(ended),
-                () = tokio::time::sleep(EVERY) => None,
-            };
-            for (name, value) in meter.read() {
-                self.add(name, value);
-            }
-            match ended {
-                Some(ended) => return ended,
-                None => self.write(),
-            }
+        match ended {
+            Some(ended) => return ended,
+            None => METRICS.write(),
         }
     }
 }
@@ -213,10 +163,10 @@ mod tests {
     /// The only test that gathers, as there is one place in a process.
     #[tokio::test(start_paused = true)]
     async fn a_line_has_what_cloudwatch_needs() {
-        let metrics = Metrics::init().unwrap();
+        METRICS.init().unwrap();
         let line = || {
             let mut line = Vec::new();
-            metrics.write_to(&mut line);
+            METRICS.write_to(&mut line);
             String::from_utf8(line).unwrap()
         };
         assert_eq!(line(), "");
@@ -226,9 +176,9 @@ mod tests {
             progress.wrote(1, 1.0);
             7
         };
-        assert_eq!(metrics.follow(&progress, import).await, 7);
-        metrics.add("jobs_completed", 1.0);
-        metrics.add("remaining_time_ms", 899_000.0);
+        assert_eq!(follow(&progress, import).await, 7);
+        METRICS.add("jobs_completed", 1.0);
+        METRICS.add("remaining_time_ms", 899_000.0);
         let line = line();
         assert_eq!(line.matches('\n').count(), 1, "{line}");
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -246,14 +196,5 @@ mod tests {
             "{line}"
         );
         assert!(value["_aws"]["Timestamp"].is_u64());
-    }
-
-    #[test]
-    fn what_nobody_gathers_is_not_written() {
-        let metrics = Metrics::default();
-        metrics.add("cold_start", 1.0);
-        let mut out = Vec::new();
-        metrics.write_to(&mut out);
-        assert!(out.is_empty());
     }
 }

@@ -147,7 +147,7 @@ pub(super) async fn end(
         .flag("notified", false)
         .flag("gave_up", gave_up);
     let ended = context.jobs.change(job, changes).await?.job;
-    ending::count(context, &ended);
+    ending::count(&ended);
     log(&ended);
     ending::notify(context, ended).await?;
     serde_json::to_value(summary).map_err(|e| Error::Report {

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::NAMELESS_BYTES_MAX, parcel::Parcel, text::json};
+use crate::digest::{NAMELESS_BYTES_MAX, Parcel};
+use crate::text::json;
 
 /// Ids remembered of digests that were published: those of a few minutes, for answers that got lost on their way.
 const DONE_MAX: usize = 128;
@@ -181,11 +182,9 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        digest::Digest,
-        record::{Change, EventName},
-        settings::Settings,
-    };
+    use crate::digest::Digest;
+    use crate::record::{Change, EventName};
+    use crate::settings::Settings;
 
     const NAMES: usize = 10;
     /// Everybody in these tests has until then.
@@ -329,9 +328,9 @@ mod tests {
         settings.event_names = event_names.to_vec();
         let watched = settings.watch.attributes().len();
         let image = |number: &str| {
-            let value = || Some(crate::image::Value::N(number.to_owned().into()));
+            let value = || Some(crate::change::image::Value::N(number.to_owned().into()));
             let watched = (0..watched).map(|_| value()).collect();
-            Some(crate::image::Image {
+            Some(crate::change::image::Image {
                 name: None,
                 watched,
             })
@@ -342,7 +341,7 @@ mod tests {
             for event_name in event_names {
                 for _ in 0..30 {
                     let mut change = Change::new(event_name, name.as_str());
-                    let changed = crate::change::AttributeChange {
+                    let changed = crate::change::attribute::AttributeChange {
                         attribute: long(40),
                         old: Some(long(40)),
                         new: Some(long(40)),

@@ -7,19 +7,19 @@
 pub mod ledger;
 mod store;
 
-use std::{future::Future, num::NonZeroU32, time::Duration};
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info};
 
-use crate::{
-    Error,
-    parcel::Parcel,
-    retry::{self, backoff},
-    settings::Settings,
-};
-use ledger::{Ledger, Step};
-pub use store::Table;
+use self::ledger::{Ledger, Step};
+pub use self::store::Table;
+use crate::Error;
+use crate::digest::Parcel;
+use crate::retry::{self, backoff};
+use crate::settings::Settings;
 
 /// How long after its deadline an invocation may still be at work, clocks that differ included.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);

@@ -1,13 +1,12 @@
 //! The ledger as an item of the jobs table.
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Store;
-use crate::{
-    Error,
-    aws::{self, Failure},
-    settings::Settings,
-};
+use crate::Error;
+use crate::aws::{self, Failure};
+use crate::settings::Settings;
 
 /// Longest time one attempt may take.
 const ATTEMPT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);

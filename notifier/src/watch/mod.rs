@@ -16,11 +16,9 @@ use std::cmp::Ordering;
 
 use bigdecimal::BigDecimal;
 
-use crate::{
-    image::{Image, Value},
-    number::{self, Number},
-};
-pub use parse::ParseError;
+pub use self::parse::ParseError;
+use crate::change::image::{Image, Value};
+use crate::change::number::{self, Number};
 
 /// Rules that may be configured. Their alerts have to fit a state, a ledger and a message.
 pub const RULES_MAX: usize = 20;

@@ -6,7 +6,7 @@ use super::{
     Amount, CONDITIONS_MAX, Change, Comparison, Condition, Direction, Literal, Operator,
     RULE_CHARS_MAX, RULES_MAX, Rule, Test, Watch,
 };
-use crate::number::Number;
+use crate::change::number::Number;
 
 /// A rule that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

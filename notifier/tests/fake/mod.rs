@@ -2,20 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    fmt::Write as _,
-    sync::{Arc, Mutex},
-};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    routing::{get, post, put},
-};
-use tokio::{net::TcpListener, sync::mpsc};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post, put};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 /// A request to publish, as it came over the wire.
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::scripted::{ARN, Reply, TIME_LEFT, World, insert, record};
-use notifier::{event::Event, record::EventName, settings::Settings, watch::Watch};
+use notifier::function::Event;
+use notifier::record::EventName;
+use notifier::settings::Settings;
+use notifier::watch::Watch;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -1,8 +1,11 @@
 //! The budget: many shards, one topic, a table that fails, and holders that are killed.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
-use notifier::{budget::ledger::BYTES_MAX, settings::Settings, watch::Watch};
+use notifier::budget::ledger::BYTES_MAX;
+use notifier::settings::Settings;
+use notifier::watch::Watch;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 

@@ -1,16 +1,14 @@
 //! Whatever DynamoDB can put into a stream becomes messages that SNS takes.
 
-use notifier::{
-    digest::{Digest, NAMES_MAX},
-    event::STATE_BYTES_MAX,
-    message::{MESSAGE_BYTES_MAX, Message},
-    parcel::{Parcel, Window},
-    record::{self, EventName, Read},
-    settings::Settings,
-    watch::Watch,
-};
+use notifier::digest::{Digest, NAMES_MAX, Parcel, Window};
+use notifier::function::STATE_BYTES_MAX;
+use notifier::message::{MESSAGE_BYTES_MAX, Message};
+use notifier::record::{self, EventName, Read};
+use notifier::settings::Settings;
+use notifier::watch::Watch;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use crate::scripted::{ARN, Call, Reply, TIME_LEFT, World, insert, told};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use notifier::{event::Event, settings::Settings};
+use notifier::function::Event;
+use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

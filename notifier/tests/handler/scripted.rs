@@ -1,15 +1,15 @@
 //! A topic, a bucket and a table that fail on command, and Lambda's side of a stream.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use notifier::{
-    Error, budget::Store, event::Event, failures::Keep, lambda::Notifier, message::Message,
-    publish::Publish, settings::Settings,
-};
+use notifier::Error;
+use notifier::budget::Store;
+use notifier::function::{Event, Notifier};
+use notifier::message::Message;
+use notifier::publish::{Keep, Publish};
+use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

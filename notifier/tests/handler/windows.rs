@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use notifier::{record::EventName, settings::Settings};
+use notifier::record::EventName;
+use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 

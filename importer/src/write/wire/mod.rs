@@ -3,7 +3,7 @@
 //! The SDK decides where requests go and as whom (`endpoint`, `credentials`); signing (`sign`), transport (`connection`)
 //! and reading the answer (`answer`) are done here, with everything prepared that requests have in common. Each lane owns its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
 //!
-//! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`crate::aws::sdk_config`].
+//! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`cloud::sdk_config`].
 
 mod address;
 mod answer;
@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use bytes::Bytes;
+use cloud::{CONNECT_TIMEOUT, READ_TIMEOUT};
 use http::Response;
 use http_body_util::Full;
 use tokio::time::timeout;
@@ -33,7 +34,7 @@ use self::connection::{Connection, Failed};
 use self::credentials::{Keyring, Loaded};
 use self::endpoint::Endpoint;
 use self::sign::{SignError, Signed, Signer};
-use crate::aws::{BoxError, CONNECT_TIMEOUT, CREDENTIALS_FIX, READ_TIMEOUT, Refusal, refused};
+use crate::aws::{BoxError, CREDENTIALS_FIX, Refusal, refused};
 use crate::error::{Class, Error};
 use crate::write::writer::{BatchWrite, LaneWrite, Written};
 use rows::Schema;

@@ -1,18 +1,14 @@
 //! What changed about an item: `price 1200 → 999`.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    image::{Text, Value},
-    text::printable,
-};
+use crate::change::image::{Text, Value};
+use crate::text::printable;
 
 /// Changed attributes of one item that are kept; further ones are only counted.
 pub const ATTRIBUTES_MAX: usize = 3;

@@ -2,15 +2,14 @@
 
 use std::future::Future;
 
-use aws_sdk_s3::{Client, primitives::ByteStream};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
 use serde_json::{Value, json};
 
-use crate::{
-    Error,
-    aws::{self, Failure},
-    message::Message,
-    settings::Settings,
-};
+use crate::Error;
+use crate::aws::{self, Failure};
+use crate::message::Message;
+use crate::settings::Settings;
 
 /// What the function's role needs.
 const GRANT: &str = "s3:PutObject on the bucket's undelivered messages";

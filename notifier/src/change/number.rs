@@ -1,9 +1,12 @@
 //! DynamoDB's numbers, exactly: up to 38 digits, never through a float.
 
-use std::{cmp::Ordering, fmt, str::FromStr as _};
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr as _;
 
 use bigdecimal::BigDecimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Characters of a number's text that are looked at. DynamoDB writes at most 38 digits with an exponent, or the
 /// zeros in full, of which there are at most 130:
@@ -33,7 +36,7 @@ impl Number {
     /// Reads a number as DynamoDB and JSON write them. `None` when `text` is not one, or far beyond DynamoDB's range.
     ///
     /// ```
-    /// use notifier::number::Number;
+    /// use notifier::change::number::Number;
     ///
     /// let third = Number::parse("0.33333333333333333333333333333333333333").unwrap();
     /// assert!(third < Number::parse("0.33333333333333333333333333333333333334").unwrap());

@@ -1,18 +1,15 @@
 //! The SNS topic.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
+use std::time::Duration;
 
-use aws_sdk_sns::{
-    Client,
-    types::{MessageAttributeValue, PublishBatchRequestEntry},
-};
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 
-use crate::{
-    Error,
-    aws::{self, Failure, Kind},
-    message::Message,
-    publish::Publish,
-};
+use super::Publish;
+use crate::Error;
+use crate::aws::{self, Failure, Kind};
+use crate::message::Message;
 
 /// Longest time one attempt may take. SNS answers in tens of milliseconds; a connection that has not
 /// answered by then is better replaced.
@@ -30,7 +27,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The topic `arn`, reached as `config` says. The SDK's own retries are off: [`until`](crate::publish::until) does
+    /// The topic `arn`, reached as `config` says. The SDK's own retries are off: [`until`](super::until) does
     /// that, with the invocation's deadline in view.
     pub fn new(config: &aws_config::SdkConfig, arn: impl Into<String>) -> Self {
         Self {

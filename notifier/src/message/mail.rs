@@ -1,11 +1,8 @@
 //! What people read.
 
-use crate::{
-    digest::{Alert, Digest, Item, NAMES_MAX, Tally},
-    parcel::{Parcel, Window},
-    record::EventName,
-    text::{ascii, counted, grouped, printable},
-};
+use crate::digest::{Alert, Digest, Item, NAMES_MAX, Parcel, Tally, Window};
+use crate::record::EventName;
+use crate::text::{ascii, counted, grouped, printable};
 
 /// Characters of a subject ("less than 100 characters long").
 ///

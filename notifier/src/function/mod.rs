@@ -3,32 +3,24 @@
 //! Runs as the deployed `NotifyInventoryUpdate` function and, unchanged, under any other host of the
 //! Lambda Runtime API.
 
+mod event;
+
 use std::time::{Duration, SystemTime};
 
-use aws_config::BehaviorVersion;
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::{
-    Error,
-    budget::{Budget, Store, Table},
-    event::{BatchItemFailure, Event, Response, State},
-    failures::{Bucket, Keep},
-    message::Message,
-    metrics::{self, Metrics},
-    parcel::{self, Parcel, Window},
-    publish::{self, Outcome, Publish},
-    record::{self, Read},
-    retry,
-    settings::Settings,
-    sns::Topic,
-    text::printable,
-};
+pub use self::event::{BatchItemFailure, Event, Response, STATE_BYTES_MAX, State};
+use crate::budget::{Budget, Store, Table};
+use crate::digest::parcel::{self, Parcel, Window};
+use crate::message::Message;
+use crate::metrics::METRICS;
+use crate::publish::{self, Bucket, Keep, Outcome, Publish, Topic};
+use crate::record::{self, Read};
+use crate::settings::Settings;
+use crate::text::printable;
+use crate::{Error, retry};
 
 /// Time kept back from the invocation's deadline for handing the batch back: an invocation that is
 /// killed leaves no word in the log why nothing was published.
@@ -178,7 +170,7 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
                 "watched values that a rule compares with a number are none"
             );
         }
-        metrics::add("records", records);
+        METRICS.add("records", records as f64);
         info!(
             records,
             malformed,
@@ -206,8 +198,8 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
         let published = outcomes
             .iter()
             .filter(|outcome| matches!(outcome, Outcome::Published(_)));
-        metrics::add("digests", published.count() as u64);
-        metrics::add("suppressed", parcel.digests.saturating_sub(1));
+        METRICS.add("digests", published.count() as f64);
+        METRICS.add("suppressed", parcel.digests.saturating_sub(1) as f64);
         for (message, outcome) in messages.iter().zip(outcomes) {
             match outcome {
                 Outcome::Published(message_id) => {
@@ -291,28 +283,22 @@ fn parcel(event: &Event, state: State) -> Parcel {
 /// [`Error::Setting`] when the configuration is unusable, and whatever ends the
 /// conversation with the Lambda Runtime API.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    cloud::init_logs();
     let settings = Settings::from_env()
         .inspect_err(|cause| error!(error = cause.chain(), "unusable configuration"))?;
-    let http_client = Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
-        .load()
-        .await;
+    let config = cloud::sdk_config().await;
     let topic = Topic::new(&config, &settings.topic_arn);
     let (bucket, table) = (
         Bucket::new(&config, &settings),
         Table::new(&config, &settings),
     );
     let notifier = &Notifier::new(settings, topic, bucket, table);
-    let metrics = Metrics::init()?;
+    METRICS.init()?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Event>| async move {
         let deadline = answer_deadline(event.context.deadline());
         // Boxed: with three AWS clients in it, the future nests deeper than the compiler likes.
         let handled = Box::pin(notifier.handle(&event.payload, deadline)).await;
-        metrics.write();
+        METRICS.write();
         handled.map_err(lambda_runtime::Error::from)
     }))
     .await

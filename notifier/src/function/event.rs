@@ -6,10 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    digest::{DIGEST_BYTES_MAX, Digest},
-    parcel::Window,
-};
+use crate::digest::{DIGEST_BYTES_MAX, Digest, Window};
 
 /// Bytes of a window's state; beyond that Lambda ends the window early.
 ///

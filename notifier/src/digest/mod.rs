@@ -4,19 +4,23 @@
 //! the digest of both. It travels as JSON: in a tumbling window's state from invocation to invocation, and in the ledger
 //! from shard to shard.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+pub(crate) mod parcel;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    change::{ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, AttributeChange, VALUE_CHARS_MAX},
-    image::{Image, Value},
-    number::{self, Number},
-    record::{Change, EventName},
-    settings::Settings,
-    text::printable,
-    watch::{RULE_CHARS_MAX, RULES_MAX},
+pub use self::parcel::{Parcel, Window};
+use crate::change::attribute::{
+    ATTRIBUTE_CHARS_MAX, ATTRIBUTES_MAX, AttributeChange, VALUE_CHARS_MAX,
 };
+use crate::change::image::{Image, Value};
+use crate::change::number::{self, Number};
+use crate::record::{Change, EventName};
+use crate::settings::Settings;
+use crate::text::printable;
+use crate::watch::{RULE_CHARS_MAX, RULES_MAX};
 
 /// Most names that may be kept for each kind of change; further items are only counted.
 pub const NAMES_MAX: usize = 25;

@@ -1,17 +1,15 @@
 //! A parcel as SNS messages: text for people, JSON for machines, attributes for filter policies, inside SNS' limits.
 
+mod mail;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    digest::{ALERTS_MAX, Item, RANGES_MAX, Range, Tally},
-    mail,
-    number::TEXT_BYTES_MAX,
-    parcel::{Parcel, Window},
-    text::json,
-    watch::RULE_CHARS_MAX,
-};
-pub use mail::{ALERT_SUBJECT, SMS_ASCII_CHARS, SMS_UCS2_CHARS, SUBJECT, SUBJECT_CHARS_MAX};
+pub use self::mail::{ALERT_SUBJECT, SMS_ASCII_CHARS, SMS_UCS2_CHARS, SUBJECT, SUBJECT_CHARS_MAX};
+use crate::change::number::TEXT_BYTES_MAX;
+use crate::digest::{ALERTS_MAX, Item, Parcel, RANGES_MAX, Range, Tally, Window};
+use crate::text::json;
+use crate::watch::RULE_CHARS_MAX;
 
 /// Bytes of a message that every topic accepts: all protocols' variants and all attributes together, and the messages of
 /// a batch together.
@@ -306,12 +304,10 @@ impl<'a> Shown<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        digest::Digest,
-        record::{Change, EventName},
-        settings::Settings,
-        watch::Watch,
-    };
+    use crate::digest::Digest;
+    use crate::record::{Change, EventName};
+    use crate::settings::Settings;
+    use crate::watch::Watch;
 
     /// Names that a digest keeps.
     const NAMES: usize = 6;
@@ -325,9 +321,9 @@ mod tests {
         };
         let mut digest = Digest::default();
         let mut change = Change::new(EventName::Insert, name);
-        change.new = Some(crate::image::Image {
+        change.new = Some(crate::change::image::Image {
             name: None,
-            watched: vec![Some(crate::image::Value::N("9".into()))],
+            watched: vec![Some(crate::change::image::Value::N("9".into()))],
         });
         for _ in 0..count {
             digest.add(&change, &settings);

@@ -1,14 +1,18 @@
 //! Publishing messages: all of them, each again until it is published or refused for good.
 
-use std::{cell::RefCell, future::Future};
+mod sns;
+mod undelivered;
+
+use std::cell::RefCell;
+use std::future::Future;
 
 use tokio::time::Instant;
 
-use crate::{
-    Class, Error,
-    message::{MESSAGE_BYTES_MAX, Message},
-    metrics, retry,
-};
+pub use self::sns::Topic;
+pub use self::undelivered::{Bucket, Keep};
+use crate::message::{MESSAGE_BYTES_MAX, Message};
+use crate::metrics::METRICS;
+use crate::{Class, Error, retry};
 
 /// Messages of one call.
 ///
@@ -72,7 +76,7 @@ pub async fn until(
             }
         }
         if failures > 0 {
-            metrics::add("publish_failures", failures);
+            METRICS.add("publish_failures", failures as f64);
         }
         failure.map_or(Ok(()), Err)
     })

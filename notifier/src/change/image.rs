@@ -1,11 +1,10 @@
 //! Attribute values of an item, as far as somebody wants to know them.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
-use serde::{
-    Deserialize,
-    de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor},
-};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 /// An attribute's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
