@@ -1,12 +1,12 @@
-//! What the fuzz targets check. It stands with the importer's tests, which run it on the seeds and on a few thousand inputs
+//! What the fuzz targets check. It stands with the tests of `rows`, which run it on the seeds and on a few thousand inputs
 //! made of them.
 
 // The tests use more of it.
 #![allow(dead_code)]
 
-#[path = "../../importer/tests/decode/property.rs"]
+#[path = "../../rows/tests/decode/property.rs"]
 mod property;
-#[path = "../../importer/tests/decode/support.rs"]
+#[path = "../../rows/tests/decode/support.rs"]
 mod support;
 
 /// JSON: an array, one under a pointer, or objects one after the other.

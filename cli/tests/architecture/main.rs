@@ -52,26 +52,23 @@ fn table(heading: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn every_folder_is_in_the_table_and_depends_only_on_what_it_may() {
+fn every_folder_is_in_its_table_and_uses_only_what_it_may() {
     for name in CRATES {
         let krate = Crate::read(&root().join(name).join("src"));
-        let documented = table(&format!("`{name}/src`"));
-        let entries = krate.entries();
-        let is_wiring = |entry: &str| matches!(entry, "lib" | "main");
-        for entry in entries.iter().filter(|entry| !is_wiring(entry)) {
-            let Some(may) = documented.get(entry) else {
-                panic!("docs/ARCHITECTURE.md has no line for {name}/src/{entry}");
+        let (places, documented) = (krate.places(), table(&format!("`{name}/src`")));
+        for (place, depends) in &places {
+            let Some(may) = documented.get(place) else {
+                panic!("docs/ARCHITECTURE.md has no line for {name}/src/{place}");
             };
-            let depends = krate.dependencies_of(entry);
-            let extra: Vec<_> = depends.difference(may).collect();
-            assert!(
-                extra.is_empty(),
-                "{name}/src/{entry} uses {extra:?}, which docs/ARCHITECTURE.md does not allow: {:#?}",
-                krate.arrows(entry)
+            assert_eq!(
+                depends,
+                may,
+                "what {name}/src/{place} uses is not what docs/ARCHITECTURE.md says: {:#?}",
+                krate.arrows(place)
             );
         }
-        for entry in documented.keys() {
-            assert!(entries.contains(entry), "{name}/src/{entry} is gone");
+        for place in documented.keys() {
+            assert!(places.contains_key(place), "{name}/src/{place} is gone");
         }
     }
 }
@@ -110,7 +107,7 @@ fn the_top_of_each_crate_is_short_and_each_room_says_what_it_is_for() {
     }
 }
 
-/// What `cargo metadata` says each crate of the workspace depends on, among the workspace's: tests apart.
+/// What each crate of the workspace depends on among them, tests apart, by `cargo metadata`.
 fn crates() -> Graph {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])

@@ -49,15 +49,24 @@ impl Crate {
         }
     }
 
-    /// The names of the files and folders at the top.
-    pub(crate) fn entries(&self) -> BTreeSet<String> {
-        let mut entries: BTreeSet<String> = self
-            .modules
-            .keys()
-            .filter_map(|path| path.first().cloned())
-            .collect();
-        entries.insert("lib".to_owned());
-        entries
+    /// What each file and folder at the top, and each folder below, depends on among its neighbors.
+    pub(crate) fn places(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut places = BTreeMap::new();
+        let graphs = self.graphs();
+        let is_folder = |name: &String| graphs.iter().any(|(folder, _)| folder == name);
+        for (folder, graph) in &graphs {
+            for (name, depends) in &graph.arrows {
+                let place = match folder.as_str() {
+                    "" => name.clone(),
+                    folder => format!("{folder}/{name}"),
+                };
+                let is_listed = folder.is_empty() && !matches!(name.as_str(), "lib" | "main");
+                if is_listed || is_folder(&place) {
+                    places.insert(place, depends.clone());
+                }
+            }
+        }
+        places
     }
 
     /// The files at the top.
@@ -77,12 +86,6 @@ impl Crate {
         collect(&self.src, &mut files);
         files.retain(|file| file.ends_with("mod.rs"));
         files
-    }
-
-    /// What the file or folder `entry` at the top depends on, among those at the top.
-    pub(crate) fn dependencies_of(&self, entry: &str) -> BTreeSet<String> {
-        let (_, top) = self.graphs().remove(0);
-        top.arrows[entry].clone()
     }
 
     /// Which modules below `entry` name which modules outside of it.

@@ -283,12 +283,12 @@ mod tests {
                 begin = begin.min(last.map_or(0, |last| last as usize - 1));
             }
             let rest = batches(new().after(&before), &rows[begin..]);
-            let told = |batches: &[Batch]| -> Vec<(usize, u32, Position)> {
+            let described = |batches: &[Batch]| -> Vec<(usize, u32, Position)> {
                 batches.iter().map(|b| (b.len(), b.superseded(), b.last())).collect()
             };
             for lane in 0..count {
                 let done = settled[lane].min(all[lane].len());
-                prop_assert_eq!(told(&all[lane][done..]), told(&rest[lane]), "lane {}", lane);
+                prop_assert_eq!(described(&all[lane][done..]), described(&rest[lane]), "lane {}", lane);
             }
         }
     }

@@ -91,7 +91,7 @@ struct Shared {
     cut_off: Vec<u8>,
     /// Whether the reader behind has ended.
     exhausted: bool,
-    /// Whether the parser has been told so.
+    /// Whether the parser has been error so.
     ended: bool,
 }
 
@@ -281,7 +281,7 @@ impl Window {
         self.0.borrow_mut().failure.take()
     }
 
-    /// Whether the parser has been told that the file ends.
+    /// Whether the parser has been error that the file ends.
     pub(crate) fn ended(&self) -> bool {
         self.0.borrow().ended
     }
@@ -291,9 +291,9 @@ impl<R: Read> Read for WindowReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ready.is_empty() && !self.ended {
             self.fill().map_err(|e| {
-                let told = io::Error::new(e.kind(), e.to_string());
+                let error = io::Error::new(e.kind(), e.to_string());
                 self.shared.borrow_mut().failure = Some(e);
-                told
+                error
             })?;
         }
         if self.ready.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use local::capacity::{CapacityPlan, ItemCost, Latency, Ledger, Mode, OtherTraffic, TableCapacity};
+use local::capacity::{CapacityPlan, ItemCost, Latency, WriteLog, Mode, OtherTraffic, TableCapacity};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -127,7 +127,7 @@ impl World {
 }
 
 /// Runs the load and gives what the table saw of it.
-async fn ledger(load: Load, seed: u64) -> Ledger {
+async fn write_log(load: Load, seed: u64) -> WriteLog {
     let plan = CapacityPlan {
         seed,
         ..load.plan.clone()
@@ -151,7 +151,7 @@ async fn ledger(load: Load, seed: u64) -> Ledger {
             limiter.save_to(&memory);
         }
     }
-    world.table.lock().unwrap().0.ledger().clone()
+    world.table.lock().unwrap().0.write_log().clone()
 }
 
 /// What became of a load.
@@ -165,7 +165,7 @@ struct Learned {
 
 async fn run(load: Load, seed: u64) -> Learned {
     let until = seconds(load.seconds);
-    let ledger = ledger(load, seed).await;
+    let ledger = write_log(load, seed).await;
     let found = Learned {
         wcu_per_second: ledger.accepted_wcu(Duration::ZERO, until) as f64 / until.as_secs_f64(),
         requests_throttled: ledger.requests(Duration::ZERO, until).throttled_share(),
@@ -320,7 +320,7 @@ async fn other_traffic_is_yielded_to() {
         ..CapacityPlan::provisioned(4_000)
     };
     for seed in SEEDS {
-        let ledger = ledger(load(plan.clone()), seed).await;
+        let ledger = write_log(load(plan.clone()), seed).await;
         let rate = |from: f64, until: f64| {
             ledger.accepted_wcu(seconds(from), seconds(until)) as f64 / (until - from)
         };

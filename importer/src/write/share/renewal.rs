@@ -29,7 +29,7 @@ const POLLS: u32 = 8;
 /// How long giving back may take. Who has no time to wait for it need not.
 const LEAVING_MAX: Duration = Duration::from_secs(10);
 /// How often a worker says that it waits.
-const TELL_EVERY: Duration = Duration::from_mins(1);
+const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// A worker's share, and what keeps it.
 pub(super) struct Renewal<P> {
@@ -45,7 +45,7 @@ pub(super) struct Renewal<P> {
     measured: (Instant, u64),
     granted_wcu: u32,
     polls: u32,
-    told_at: Option<Instant>,
+    reported_at: Option<Instant>,
 }
 
 /// Since when the pages are unusable.
@@ -73,7 +73,7 @@ impl<P: Pages> Renewal<P> {
             measured: (now, 0),
             granted_wcu: 0,
             polls: 0,
-            told_at: None,
+            reported_at: None,
         }
     }
 
@@ -133,7 +133,7 @@ impl<P: Pages> Renewal<P> {
         let error = match result {
             Ok(None) => {
                 self.failing = None;
-                self.tell();
+                self.report();
                 return Ok(self.next_round());
             }
             Ok(Some(error)) | Err(error) => error,
@@ -264,13 +264,13 @@ impl<P: Pages> Renewal<P> {
     }
 
     /// Says that the import waits, if it does.
-    fn tell(&mut self) {
+    fn report(&mut self) {
         let is_waiting = self.allocation.slots_held() == 0;
-        let is_due = self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY);
+        let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
         if is_waiting && is_due {
             tracing::info!("waiting for a share of the write cap: other imports have all of it");
-            self.told_at = Some(Instant::now());
-        } else if !is_waiting && self.told_at.take().is_some() {
+            self.reported_at = Some(Instant::now());
+        } else if !is_waiting && self.reported_at.take().is_some() {
             tracing::info!("has a share of the write cap now");
         }
     }
