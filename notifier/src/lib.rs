@@ -17,7 +17,7 @@
 //! A single insert reads as in the lab:
 //!
 //! ```
-//! use notifier::{digest::Digest, message::Message, digest::Parcel, record::{Change, EventName}, settings::Settings};
+//! use notifier::{change::{Change, EventName}, digest::{Digest, Parcel}, message::Message, settings::Settings};
 //!
 //! let mut digest = Digest::default();
 //! digest.add(&Change::new(EventName::Insert, "Laptop"), &Settings::new("arn:aws:sns:eu-central-1:123456789012:t"));

@@ -1,7 +1,8 @@
 //! What people read.
 
-use crate::digest::{Alert, Digest, Item, NAMES_MAX, Parcel, Tally, Window};
-use crate::record::EventName;
+use crate::change::EventName;
+use crate::digest::{Alert, Digest, Item, Parcel, Tally, Window};
+use crate::settings::NAMES_MAX;
 use crate::text::{ascii, counted, grouped, printable};
 
 /// Characters of a subject ("less than 100 characters long").

@@ -304,8 +304,8 @@ impl<'a> Shown<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Change, EventName};
     use crate::digest::Digest;
-    use crate::record::{Change, EventName};
     use crate::settings::Settings;
     use crate::watch::Watch;
 

@@ -1,10 +1,11 @@
 //! Whatever DynamoDB can put into a stream becomes messages that SNS takes.
 
-use notifier::digest::{Digest, NAMES_MAX, Parcel, Window};
+use notifier::change::EventName;
+use notifier::digest::{Digest, Parcel, Window};
 use notifier::function::STATE_BYTES_MAX;
 use notifier::message::{MESSAGE_BYTES_MAX, Message};
-use notifier::record::{self, EventName, Read};
-use notifier::settings::Settings;
+use notifier::record::{self, Read};
+use notifier::settings::{NAMES_MAX, Settings};
 use notifier::watch::Watch;
 use proptest::prelude::*;
 use serde_json::value::RawValue;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use notifier::record::EventName;
+use notifier::change::EventName;
 use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
