@@ -9,10 +9,10 @@
 //! event ─▶ record (one pass, leniently) ─▶ digest (counts, first names, rules) ─▶ state ─▶ … next batch of the window
 //!                                                                                  └─▶ at its end: parcel
 //! parcel ─▶ budget (how often, all shards together) ─▶ message (text + JSON) ─▶ publish (again and again)
-//!                                                                                  └─▶ failures (refused for good)
+//!                                                                                  └─▶ undelivered (refused for good)
 //! ```
 //!
-//! Everything left of `budget`, and `message`, is pure. `lambda` holds the handler and the main loop.
+//! Everything left of `budget`, and `message`, is pure. `function` holds the handler and the main loop.
 //!
 //! A single insert reads as in the lab:
 //!

@@ -2,7 +2,7 @@
 //!
 //! A [`Digest`] is a plain value of bounded size, whatever it has counted. Two digests of consecutive batches merge into
 //! the digest of both. It travels as JSON: in a tumbling window's state from invocation to invocation, and in the ledger
-//! from shard to shard.
+//! from shard to shard. Pure, and without words for people: those are [`message`](crate::message)'s.
 
 pub(crate) mod parcel;
 

@@ -1,4 +1,6 @@
 //! A parcel as SNS messages: text for people, JSON for machines, attributes for filter policies, inside SNS' limits.
+//!
+//! Pure: nothing here sends anything.
 
 mod mail;
 

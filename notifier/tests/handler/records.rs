@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::scripted::{ARN, Call, Reply, TIME_LEFT, World, insert, told};
+use crate::scripted::{ARN, Call, Reply, TIME_LEFT, World, insert, reported};
 
 const KINDS: [EventName; 3] = [EventName::Insert, EventName::Modify, EventName::Remove];
 
@@ -248,7 +248,7 @@ proptest! {
             call.once(&notifier, TIME_LEFT).await.unwrap();
             let bad = broken.iter().filter(|broken| **broken).count();
             assert_eq!(state["digest"]["malformed"], bad);
-            assert_eq!(told(&world).0, (broken.len() - bad) as u64);
+            assert_eq!(reported(&world).0, (broken.len() - bad) as u64);
         });
     }
 }
