@@ -8,10 +8,10 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use notifier::Error;
 use notifier::budget::Store;
+use notifier::change::EventName;
 use notifier::function::{Event, Notifier};
 use notifier::message::Message;
-use notifier::publish::{Keep, Publish};
-use notifier::record::EventName;
+use notifier::publish::{Publish, UndeliveredStore};
 use notifier::settings::Settings;
 use notifier::watch::Watch;
 use rustix::time::{ClockId, clock_gettime};
@@ -37,8 +37,8 @@ impl Publish for Nowhere {
     }
 }
 
-impl Keep for Nowhere {
-    async fn keep(&self, message: &Message) -> Result<String, Error> {
+impl UndeliveredStore for Nowhere {
+    async fn store(&self, message: &Message) -> Result<String, Error> {
         Ok(message.id().to_owned())
     }
 }

@@ -9,15 +9,15 @@
 //! event ─▶ record (one pass, leniently) ─▶ digest (counts, first names, rules) ─▶ state ─▶ … next batch of the window
 //!                                                                                  └─▶ at its end: parcel
 //! parcel ─▶ budget (how often, all shards together) ─▶ message (text + JSON) ─▶ publish (again and again)
-//!                                                                                  └─▶ failures (refused for good)
+//!                                                                                  └─▶ undelivered (refused for good)
 //! ```
 //!
-//! Everything left of `budget`, and `message`, is pure. `lambda` holds the handler and the main loop.
+//! Everything left of `budget`, and `message`, is pure. `function` holds the handler and the main loop.
 //!
 //! A single insert reads as in the lab:
 //!
 //! ```
-//! use notifier::{digest::Digest, message::Message, digest::Parcel, record::{Change, EventName}, settings::Settings};
+//! use notifier::{change::{Change, EventName}, digest::{Digest, Parcel}, message::Message, settings::Settings};
 //!
 //! let mut digest = Digest::default();
 //! digest.add(&Change::new(EventName::Insert, "Laptop"), &Settings::new("arn:aws:sns:eu-central-1:123456789012:t"));

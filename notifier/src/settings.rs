@@ -3,8 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::Error;
-use crate::digest::NAMES_MAX;
-use crate::record::EventName;
+use crate::change::EventName;
 use crate::watch::Watch;
 
 /// ARN of the topic the digests go to. Required.
@@ -28,6 +27,8 @@ pub const FAILURE_PREFIX: &str = "INTAKE_FAILURE_PREFIX";
 
 /// Items named without a setting.
 pub const NAMES_DEFAULT: usize = 10;
+/// Most items of a kind that a digest may name; further ones are only counted.
+pub const NAMES_MAX: usize = 25;
 
 /// The notifier's configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +82,7 @@ impl Settings {
     /// nothing counts as absent.
     ///
     /// ```
-    /// use notifier::{record::EventName, settings::Settings};
+    /// use notifier::{change::EventName, settings::Settings};
     ///
     /// let settings = Settings::from_variables(|variable| {
     ///     (variable == "INTAKE_TOPIC_ARN").then(|| "arn:aws:sns:eu-central-1:123456789012:inventory-alerts".into())

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use boon::{Compiler, SchemaIndex, Schemas};
+use notifier::change::{Change, EventName};
 use notifier::digest::{Digest, Parcel, Window};
 use notifier::message::Message;
-use notifier::record::{self, Change, EventName, Read};
+use notifier::record::{self, Read};
 use notifier::settings::{self, Settings};
 use notifier::watch::Watch;
 use serde_json::value::RawValue;
@@ -96,7 +97,7 @@ fn largest() -> Parcel {
         .map(|number| format!("a{number:02} < 10 AND b{number:02} changed"))
         .collect();
     let mut settings = settings(&[Insert, Modify, Remove], &rules.join(";"));
-    settings.names = notifier::digest::NAMES_MAX;
+    settings.names = notifier::settings::NAMES_MAX;
     let image = |number: u64| {
         let mut image = json!({ "name": { "S": "👕\"".repeat(100) } });
         for index in 0..20 {

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "test support: a panic is the report")]
 
-use notifier::digest::{DIGEST_BYTES_MAX, Digest, NAMES_MAX};
-use notifier::record::{self, Change, EventName, Read};
-use notifier::settings::Settings;
+use notifier::change::{Change, EventName};
+use notifier::digest::{DIGEST_BYTES_MAX, Digest};
+use notifier::record::{self, Read};
+use notifier::settings::{NAMES_MAX, Settings};
 use notifier::watch::Watch;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

@@ -9,10 +9,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use notifier::Error;
+use notifier::change::{Change, EventName};
 use notifier::digest::{Digest, Parcel};
 use notifier::message::Message;
-use notifier::publish::{Bucket, Keep as _, Publish as _, Topic};
-use notifier::record::{Change, EventName};
+use notifier::publish::{Bucket, Publish as _, Topic, UndeliveredStore as _};
 use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -189,7 +189,7 @@ async fn a_kept_message_can_be_published_by_the_command_line() {
     let message = message();
     let key = "inventory-upload-x/undelivered/0123456789abcdef0123456789abcdef.json";
     for _ in 0..2 {
-        assert_eq!(bucket.keep(&message).await.unwrap(), format!("s3://{key}"));
+        assert_eq!(bucket.store(&message).await.unwrap(), format!("s3://{key}"));
     }
     let objects = fake.objects.lock().unwrap();
     assert_eq!(objects.keys().collect::<Vec<_>>(), [key], "kept once");

@@ -182,8 +182,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Change, EventName};
     use crate::digest::Digest;
-    use crate::record::{Change, EventName};
     use crate::settings::Settings;
 
     const NAMES: usize = 10;
@@ -319,7 +319,7 @@ mod tests {
     fn a_ledger_fits_its_item_and_keeps_its_counts() {
         let long = |count: usize| "👕".repeat(count);
         let mut settings = Settings::new("arn:t");
-        settings.names = crate::digest::NAMES_MAX;
+        settings.names = crate::settings::NAMES_MAX;
         let rules: Vec<String> = (0..20)
             .map(|number| format!("{}{number} changed AND b rose AND c rose", long(160)))
             .collect();

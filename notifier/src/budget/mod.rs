@@ -3,6 +3,7 @@
 //! The shards agree through one item in a table, the [`ledger`], that is read and replaced as a whole, under the
 //! condition that nobody else has replaced it meanwhile. Every digest is offered to the ledger; whoever holds it waits for
 //! the next message that the budget allows and publishes everything that was offered until then as one digest.
+//! How a digest is published is not this room's business.
 
 pub mod ledger;
 mod store;

@@ -2,7 +2,7 @@
 //!
 //! A [`Digest`] is a plain value of bounded size, whatever it has counted. Two digests of consecutive batches merge into
 //! the digest of both. It travels as JSON: in a tumbling window's state from invocation to invocation, and in the ledger
-//! from shard to shard.
+//! from shard to shard. Pure, and without words for people: those are [`message`](crate::message)'s.
 
 pub(crate) mod parcel;
 
@@ -17,13 +17,10 @@ use crate::change::attribute::{
 };
 use crate::change::image::{Image, Value};
 use crate::change::number::{self, Number};
-use crate::record::{Change, EventName};
-use crate::settings::Settings;
+use crate::change::{Change, EventName};
+use crate::settings::{NAMES_MAX, Settings};
 use crate::text::printable;
 use crate::watch::{RULE_CHARS_MAX, RULES_MAX};
-
-/// Most names that may be kept for each kind of change; further items are only counted.
-pub const NAMES_MAX: usize = 25;
 
 /// Items kept for each watch rule; further ones are only counted.
 pub const HITS_MAX: usize = 5;
@@ -134,7 +131,7 @@ pub struct Alert {
 /// The changes of one batch of stream records, or of many.
 ///
 /// ```
-/// use notifier::{digest::Digest, record::{Change, EventName}, settings::Settings};
+/// use notifier::{change::{Change, EventName}, digest::Digest, settings::Settings};
 ///
 /// # let settings = Settings::from_variables(|variable| {
 /// #     (variable == "INTAKE_TOPIC_ARN").then(|| "arn:aws:sns:eu-central-1:123456789012:t".into())

@@ -1,7 +1,7 @@
 //! The Lambda function: counts, and publishes at a window's end; and the main loop.
 //!
 //! Runs as the deployed `NotifyInventoryUpdate` function and, unchanged, under any other host of the
-//! Lambda Runtime API.
+//! Lambda Runtime API. Only this room knows what Lambda calls with, and no other room uses it.
 
 mod event;
 
@@ -16,7 +16,7 @@ use crate::budget::{Budget, Store, Table};
 use crate::digest::parcel::{self, Parcel, Window};
 use crate::message::Message;
 use crate::metrics::METRICS;
-use crate::publish::{self, Bucket, Keep, Outcome, Publish, Topic};
+use crate::publish::{self, Bucket, Outcome, Publish, Topic, UndeliveredStore};
 use crate::record::{self, Read};
 use crate::settings::Settings;
 use crate::text::printable;
@@ -34,22 +34,22 @@ const MOMENT_CHARS_MAX: usize = 40;
 
 /// The function's state between invocations.
 #[derive(Debug)]
-pub struct Notifier<P, K, S> {
+pub struct Notifier<P, U, S> {
     settings: Settings,
     publisher: P,
-    keeper: K,
+    undelivered: U,
     budget: Option<Budget<S>>,
 }
 
-impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
+impl<P: Publish, U: UndeliveredStore, S: Store> Notifier<P, U, S> {
     /// A notifier that reports what `settings` ask for through `publisher`, leaves what that refuses for good to
-    /// `keeper`, and keeps the budget, if there is one, through `store`.
-    pub fn new(settings: Settings, publisher: P, keeper: K, store: S) -> Self {
+    /// `undelivered`, and keeps the budget, if there is one, through `store`.
+    pub fn new(settings: Settings, publisher: P, undelivered: U, store: S) -> Self {
         let budget = Budget::new(&settings, store);
         Self {
             settings,
             publisher,
-            keeper,
+            undelivered,
             budget,
         }
     }
@@ -212,7 +212,7 @@ impl<P: Publish, K: Keep, S: Store> Notifier<P, K, S> {
                 }
                 Outcome::Refused(cause) => {
                     match retry::until("keeping a refused message", deadline, || {
-                        self.keeper.keep(message)
+                        self.undelivered.store(message)
                     })
                     .await
                     {

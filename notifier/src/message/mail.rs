@@ -1,7 +1,8 @@
 //! What people read.
 
-use crate::digest::{Alert, Digest, Item, NAMES_MAX, Parcel, Tally, Window};
-use crate::record::EventName;
+use crate::change::EventName;
+use crate::digest::{Alert, Digest, Item, Parcel, Tally, Window};
+use crate::settings::NAMES_MAX;
 use crate::text::{ascii, counted, grouped, printable};
 
 /// Characters of a subject ("less than 100 characters long").
@@ -75,7 +76,7 @@ pub(crate) fn alert_plain(alerts: &[Alert], shown: usize) -> String {
     let line = |Alert { rule, tally }: &Alert| {
         let items = first(tally, shown);
         match (tally.count(), items) {
-            (1, [item]) => format!("{rule}: {}", told(item)),
+            (1, [item]) => format!("{rule}: {}", describe(item)),
             (count, items) => format!(
                 "{rule}: {}",
                 listed(&counted(count, "product"), count, items)
@@ -188,11 +189,11 @@ fn first(tally: &Tally, shown: usize) -> &[Item] {
 fn line(event_name: EventName, tally: &Tally, shown: usize) -> String {
     let items = first(tally, shown);
     if let (1, [item]) = (tally.count(), items) {
-        let told = told(item);
+        let item = describe(item);
         return match event_name {
-            EventName::Insert => format!("New product added: {told}"),
-            EventName::Modify => format!("Product changed: {told}"),
-            EventName::Remove => format!("Product removed: {told}"),
+            EventName::Insert => format!("New product added: {item}"),
+            EventName::Modify => format!("Product changed: {item}"),
+            EventName::Remove => format!("Product removed: {item}"),
         };
     }
     let heading = format!("{} {}", counted(tally.count(), "product"), verb(event_name));
@@ -201,7 +202,7 @@ fn line(event_name: EventName, tally: &Tally, shown: usize) -> String {
 
 /// `3 products added: Laptop, Mouse and 1 more`
 fn listed(heading: &str, count: u64, items: &[Item]) -> String {
-    let names = items.iter().map(told).collect::<Vec<_>>().join(", ");
+    let names = items.iter().map(describe).collect::<Vec<_>>().join(", ");
     match count - items.len() as u64 {
         _ if items.is_empty() => heading.to_owned(),
         0 => format!("{heading}: {names}"),
@@ -218,7 +219,7 @@ fn block(heading: &str, tally: &Tally, shown: usize) -> String {
     let mut block = format!("{heading}:\n");
     for item in items {
         block.push_str("\n  - ");
-        block.push_str(&told(item));
+        block.push_str(&describe(item));
     }
     match tally.count() - items.len() as u64 {
         0 => {}
@@ -232,7 +233,7 @@ fn block(heading: &str, tally: &Tally, shown: usize) -> String {
 }
 
 /// `Laptop`, `Laptop (price 1200 → 999, quantity 3 → 2 and 1 more)`
-fn told(item: &Item) -> String {
+fn describe(item: &Item) -> String {
     if item.changes.is_empty() {
         return item.name.clone();
     }

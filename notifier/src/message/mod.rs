@@ -1,4 +1,6 @@
 //! A parcel as SNS messages: text for people, JSON for machines, attributes for filter policies, inside SNS' limits.
+//!
+//! Pure: nothing here sends anything.
 
 mod mail;
 
@@ -304,8 +306,8 @@ impl<'a> Shown<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Change, EventName};
     use crate::digest::Digest;
-    use crate::record::{Change, EventName};
     use crate::settings::Settings;
     use crate::watch::Watch;
 

@@ -1,4 +1,6 @@
 //! Publishing messages: all of them, each again until it is published or refused for good.
+//!
+//! SNS and S3 are called here and nowhere else. What a message says is not this room's business.
 
 mod sns;
 mod undelivered;
@@ -9,7 +11,7 @@ use std::future::Future;
 use tokio::time::Instant;
 
 pub use self::sns::Topic;
-pub use self::undelivered::{Bucket, Keep};
+pub use self::undelivered::{Bucket, UndeliveredStore};
 use crate::message::{MESSAGE_BYTES_MAX, Message};
 use crate::metrics::METRICS;
 use crate::{Class, Error, retry};

@@ -1,4 +1,4 @@
-//! Where messages go that SNS refuses for good: a bucket keeps them until somebody has put things right.
+//! The messages that SNS refuses for good: a bucket stores them until an operator has fixed the cause.
 
 use std::future::Future;
 
@@ -17,17 +17,17 @@ const GRANT: &str = "s3:PutObject on the bucket's undelivered messages";
 /// Longest time one attempt may take.
 const ATTEMPT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Somewhere to keep a message.
-pub trait Keep: Sync {
-    /// Keeps `message` under its id, once however often it is kept, and returns where.
+/// A store for messages that SNS refuses for good.
+pub trait UndeliveredStore: Sync {
+    /// Stores `message` under its id, once however often it is called, and returns where.
     ///
     /// # Errors
     ///
     /// An error whose [`class`](Error::class) tells whether another attempt can help.
-    fn keep(&self, message: &Message) -> impl Future<Output = Result<String, Error>> + Send;
+    fn store(&self, message: &Message) -> impl Future<Output = Result<String, Error>> + Send;
 }
 
-/// Keeps messages as objects in S3.
+/// Stores messages as objects in S3.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     client: Client,
@@ -55,8 +55,8 @@ impl Bucket {
     }
 }
 
-impl Keep for Bucket {
-    async fn keep(&self, message: &Message) -> Result<String, Error> {
+impl UndeliveredStore for Bucket {
+    async fn store(&self, message: &Message) -> Result<String, Error> {
         let key = format!("{}{}.json", self.prefix, message.id());
         let body = publication(&self.topic_arn, message).to_string();
         let place = format!("s3://{}/{key}", self.name);
@@ -73,10 +73,10 @@ impl Keep for Bucket {
     }
 }
 
-impl<K: Keep> Keep for Option<K> {
-    async fn keep(&self, message: &Message) -> Result<String, Error> {
+impl<U: UndeliveredStore> UndeliveredStore for Option<U> {
+    async fn store(&self, message: &Message) -> Result<String, Error> {
         match self {
-            Some(place) => place.keep(message).await,
+            Some(store) => store.store(message).await,
             None => Err(Error::Setting {
                 variable: crate::settings::FAILURE_BUCKET,
                 reason: "not set; messages that SNS refuses have nowhere to go".into(),

@@ -8,7 +8,7 @@
 //! assert_eq!(watch.attributes(), ["quantity", "price"]);
 //! ```
 //!
-//! docs/NOTIFICATIONS.md has the grammar for people.
+//! docs/NOTIFICATIONS.md has the grammar for people. Pure: a rule sees two images of an item and nothing else.
 
 mod parse;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::scripted::{ARN, Reply, TIME_LEFT, World, insert, record};
+use notifier::change::EventName;
 use notifier::function::Event;
-use notifier::record::EventName;
 use notifier::settings::Settings;
 use notifier::watch::Watch;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use notifier::watch::Watch;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::scripted::{ARN, Call, Reply, TIME_LEFT, Trouble, World, record, shards, told};
+use crate::scripted::{ARN, Call, Reply, TIME_LEFT, Trouble, World, record, reported, shards};
 
 const RECORDS: u64 = 7;
 
@@ -112,7 +112,7 @@ async fn messages_in_any_minute_stay_under_the_ceiling_and_counts_are_exact() {
             "{per_minute} a minute: {most}"
         );
         assert_eq!(
-            told(&world).0,
+            reported(&world).0,
             shard_count * windows * RECORDS,
             "{per_minute} a minute"
         );
@@ -176,7 +176,7 @@ async fn counts_are_exact_with_killed_holders_and_a_flaky_table() {
         )
         .await;
         assert_eq!(
-            told(&world).0,
+            reported(&world).0,
             shard_count * windows * RECORDS,
             "seed {seed}"
         );
@@ -210,7 +210,7 @@ async fn without_its_table_the_budget_gives_way_or_waits() {
             call.last = true;
             call.until(&notifier, TIME_LEFT).await;
         }
-        assert_eq!(told(&world).0, 5 * RECORDS, "{trouble:?}");
+        assert_eq!(reported(&world).0, 5 * RECORDS, "{trouble:?}");
     }
 }
 
@@ -227,7 +227,7 @@ async fn a_ledger_that_cannot_be_read_begins_anew() {
         false,
     )
     .await;
-    assert_eq!(told(&world).0, 4 * RECORDS);
+    assert_eq!(reported(&world).0, 4 * RECORDS);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,17 @@
 //! Whatever DynamoDB can put into a stream becomes messages that SNS takes.
 
-use notifier::digest::{Digest, NAMES_MAX, Parcel, Window};
+use notifier::change::EventName;
+use notifier::digest::{Digest, Parcel, Window};
 use notifier::function::STATE_BYTES_MAX;
 use notifier::message::{MESSAGE_BYTES_MAX, Message};
-use notifier::record::{self, EventName, Read};
-use notifier::settings::Settings;
+use notifier::record::{self, Read};
+use notifier::settings::{NAMES_MAX, Settings};
 use notifier::watch::Watch;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::scripted::{ARN, Call, Reply, TIME_LEFT, World, insert, told};
+use crate::scripted::{ARN, Call, Reply, TIME_LEFT, World, insert, reported};
 
 const KINDS: [EventName; 3] = [EventName::Insert, EventName::Modify, EventName::Remove];
 
@@ -247,7 +248,7 @@ proptest! {
             call.once(&notifier, TIME_LEFT).await.unwrap();
             let bad = broken.iter().filter(|broken| **broken).count();
             assert_eq!(state["digest"]["malformed"], bad);
-            assert_eq!(told(&world).0, (broken.len() - bad) as u64);
+            assert_eq!(reported(&world).0, (broken.len() - bad) as u64);
         });
     }
 }

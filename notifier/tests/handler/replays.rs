@@ -7,7 +7,7 @@ use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::scripted::{ARN, Reply, STREAM, TestNotifier, World, insert, told};
+use crate::scripted::{ARN, Reply, STREAM, TestNotifier, World, insert, reported};
 
 /// Room for one attempt to publish: whatever fails is handed back.
 const TIME_LEFT: Duration = Duration::from_millis(1);
@@ -61,7 +61,7 @@ async fn without_windows_counts_are_exact_when_batches_come_again_as_they_were()
                 );
             }
         }
-        assert_eq!(told(&world).0, 500, "seed {seed}");
+        assert_eq!(reported(&world).0, 500, "seed {seed}");
     }
 }
 

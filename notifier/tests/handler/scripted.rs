@@ -8,7 +8,7 @@ use notifier::Error;
 use notifier::budget::Store;
 use notifier::function::{Event, Notifier};
 use notifier::message::Message;
-use notifier::publish::{Keep, Publish};
+use notifier::publish::{Publish, UndeliveredStore};
 use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -170,8 +170,8 @@ pub(crate) struct Shelf {
     pub(crate) kept: Mutex<BTreeMap<String, Message>>,
 }
 
-impl Keep for &Shelf {
-    async fn keep(&self, message: &Message) -> Result<String, Error> {
+impl UndeliveredStore for &Shelf {
+    async fn store(&self, message: &Message) -> Result<String, Error> {
         let action = "keeping".to_owned();
         if self.denied {
             return Err(Error::AccessDenied {
@@ -432,9 +432,9 @@ pub(crate) async fn shards<F: Future<Output = ()>>(count: u64, work: impl Fn(u64
     futures::future::join_all((0..count).map(work)).await;
 }
 
-/// How many products all messages together have told of, each message counted once, and the names, of which none may
+/// How many products all messages together have reported, each message counted once, and the names, of which none may
 /// come twice.
-pub(crate) fn told(world: &World) -> (u64, BTreeSet<String>) {
+pub(crate) fn reported(world: &World) -> (u64, BTreeSet<String>) {
     let mut count = 0;
     let mut names = BTreeSet::new();
     for accepted in world.topic.distinct() {

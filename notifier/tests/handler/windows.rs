@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use notifier::record::EventName;
+use notifier::change::EventName;
 use notifier::settings::Settings;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use crate::scripted::{
-    ARN, Call, Reply, TIME_LEFT, TestNotifier, World, insert, record, shards, told, window,
+    ARN, Call, Reply, TIME_LEFT, TestNotifier, World, insert, record, reported, shards, window,
 };
 
 fn inserts(numbers: std::ops::Range<u64>) -> Vec<Value> {
@@ -27,7 +27,7 @@ async fn a_window_is_one_message_at_its_end() {
     (call.records, call.last) = (vec![], true);
     let state = call.once(&notifier, TIME_LEFT).await.unwrap();
     assert_eq!(
-        told(&world),
+        reported(&world),
         (5, (0..5).map(|number| format!("N{number}")).collect())
     );
     let machine = world.topic.accepted()[0].machine();
@@ -49,7 +49,7 @@ async fn counts_are_exact_however_a_window_is_cut_and_repeated() {
             next += records.len() as u64;
             play(&notifier, window, records, &mut random).await;
         }
-        let (count, names) = told(&world);
+        let (count, names) = reported(&world);
         assert_eq!(count, next, "seed {seed}");
         assert!(names.len() as u64 <= next);
     }
@@ -127,7 +127,7 @@ async fn an_end_whose_answer_was_lost_is_told_again_under_the_same_id() {
     call.until(&notifier, Duration::from_millis(1)).await;
     assert_eq!(world.topic.accepted().len(), 3);
     assert_eq!(world.topic.distinct().len(), 1);
-    assert_eq!(told(&world).0, 9);
+    assert_eq!(reported(&world).0, 9);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +163,7 @@ async fn a_state_that_cannot_be_read_costs_what_it_had_counted_and_nothing_else(
     let mut call = Call::new(0, inserts(0..4));
     (call.state, call.last) = (json!({ "digest": 7 }), true);
     call.once(&notifier, TIME_LEFT).await.unwrap();
-    assert_eq!(told(&world).0, 4);
+    assert_eq!(reported(&world).0, 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,7 +208,7 @@ async fn an_outage_of_30_s_delays_digests_and_loses_none() {
             }
         })
         .await;
-        let (count, _) = told(&world);
+        let (count, _) = reported(&world);
         assert_eq!(count, SHARDS * WINDOWS * RECORDS, "{what}");
         let accepted = world.topic.accepted();
         assert_eq!(
@@ -251,7 +251,7 @@ async fn a_hundred_thousand_inserts_are_a_message_a_shard_and_window() {
         }
     })
     .await;
-    let (count, names) = told(&world);
+    let (count, names) = reported(&world);
     assert_eq!(count, SHARDS * WINDOWS * CALLS * RECORDS);
     assert_eq!(names.len() as u64, SHARDS * WINDOWS * 10);
     assert_eq!(world.topic.accepted().len() as u64, SHARDS * WINDOWS);
