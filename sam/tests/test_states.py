@@ -198,7 +198,7 @@ def test_maps(shipped):
 
 
 def test_the_items_are_where_the_role_may_read(shipped, plain):
-    """Plan and compose say where; importer/src/large/papers.rs has the names."""
+    """Plan and compose say where; importer/src/large/documents.rs has the names."""
     places = [
         resource["Fn::Sub"].rsplit("/", 1)[1]
         for statement in properties(plain, "ImportLargeRole")["Policies"][0]["PolicyDocument"]["Statement"]

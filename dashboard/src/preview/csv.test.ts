@@ -3,7 +3,7 @@ import { csvRecords, sniffDelimiter } from "./csv";
 
 const cells = (text: string) => [...csvRecords(text, ",")].map((record) => record.cells);
 
-// The cases of importer/tests/decode/csv.rs.
+// The cases of rows/tests/decode/csv.rs.
 it.each([
   ["x", "x"],
   ['"x"', "x"],

@@ -1,5 +1,5 @@
 /**
- * DynamoDB's limits, as `importer/src/limits.rs` has them with the pages that state them, and Intake's own.
+ * DynamoDB's limits, as `rows/src/item/limits.rs` has them with the pages that state them, and Intake's own.
  */
 
 /** Largest item in bytes, inclusive. */

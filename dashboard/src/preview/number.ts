@@ -17,7 +17,7 @@ export function isJsonNumber(text: string): boolean {
   return JSON_GRAMMAR.test(text);
 }
 
-/** Parses a number by DynamoDB's grammar and limits, as `importer/src/number.rs` does. */
+/** Parses a number by DynamoDB's grammar and limits, as `rows/src/item/number.rs` does. */
 export function parseNumber(text: string): DynamoNumber | Reason {
   const match = GRAMMAR.exec(text);
   if (!match) return problem("not-a-number", "not a number");
