@@ -185,13 +185,13 @@ pub struct Job {
 pub struct Saved {
     /// [`Checkpoint::VERSION`] of whoever saved it.
     pub version: u32,
-    /// ReportParts of the report of rejected rows that belong to it, in their order.
+    /// Parts of the report of rejected rows that belong to it, in their order.
     pub parts: Vec<ReportParts>,
     /// Whether reading goes on with the checkpoint's row.
     pub checkpoint: Checkpoint,
 }
 
-/// ReportParts of a report of rejected rows.
+/// Parts of a report of rejected rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportParts {
     /// The attempt that has written them.

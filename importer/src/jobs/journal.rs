@@ -33,7 +33,7 @@ pub struct JobJournal {
     is_stalled: bool,
     /// The job of which this one is a range, and the range's number.
     range_of: Option<(JobKey, u32)>,
-    /// ReportParts that are written, in their order.
+    /// Parts that are written, in their order.
     parts: Vec<ReportParts>,
     /// Rejected rows that no part holds yet.
     buffer: Vec<u8>,

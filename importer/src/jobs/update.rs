@@ -168,7 +168,7 @@ impl Update {
 
     /// A condition: the job is in one of `states`.
     pub(super) fn is_in(&mut self, states: &[Status]) -> String {
-        let status = self.name("status");
+        let attribute = self.name("status");
         let states: Vec<String> = states
             .iter()
             .map(|state| {
@@ -176,7 +176,7 @@ impl Update {
                 self.value(&name.to_lowercase(), AttributeValue::S(name.to_owned()))
             })
             .collect();
-        format!("{status} IN ({})", states.join(", "))
+        format!("{attribute} IN ({})", states.join(", "))
     }
 
     pub(super) fn changes(&mut self, changes: Changes) {

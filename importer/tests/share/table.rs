@@ -186,12 +186,12 @@ async fn two_imports_at_once_stay_below_one_cap() {
         assert_eq!(summary.counts.rows_written, ROWS as u64);
     }
     let took = began.elapsed();
-    let allocation = stack.capacity().unwrap().allocation();
-    let wcu = allocation.accepted_wcu(Duration::ZERO, Duration::from_hours(1));
+    let write_log = stack.capacity().unwrap().write_log();
+    let wcu = write_log.accepted_wcu(Duration::ZERO, Duration::from_hours(1));
     assert_eq!(wcu, 2 * ROWS as u64);
     println!(
         "{wcu} WCU in {took:?}, at most {} in a second",
-        allocation.most_accepted_wcu(Duration::from_secs(1))
+        write_log.most_accepted_wcu(Duration::from_secs(1))
     );
     // Each for itself they would be done in half of that. A slow machine takes longer.
     let least = Duration::from_secs_f64((2 * ROWS) as f64 / f64::from(WCU) - 1.1);

@@ -89,7 +89,7 @@ pub(super) fn written(schema: &Schema, body: &[u8]) -> Result<Written, serde_jso
 }
 
 /// An attribute's type and value, if it may be part of a key.
-fn key_value<'a>(value: &'a RawValue) -> Option<(KeyType, Cow<'a, str>)> {
+fn key_value(value: &RawValue) -> Option<(KeyType, Cow<'_, str>)> {
     Some(match serde_json::from_str(value.get()).ok()? {
         KeyValue::S(text) => (KeyType::S, text),
         KeyValue::N(digits) => (KeyType::N, digits),
