@@ -11,8 +11,6 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 
 /// Namespace of all metrics.
 const NAMESPACE: &str = "Intake";
-/// The dimension that tells one function's metrics from the other's.
-const DIMENSION: &str = "service";
 
 /// The metrics of a function. They drop their values until they are [`init`](Metrics::init)ialized.
 pub struct Metrics {
@@ -39,7 +37,7 @@ impl Metrics {
     pub fn init(&self) -> Result<(), lambda_runtime::Error> {
         let collector = Builder::new()
             .cloudwatch_namespace(NAMESPACE)
-            .with_dimension(DIMENSION, self.service)
+            .with_dimension("service", self.service)
             .init()?;
         for &(name, unit) in self.table {
             describe_histogram!(name, unit, "");

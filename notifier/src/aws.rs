@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use cloud::retry::is_retryable;
 
@@ -38,48 +39,25 @@ pub(crate) enum Kind {
     Other,
 }
 
-impl<E, R> From<SdkError<E, R>> for Failure
+impl<E> From<SdkError<E, HttpResponse>> for Failure
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Status + Send + Sync + 'static,
 {
-    fn from(error: SdkError<E, R>) -> Self {
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
         let status = match &error {
             SdkError::ConstructionFailure(_) => 400,
-            error => error.raw_response().map_or(0, Status::status),
+            // An answer that cannot be read says nothing, whatever its status.
+            SdkError::ResponseError(_) => 0,
+            error => error.raw_response().map_or(0, |r| r.status().as_u16()),
         };
-        match error {
+        let (code, text) = match error {
             SdkError::ServiceError(answer) => {
                 let answer = answer.into_err();
-                Self {
-                    code: answer.code().unwrap_or_default().to_owned(),
-                    status,
-                    text: chain(&answer),
-                }
+                (answer.code().unwrap_or_default().to_owned(), chain(&answer))
             }
-            // An answer that cannot be read says nothing, whatever its status.
-            error @ SdkError::ResponseError(_) => Self {
-                code: String::new(),
-                status: 0,
-                text: chain(&error),
-            },
-            error => Self {
-                code: String::new(),
-                status,
-                text: chain(&error),
-            },
-        }
-    }
-}
-
-/// Something with an HTTP status.
-pub(crate) trait Status {
-    fn status(&self) -> u16;
-}
-
-impl Status for aws_sdk_sns::config::http::HttpResponse {
-    fn status(&self) -> u16 {
-        self.status().as_u16()
+            error => (String::new(), chain(&error)),
+        };
+        Self { code, status, text }
     }
 }
 

@@ -223,6 +223,7 @@ async fn answers_are_classified() {
         (403, "AuthorizationError", "AccessDenied"),
         (400, "KMSAccessDenied", "AccessDenied"),
         (400, "InvalidParameter", "Refused"),
+        (400, "RequestTimeout", "Unavailable"),
         (403, "ExpiredToken", "Unavailable"),
         (403, "InvalidClientTokenId", "Refused"),
     ] {
