@@ -6,49 +6,38 @@ use importer::decode::DecodeOptions;
 use importer::pipeline::ImportOptions;
 use importer::share::Share;
 use importer::table;
-use local::Endpoints;
 
 use crate::args::ImportArgs;
 use crate::aws::Clients;
-use crate::job::Job;
-use crate::outcome::{Failure, Outcome, tell};
-use crate::stack::LocalStack;
+use crate::jobs;
+use crate::run::Run;
+use crate::terminal::{Failure, Outcome, tell};
 use crate::workers;
 
 /// Imports a file, into the caller's table or a local one.
-///
-/// # Errors
-///
-/// Whatever keeps the file from being imported to its end.
-pub async fn run(mut args: ImportArgs) -> Result<Outcome, Failure> {
-    if !args.local {
-        let jobs_table = std::env::var("INTAKE_JOBS_TABLE").ok();
-        let jobs_table = args.jobs_table.or(jobs_table);
-        args.jobs_table = jobs_table.filter(|name| !name.is_empty());
-        let clients = Clients::from_environment().await?;
-        return import(args, &clients, None).await;
+pub(super) async fn run(mut args: ImportArgs) -> Result<Outcome, Failure> {
+    #[cfg(feature = "local")]
+    if args.local {
+        let stack = crate::local_stack::LocalStack::find_or_start().await?;
+        let jobs_table = &stack.endpoints.jobs_table;
+        args.jobs_table.get_or_insert_with(|| jobs_table.clone());
+        let ended = import(args, &Clients::for_local(&stack.endpoints)).await;
+        stack.release().await;
+        return ended;
     }
-    let stack = LocalStack::find_or_start().await?;
-    let endpoints = stack.endpoints();
-    args.jobs_table
-        .get_or_insert_with(|| endpoints.jobs_table.clone());
-    let ended = import(args, &Clients::for_local(endpoints), Some(endpoints)).await;
-    stack.release().await;
-    ended
+    let jobs_table = args.jobs_table.or_else(jobs::table_from_environment);
+    args.jobs_table = jobs_table.filter(|name| !name.is_empty());
+    import(args, &Clients::from_environment().await?).await
 }
 
-async fn import(
-    args: ImportArgs,
-    clients: &Clients,
-    endpoints: Option<&Endpoints>,
-) -> Result<Outcome, Failure> {
+async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
     if args.workers.workers.is_some() {
-        return Box::pin(workers::run(args, clients, endpoints)).await;
+        return Box::pin(workers::run(args, clients)).await;
     }
     let schema = table::describe(&clients.dynamodb, &args.table).await?;
     let defaults = ImportOptions::default();
     let share = share(&args, clients).await?;
-    let job = Job {
+    let run = Run {
         input: args.source,
         schema: Arc::new(schema),
         options: ImportOptions {
@@ -63,9 +52,9 @@ async fn import(
         quiet: args.quiet,
     };
     if args.dry_run {
-        return job.check(Some(&clients.s3)).await;
+        return run.check(Some(&clients.s3)).await;
     }
-    let ended = job.write(clients, args.writer.into()).await;
+    let ended = run.write(clients, args.writer.into()).await;
     if let Some(share) = share {
         share.leave().await;
     }
@@ -78,7 +67,7 @@ async fn share(args: &ImportArgs, clients: &Clients) -> Result<Option<Share>, Fa
     else {
         return Ok(None);
     };
-    let share = Share::of_table(&clients.dynamodb_config, jobs_table, &args.table, cap).await?;
+    let share = Share::of_table(&clients.config, jobs_table, &args.table, cap).await?;
     if share.cap().wcu() == 0 {
         tell("waiting for a share of the write cap: other imports have all of it");
     }

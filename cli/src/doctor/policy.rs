@@ -2,7 +2,6 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html>
 
-use local::iam_pattern_covers;
 use serde_json::Value;
 
 /// Whether a queue's policy lets S3 send to it for a bucket.
@@ -71,13 +70,13 @@ fn source_fits(condition: &Value, bucket_arn: &str, account: &str) -> bool {
 /// Whether one of the patterns covers `wanted`, as resources and principals are compared.
 fn any(patterns: &Value, wanted: &str) -> bool {
     let mut patterns = list(patterns).filter_map(Value::as_str);
-    patterns.any(|pattern| iam_pattern_covers(pattern, wanted))
+    patterns.any(|pattern| covers(pattern, wanted))
 }
 
 /// Whether one of the patterns covers an action in lower case: case does not matter here.
 fn has_action(patterns: &Value, action: &str) -> bool {
     let mut patterns = list(patterns).filter_map(Value::as_str);
-    patterns.any(|pattern| iam_pattern_covers(&pattern.to_ascii_lowercase(), action))
+    patterns.any(|pattern| covers(&pattern.to_ascii_lowercase(), action))
 }
 
 /// A policy has a list where there are several, and else the thing itself.
@@ -86,6 +85,25 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
         .as_array()
         .map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
         .iter()
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for anything and `?` for one character. ARNs differ by case; actions do
+/// not, and are to be compared in lower case.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html>
+fn covers(pattern: &str, text: &str) -> bool {
+    fn covers(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern, text) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => {
+                covers(rest, text) || (!text.is_empty() && covers(pattern, &text[1..]))
+            }
+            ([b'?', rest @ ..], [_, text @ ..]) => covers(rest, text),
+            ([one, rest @ ..], [other, text @ ..]) if one == other => covers(rest, text),
+            _ => false,
+        }
+    }
+    covers(pattern.as_bytes(), text.as_bytes())
 }
 
 #[cfg(test)]

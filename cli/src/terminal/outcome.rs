@@ -46,7 +46,7 @@ impl From<Outcome> for ExitCode {
 /// # Examples
 ///
 /// ```
-/// use intake::outcome::Failure;
+/// use intake::terminal::Failure;
 ///
 /// let failure = Failure::new("table Prices does not exist").fix("create it, or name another with --table");
 /// assert_eq!(

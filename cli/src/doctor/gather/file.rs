@@ -10,7 +10,7 @@ use importer::row::Row;
 use importer::schema::Schema;
 
 use crate::doctor::facts::{self, FileProblem};
-use crate::outcome::causes;
+use crate::terminal::causes;
 
 /// Rows that are looked at: a wrong key is wrong in the first ones. `intake validate` looks at all.
 const ROWS: usize = 1_000;
