@@ -15,14 +15,11 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use importer::StopReason;
-use importer::import::Discard;
-use importer::import::Source;
-use importer::import::{Import, ImportOptions, Stop};
+use importer::import::{Discard, Import, ImportOptions, Source, Stop};
 use importer::progress::Progress;
 use importer::write::WireWriter;
 use local::capacity::{CapacityPlan, CapacitySink, Latency, Mode, OtherTraffic, WriteLog};
-use rows::{DecodeOptions, Format};
-use rows::{KeyAttribute, KeyType, Schema};
+use rows::{DecodeOptions, Format, KeyAttribute, KeyType, Schema};
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Scenarios at once, each with its three seeds: more would be a measurement of this machine.

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use clap::Parser;
 use hyper::body::Bytes;
-use importer::write::WireWriter;
-use importer::write::{BatchWrite, LaneWrite};
+use importer::write::{BatchWrite, LaneWrite, WireWriter};
 use rows::{KeyAttribute, KeyType, Schema};
 
 /// Sends ready-made request bodies through the importer's signing and transport.

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use importer::write::Lanes;
 use intake::generate::{Format, Generator, Shape};
-use rows::Row;
-use rows::{DecodeOptions, open};
-use rows::{KeyAttribute, KeyType, Schema};
+use rows::{DecodeOptions, KeyAttribute, KeyType, Row, Schema, open};
 
 const ROWS: u64 = 10_000;
 

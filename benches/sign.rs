@@ -8,8 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hyper::body::Bytes;
-use importer::write::BatchWrite;
-use importer::write::WireWriter;
+use importer::write::{BatchWrite, WireWriter};
 use rows::{KeyAttribute, KeyType, Schema};
 
 /// Bytes of a body with 25 small rows.

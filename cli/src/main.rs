@@ -1,9 +1,9 @@
-//! `intake`: see [`intake::args`] for what it understands.
+//! `intake`: see [`intake::args`] for its commands.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    intake::run(intake::args::Cli::parse())
+    intake::commands::dispatch(intake::args::Cli::parse())
 }

@@ -12,11 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use importer::import::Checkpoint;
-use importer::import::Journal;
-use importer::import::Source;
-use importer::import::{Import, ImportOptions, Stop};
-use importer::import::{Status, Summary};
+use importer::import::{Checkpoint, Import, ImportOptions, Journal, Source, Status, Stop, Summary};
 use importer::progress::Progress;
 use importer::retry::RetryPolicy;
 use importer::write::{BatchWrite, LaneWrite, Written};

@@ -12,11 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use importer::import::Checkpoint;
-use importer::import::Journal;
-use importer::import::Source;
-use importer::import::{Import, ImportOptions, Resume, Stop};
-use importer::import::{Status, Summary};
+use importer::import::{
+    Checkpoint, Import, ImportOptions, Journal, Resume, Source, Status, Stop, Summary,
+};
 use importer::progress::Counts;
 use importer::retry::RetryPolicy;
 use importer::write::{BatchWrite, LaneWrite, Written};

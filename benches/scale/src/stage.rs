@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use crate::aws;
 use crate::clock::{Bucket, Clock, Micros, micros, seconds};
 use crate::outcome::Outcome;
 use crate::parameters::Parameters;
-use crate::share;
 use crate::table::Table;
 use crate::work::Work;
+use crate::{aws, share};
 
 /// What a stage does; a unit is a byte of a scan or a row of an import.
 #[derive(Debug)]

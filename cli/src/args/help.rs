@@ -13,10 +13,16 @@ macro_rules! exit_codes {
 pub(super) const EXIT_CODES: &str = exit_codes!();
 
 pub(super) const CLI_HELP: &str = concat!(
-    "Examples:
-  intake                                                          # the whole flow, locally
-  intake validate catalog.csv                                     # check a file, write nothing
-  intake import catalog.csv --table InventoryTable --local        # import it into the local table
+    "Examples:",
+    if_local!(
+        "\n  intake                                                          # the whole flow, locally"
+    ),
+    "
+  intake validate catalog.csv                                     # check a file, write nothing",
+    if_local!(
+        "\n  intake import catalog.csv --table InventoryTable --local        # import it into the local table"
+    ),
+    "
   intake import s3://bucket/catalog.json.gz --table InventoryTable
   intake status                                                   # how far uploaded files are
   intake doctor --bucket inventory-upload-YOURNAME                # why nothing is imported
@@ -32,8 +38,9 @@ pub(super) const IMPORT_HELP: &str = concat!(
   intake import prices.csv --table Prices --types sku:S,price:N --delimiter ';' --encoding windows-1252
   intake import s3://my-bucket/uploads/huge.json --table InventoryTable --workers 4    # by four processes at once
   aws dynamodb scan --table-name Old > old.json
-  intake import old.json --table New --format ddb-json --rows-at /Items
-  intake generate --rows 200000 --shape catalog --format json | intake import - --local --table InventoryTable
+  intake import old.json --table New --format ddb-json --rows-at /Items",
+    if_local!("\n  intake generate --rows 200000 --shape catalog --format json | intake import - --local --table InventoryTable"),
+    "
 
 ",
     exit_codes!()
@@ -50,9 +57,13 @@ pub(super) const VALIDATE_HELP: &str = concat!(
     exit_codes!()
 );
 
-pub(super) const STATUS_HELP: &str = "Examples:
-  intake status                                                # the newest jobs
-  intake status --local                                        # those of `intake local`
+pub(super) const STATUS_HELP: &str = concat!(
+    "Examples:
+  intake status                                                # the newest jobs",
+    if_local!(
+        "\n  intake status --local                                        # those of `intake local`"
+    ),
+    "
   intake status s3://my-bucket/uploads/catalog.csv.gz --watch  # until it ends
   intake status 20261123T101500000Z-0123456789abcdef --json | jq .reason
 
@@ -60,7 +71,8 @@ Exit codes: 0, or 1 if it cannot be told; with --watch
   0  the job is COMPLETED
   1  it has FAILED, or is CANCELLED
   2  wrong usage
-  3  it is COMPLETED_WITH_REJECTS";
+  3  it is COMPLETED_WITH_REJECTS"
+);
 
 pub(super) const CANCEL_HELP: &str = "Examples:
   intake cancel 20261123T101500000Z-0123456789abcdef
@@ -71,9 +83,11 @@ Exit codes:
   1  there is no such job, or it has ended otherwise
   2  wrong usage";
 
-pub(super) const DOCTOR_HELP: &str = "Examples:
-  intake doctor --bucket inventory-upload-YOURNAME      # the stack as README's deploy section makes it
-  intake doctor --local                                 # that of `intake local`
+pub(super) const DOCTOR_HELP: &str = concat!(
+    "Examples:
+  intake doctor --bucket inventory-upload-YOURNAME      # the stack as README's deploy section makes it",
+    if_local!("\n  intake doctor --local                                 # that of `intake local`"),
+    "
   intake doctor --bucket B --file inventory.json        # and whether this file fits the table's key
   intake doctor --bucket B --json | jq -r .fix
 
@@ -93,17 +107,8 @@ Exit codes:
   0  nothing is wrong; a note may be told
   1  something is wrong, or it cannot be told
   2  wrong usage
-  3  nothing wrong was found, but not everything could be checked";
-
-pub(super) const LOCAL_HELP: &str = "Examples:
-  intake local
-  intake local --port 4510                          # S3 on 4510, DynamoDB 4511, …, the dashboard on 4517
-  intake local --inbox                              # and show the e-mails
-  intake local --dashboard ../dist                  # with a dashboard that was built elsewhere
-  intake local --inbox email,sms,sqs --window 30    # and more, with all changes of half a minute in one message
-  intake local --functions .aws-sam/build           # with the functions that `sam build` has made
-  intake import inventory.csv --table InventoryTable --local       # in another terminal
-  aws s3 cp inventory.csv s3://inventory-upload-local/uploads/     # after the export lines";
+  3  nothing wrong was found, but not everything could be checked"
+);
 
 pub(super) const GENERATE_HELP: &str = "Examples:
   intake generate --rows 1000 --shape small --format csv > small.csv

@@ -1,4 +1,4 @@
-//! What follows the commands that look at jobs and at what imports them.
+//! `intake status`, `intake cancel` and `intake doctor`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::help::{CANCEL_HELP, DOCTOR_HELP, STATUS_HELP};
-use crate::jobs::Wanted;
+use crate::jobs::JobSelector;
 
 /// Which jobs, and where they are.
 #[derive(Debug, Args)]
@@ -20,6 +20,7 @@ pub struct JobsArgs {
     pub jobs_table: Option<String>,
 
     /// Use the local stack that `intake local` keeps up
+    #[cfg(feature = "local")]
     #[arg(long)]
     pub local: bool,
 }
@@ -30,7 +31,7 @@ pub struct JobsArgs {
 pub struct StatusArgs {
     /// One job by its name, or the newest one of an object [default: list the newest jobs]
     #[arg(value_name = "JOB | s3://BUCKET/KEY")]
-    pub job: Option<Wanted>,
+    pub job: Option<JobSelector>,
 
     /// Which jobs, and where they are
     #[command(flatten)]
@@ -59,7 +60,7 @@ const JOBS_LISTED: NonZeroUsize = NonZeroUsize::new(20).unwrap();
 pub struct CancelArgs {
     /// The job by its name, or the newest one of an object
     #[arg(value_name = "JOB | s3://BUCKET/KEY")]
-    pub job: Wanted,
+    pub job: JobSelector,
 
     /// Which jobs, and where they are
     #[command(flatten)]
@@ -107,6 +108,7 @@ pub struct DoctorArgs {
     pub file: Option<PathBuf>,
 
     /// Check the local stack that `intake local` keeps up
+    #[cfg(feature = "local")]
     #[arg(long)]
     pub local: bool,
 

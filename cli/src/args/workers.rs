@@ -21,7 +21,7 @@ pub struct WorkersArgs {
     #[arg(
         long,
         value_name = "N",
-        value_parser = workers,
+        value_parser = up_to::<WORKERS_MAX>,
         conflicts_with_all = ["dry_run", "rejects", "format", "types", "delimiter", "encoding", "rows_at", "decoder"]
     )]
     pub workers: Option<NonZeroUsize>,
@@ -39,11 +39,11 @@ pub struct WorkersArgs {
     pub range_size: Option<NonZeroU64>,
 }
 
-fn workers(text: &str) -> Result<NonZeroUsize, String> {
+pub(super) fn up_to<const MAX: usize>(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .ok()
-        .filter(|workers: &NonZeroUsize| workers.get() <= WORKERS_MAX)
-        .ok_or_else(|| format!("it must be a number from 1 to {WORKERS_MAX}"))
+        .filter(|number: &NonZeroUsize| number.get() <= MAX)
+        .ok_or_else(|| format!("it must be a number from 1 to {MAX}"))
 }
 
 /// A number of bytes, with a unit or not.

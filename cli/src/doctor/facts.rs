@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use importer::schema::Schema;
+use rows::Schema;
 
 /// What a look at something gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,24 @@ impl<T> Fact<T> {
 
     /// The same of a part, or of what follows from it.
     pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Fact<U> {
+        self.and_then(|value| Fact::Known(of(value)))
+    }
+
+    /// What follows from what is known.
+    pub fn and_then<U>(self, of: impl FnOnce(T) -> Fact<U>) -> Fact<U> {
         match self {
-            Self::Known(value) => Fact::Known(of(value)),
+            Self::Known(value) => of(value),
             Self::Missing => Fact::Missing,
             Self::Unknown(refusal) => Fact::Unknown(refusal),
+        }
+    }
+
+    /// What an answer says; a refusal with one of the codes `missing` is that there is no such thing.
+    pub(super) fn of(answer: Result<T, Refusal>, missing: &[&str]) -> Self {
+        match answer {
+            Ok(value) => Self::Known(value),
+            Err(refusal) if missing.contains(&refusal.code.as_str()) => Self::Missing,
+            Err(refusal) => Self::Unknown(refusal),
         }
     }
 }
@@ -319,4 +333,9 @@ pub enum FileProblem {
     Row(String),
     /// The file cannot be read on: what and the fix.
     Broken(String, String),
+}
+
+/// The last part of an ARN or a URL.
+pub(super) fn last(arn: &str) -> &str {
+    arn.rsplit([':', '/']).next().unwrap_or(arn)
 }

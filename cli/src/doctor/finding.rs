@@ -159,3 +159,13 @@ impl fmt::Display for Finding {
         writeln!(f, "\n  fix: {}", self.fix)
     }
 }
+
+/// An argument of a command as a shell takes it.
+pub(super) fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

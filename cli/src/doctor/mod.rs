@@ -3,29 +3,38 @@
 //! ```text
 //! gather (AWS, reads only) ─▶ facts ─▶ checks (pure) ─▶ findings ─▶ text or JSON, exit code
 //! ```
+//!
+//! Only `gather` asks AWS, and nothing here changes anything there.
 
 pub mod checks;
 pub mod facts;
 pub mod finding;
-mod gather;
+pub mod gather;
 mod policy;
 mod signed;
 
 use std::io::{self, Write};
 
+use aws_config::SdkConfig;
+
 use self::facts::Facts;
 use self::finding::{Finding, Level};
+use self::gather::Fallback;
 use crate::args::DoctorArgs;
-use crate::outcome::{Failure, Outcome};
+use crate::terminal::{Failure, Outcome};
 
-/// Checks a deployment and tells what is wrong with it.
+/// Checks a deployment and prints what is wrong with it.
 ///
 /// # Errors
 ///
-/// There are no credentials, no Region or no local stack, or the credentials are refused.
-pub async fn run(args: &DoctorArgs) -> Result<Outcome, Failure> {
+/// There are no credentials, or they are refused.
+pub async fn run(
+    args: &DoctorArgs,
+    config: &SdkConfig,
+    fallback: Fallback,
+) -> Result<Outcome, Failure> {
     // Boxed: a dozen clients' calls are one large future.
-    let facts = Box::pin(gather::facts(args)).await?;
+    let facts = Box::pin(gather::facts(args, config, fallback)).await?;
     let findings = checks::all(&facts);
     let mut out = io::stdout().lock();
     if args.json {

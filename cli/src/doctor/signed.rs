@@ -79,15 +79,12 @@ struct Refused {
 }
 
 impl Signed {
-    /// A client with what `config` says; `endpoints`, of Lambda and of IAM, win over it.
+    /// A client with what `config` says.
     ///
     /// # Errors
     ///
     /// There are no credentials.
-    pub(super) async fn new(
-        config: &SdkConfig,
-        endpoints: Option<[&str; 2]>,
-    ) -> Result<Self, BoxError> {
+    pub(super) async fn new(config: &SdkConfig) -> Result<Self, BoxError> {
         let provider = config
             .credentials_provider()
             .ok_or("no credentials are set")?;
@@ -102,15 +99,9 @@ impl Signed {
                 tls::rustls_provider::CryptoMode::Ring,
             ))
             .build();
-        let mut lambda = endpoint(config, Service::Lambda);
-        let mut iam = endpoint(config, Service::Iam);
-        if let Some([lambda_url, iam_url]) = endpoints {
-            lambda_url.clone_into(&mut lambda.url);
-            iam_url.clone_into(&mut iam.url);
-        }
         Ok(Self {
-            lambda,
-            iam,
+            lambda: endpoint(config, Service::Lambda),
+            iam: endpoint(config, Service::Iam),
             credentials,
             connector,
         })
@@ -164,7 +155,7 @@ impl Signed {
                     let refusal = Refusal {
                         action,
                         code: String::new(),
-                        message: crate::outcome::causes(&*error),
+                        message: crate::terminal::causes(&*error),
                     };
                     (true, refusal)
                 }

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use importer::jobs::{Job, NOBODY, Status};
 use indicatif::{HumanCount, HumanDuration};
 
-use super::Found;
-use crate::progress::{Counts, Rates, fraction, share, time_left, whole};
-use crate::table::align;
+use super::lookup::JobItem;
+use crate::terminal::columns::align;
+use crate::terminal::progress::{Rates, Snapshot, bytes_read, fraction, time_left, whole};
 
 /// Ranges that are listed at most.
 const RANGES_LISTED: usize = 100;
@@ -16,40 +16,25 @@ const RANGES_LISTED: usize = 100;
 const BAR_CHARACTERS: usize = 24;
 
 /// The counters of a job, as imports show them.
-pub fn counts(job: &Job) -> Counts {
-    Counts {
-        bytes: job.counts.bytes_read,
-        bytes_total: job.bytes_total,
-        rows_done: job.counts.rows_written + job.counts.rows_superseded,
-        rows_rejected: job.counts.rows_rejected,
-        wcu: job.counts.consumed_wcu,
-        throttles: job.counts.throttles,
-    }
+pub(super) fn snapshot(job: &Job) -> Snapshot {
+    Snapshot::new(&job.counts, job.bytes_total)
 }
 
 /// Rates over all the time that was spent on a job.
-pub fn average_rates(job: &Job) -> Rates {
-    let seconds = job.duration_seconds;
-    if seconds <= 0.0 {
-        return Rates::default();
-    }
-    Rates {
-        bytes: job.counts.bytes_read as f64 / seconds,
-        rows: (job.counts.rows_written + job.counts.rows_superseded) as f64 / seconds,
-        wcu: job.counts.consumed_wcu / seconds,
-    }
+pub(super) fn average_rates(job: &Job) -> Rates {
+    Rates::between(&Snapshot::default(), &snapshot(job), job.duration_seconds)
 }
 
 /// A table of jobs, a line each.
-pub fn list(found: &[Found]) -> String {
-    let has_owners = found.iter().any(|found| found.job.owner != NOBODY);
+pub fn list(items: &[JobItem]) -> String {
+    let has_owners = items.iter().any(|item| item.job.owner != NOBODY);
     let mut columns = vec!["JOB", "STATUS", "READ", "ROWS", "REJECTED", "FILE"];
     if has_owners {
         columns.insert(1, "OWNER");
     }
-    let row = |Found { job, .. }: &Found| {
+    let row = |JobItem { job, .. }: &JobItem| {
         let read = match job.bytes_total {
-            Some(_) => format!("{:.0}%", (fraction(&counts(job)) * 100.0).floor()),
+            Some(_) => format!("{:.0}%", (fraction(&snapshot(job)) * 100.0).floor()),
             None => String::new(),
         };
         let mut cells = vec![
@@ -65,7 +50,7 @@ pub fn list(found: &[Found]) -> String {
         }
         cells
     };
-    align(&columns, found.iter().map(row).collect())
+    align(&columns, items.iter().map(row).collect())
 }
 
 /// All there is to know about a job.
@@ -119,7 +104,7 @@ pub fn describe(job: &Job, now: SystemTime) -> String {
 
 /// The ranges of a job, a line each; of very many, those that have not ended well.
 pub fn ranges(job: &Job, ranges: &[Job]) -> String {
-    let is_told = |range: &&Job| {
+    let is_listed = |range: &&Job| {
         let is_well = matches!(
             range.status,
             Status::Completed | Status::CompletedWithRejects
@@ -127,11 +112,10 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
         ranges.len() <= RANGES_LISTED || !is_well
     };
     let row = |range: &Job| {
-        let counts = counts(range);
         vec![
             range.job.clone(),
             range.status.to_string(),
-            share(&counts),
+            bytes_read(&snapshot(range)),
             range.counts.rows_read.to_string(),
             range.counts.rows_rejected.to_string(),
             range.reason.clone().unwrap_or_default(),
@@ -142,9 +126,9 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
     let of = job
         .ranges
         .map_or_else(|| "an unknown number".to_owned(), |all| all.to_string());
-    let told: Vec<_> = ranges
+    let rows: Vec<_> = ranges
         .iter()
-        .filter(is_told)
+        .filter(is_listed)
         .take(RANGES_LISTED)
         .map(row)
         .collect();
@@ -152,26 +136,26 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
         "\nRanges      {ended} ended, {} under way, of {of}\n",
         begun - ended
     );
-    if !told.is_empty() {
+    if !rows.is_empty() {
         let columns = ["RANGE", "STATUS", "READ", "ROWS", "REJECTED", "REASON"];
-        text.push_str(&align(&columns, told));
+        text.push_str(&align(&columns, rows));
     }
     text
 }
 
 fn progress(job: &Job) -> String {
-    let counts = counts(job);
+    let now = snapshot(job);
     let mut parts = Vec::new();
-    if counts.bytes_total.is_some() {
+    if now.bytes_total.is_some() {
         // A fraction is at most 1, so that no more is filled than there is.
         #[allow(clippy::cast_sign_loss)]
-        let filled = (fraction(&counts) * BAR_CHARACTERS as f64) as usize;
+        let filled = (fraction(&now) * BAR_CHARACTERS as f64) as usize;
         let empty = BAR_CHARACTERS.saturating_sub(filled);
         parts.push(format!("{}{}", "█".repeat(filled), "░".repeat(empty)));
     }
-    parts.push(share(&counts));
+    parts.push(bytes_read(&now));
     if !job.status.is_ended()
-        && let Some(left) = time_left(&counts, &average_rates(job))
+        && let Some(left) = time_left(&now, &average_rates(job))
     {
         parts.push(format!("{} left", HumanDuration(left)));
     }
@@ -203,8 +187,8 @@ fn capacity(job: &Job) -> String {
     )
 }
 
-/// Whether an invocation imports the job, as far as that can be told.
-pub fn is_at_work(job: &Job, now: SystemTime) -> bool {
+/// Whether an invocation imports the job, as far as the table shows.
+pub fn has_lease(job: &Job, now: SystemTime) -> bool {
     job.status == Status::Running && lease_end(job).is_some_and(|end| end > now)
 }
 
@@ -326,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_list_names_owners_if_somebody_signed_in() {
-        let found = |changes: Value| Found {
+        let found = |changes: Value| JobItem {
             job: job(&changes),
             attributes: Value::Null,
         };

@@ -1,6 +1,7 @@
 //! `intake import --workers`: the steps of a large import, taken by processes on this machine.
 //!
-//! The state machine on AWS asks invocations of the importer for the same steps, in the same order.
+//! The state machine on AWS asks invocations of the importer for the same steps, in the same order. What a step does is the
+//! importer's; here is only who takes which one when.
 
 mod pool;
 pub mod worker;
@@ -8,35 +9,32 @@ pub mod worker;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use importer::jobs::JobKey;
-use importer::jobs::store::JobStore;
-use importer::pipeline::MaxRejects;
-use importer::summary::Summary;
-use importer::writer::WriterKind;
-use local::Endpoints;
+use importer::import::{MaxRejects, Summary};
+use importer::jobs::{JobKey, JobStore};
+use importer::progress::Counts;
+use importer::write::WriterKind;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use self::pool::{Broken, Pool, Start};
+use self::pool::{Pool, StepError, WorkerCommand, lock};
 use crate::args::ImportArgs;
 use crate::aws::Clients;
 use crate::input::Input;
-use crate::job::conclude;
-use crate::outcome::{Failure, Outcome, causes, tell};
-use crate::progress::{Counts, Progress, Work};
-use crate::{jobs, signal};
+use crate::jobs;
+use crate::terminal::progress::{LiveDisplay, Snapshot, Work};
+use crate::terminal::{Failure, Outcome, Signals, causes, conclude, tell};
 
-/// How often the ranges are looked at to show how far they are.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the ranges are read to show how far they are.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often workers save how far they are, unless `INTAKE_CHECKPOINT_SECONDS` says so: somebody is watching.
 const CHECKPOINT_SECONDS: &str = "1";
-/// Ranges of a step: with one in each, nobody waits for a slow one.
+/// Ranges of a step: with one in each, no worker waits for a slow one.
 const RANGES_AT_ONCE: usize = 1;
 /// Variables that set up the function on AWS, and not what is started here.
-const NOT_HERE: [&str; 4] = [
+const FUNCTION_VARIABLES: [&str; 4] = [
     "INTAKE_QUEUE_URL",
     "INTAKE_TOPIC_ARN",
     "INTAKE_LARGE_STATE_MACHINE_ARN",
@@ -48,11 +46,7 @@ const NOT_HERE: [&str; 4] = [
 /// # Errors
 ///
 /// It is none, or it was not imported to its end.
-pub async fn run(
-    args: ImportArgs,
-    clients: &Clients,
-    endpoints: Option<&Endpoints>,
-) -> Result<Outcome, Failure> {
+pub async fn run(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
     let Input::Object { bucket, key } = &args.source else {
         return Err(Failure::usage(format!(
             "--workers imports objects in S3, and {} is none: its ranges are read by several processes at once",
@@ -60,16 +54,16 @@ pub async fn run(
         ))
         .fix("upload it and name it as s3://BUCKET/KEY, or import it without --workers"));
     };
-    let mut signals = signal::Stop::listen()?;
+    let mut signals = Signals::listen()?;
     let began = Instant::now();
     let jobs_table = args.jobs_table.clone();
     let jobs_table = jobs_table.unwrap_or_else(|| jobs::TABLE.to_owned());
     let pool = Pool::new(
         args.workers.workers.map_or(1, NonZeroUsize::get),
-        &starter(&args, &jobs_table, endpoints)?,
+        &worker_command(&args, &jobs_table, clients)?,
     );
     let stop = pool.stop();
-    let master = Master {
+    let coordinator = Coordinator {
         source: args.source.to_string(),
         store: JobStore::new(clients.dynamodb.clone(), jobs_table),
         s3: clients.s3.clone(),
@@ -85,7 +79,7 @@ pub async fn run(
     if let Some(range_size) = args.workers.range_size {
         plan["range_bytes"] = json!(range_size.get());
     }
-    let import = master.import(pool, plan);
+    let import = coordinator.import(pool, plan);
     let mut import = std::pin::pin!(import);
     tokio::select! {
         ended = &mut import => return ended,
@@ -101,7 +95,7 @@ pub async fn run(
 }
 
 /// Takes the steps of one import.
-struct Master {
+struct Coordinator {
     source: String,
     store: JobStore,
     s3: aws_sdk_s3::Client,
@@ -109,14 +103,14 @@ struct Master {
     began: Instant,
 }
 
-impl Master {
+impl Coordinator {
     async fn import(&self, mut pool: Pool, plan: Value) -> Result<Outcome, Failure> {
         let planned = match pool.one(plan).await {
             Ok(planned) => planned,
-            Err(Broken::Stopped) => {
+            Err(StepError::Stopped) => {
                 return Err(Failure::new("interrupted before the import began"));
             }
-            Err(Broken::Failed(message)) => {
+            Err(StepError::Failed(message)) => {
                 return Err(Failure::new(format!("{}: {message}", self.source)));
             }
         };
@@ -153,30 +147,30 @@ impl Master {
         let finish = json!({ "step": "finish", "owner": key.owner, "job": key.job });
         let summary = match taken {
             Ok(()) => pool.one(finish).await,
-            Err(Broken::Failed(message)) => {
+            Err(StepError::Failed(message)) => {
                 // The job says so, too, and may be taken up again.
                 let mut finish = finish;
                 finish["error"] = json!({ "Error": "intake import", "Cause": message });
                 pool.again().one(finish).await
             }
-            Err(Broken::Stopped) => Err(Broken::Stopped),
+            Err(StepError::Stopped) => Err(StepError::Stopped),
         };
         match summary {
             Ok(summary) => self.concluded(summary, !is_ended),
-            Err(Broken::Stopped) => Err(self.stopped(&key).await),
-            Err(Broken::Failed(message)) => {
+            Err(StepError::Stopped) => Err(self.stopped(&key).await),
+            Err(StepError::Failed(message)) => {
                 Err(Failure::new(format!("{}: {message}", self.source)))
             }
         }
     }
 
     /// What is between plan and finish.
-    async fn steps(&self, pool: &mut Pool, key: &JobKey, planned: &Value) -> Result<(), Broken> {
+    async fn steps(&self, pool: &mut Pool, key: &JobKey, planned: &Value) -> Result<(), StepError> {
         let mut items = self.items(planned).await?;
-        let job = self.store.get(key).await.map_err(|e| broken(&e))?;
-        let counts = Arc::new(Mutex::new(Counts {
+        let job = self.store.get(key).await.map_err(|e| failed(&e))?;
+        let counts = Arc::new(Mutex::new(Snapshot {
             bytes_total: job.and_then(|job| job.bytes_total),
-            ..Counts::default()
+            ..Snapshot::default()
         }));
         if planned["mode"] == "split" {
             let display = self.display(Work::Scanning, &counts);
@@ -200,54 +194,50 @@ impl Master {
         let imported = pool.all(batches("import", key, &items), |_| {});
         let imported = tokio::select! {
             imported = imported => imported.map(drop),
-            never = self.look(key, &counts) => match never {},
+            never = self.poll(key, &counts) => match never {},
         };
         finish(display);
         imported
     }
 
-    /// The items that an answer tells of.
-    async fn items(&self, answer: &Value) -> Result<Vec<Value>, Broken> {
+    /// The items that an answer names.
+    async fn items(&self, answer: &Value) -> Result<Vec<Value>, StepError> {
         let place = |name: &str| answer["items"][name].as_str().unwrap_or_default();
         let (bucket, key) = (place("bucket"), place("key"));
-        let got = self.s3.get_object().bucket(bucket).key(key).send().await;
-        let got =
-            got.map_err(|e| Broken::Failed(format!("s3://{bucket}/{key}: {}", causes(&e))))?;
         let unreadable = |e: &dyn std::error::Error| {
-            Broken::Failed(format!("s3://{bucket}/{key}: {}", causes(e)))
+            StepError::Failed(format!("s3://{bucket}/{key}: {}", causes(e)))
         };
-        let body = got.body.collect().await.map_err(|e| unreadable(&e))?;
+        let got = self.s3.get_object().bucket(bucket).key(key).send().await;
+        let body = got
+            .map_err(|e| unreadable(&e))?
+            .body
+            .collect()
+            .await
+            .map_err(|e| unreadable(&e))?;
         serde_json::from_slice(&body.into_bytes()).map_err(|e| unreadable(&e))
     }
 
-    fn display(&self, work: Work, counts: &Arc<Mutex<Counts>>) -> Option<Progress> {
+    fn display(&self, work: Work, counts: &Arc<Mutex<Snapshot>>) -> Option<LiveDisplay> {
         let counts = Arc::clone(counts);
-        (!self.quiet).then(|| Progress::start(work, move || *lock(&counts)))
+        (!self.quiet).then(|| LiveDisplay::start(work, move || *lock(&counts)))
     }
 
-    /// Keeps `counts` up to date. What cannot be looked at now is looked at the next time.
-    async fn look(&self, key: &JobKey, counts: &Mutex<Counts>) -> Infallible {
+    /// Keeps `counts` up to date. What cannot be read now is read the next time.
+    async fn poll(&self, key: &JobKey, counts: &Mutex<Snapshot>) -> Infallible {
         loop {
             if let Ok(ranges) = self.store.ranges(&key.job).await {
                 let mut counts = lock(counts);
-                let bytes_total = counts.bytes_total;
-                *counts = Counts {
-                    bytes_total,
-                    ..Counts::default()
-                };
-                for range in &ranges {
-                    counts.bytes += range.counts.bytes_read;
-                    counts.rows_done += range.counts.rows_written + range.counts.rows_superseded;
-                    counts.rows_rejected += range.counts.rows_rejected;
-                    counts.wcu += range.counts.consumed_wcu;
-                    counts.throttles += range.counts.throttles;
+                let mut sum = Counts::default();
+                for range in ranges {
+                    sum += range.counts;
                 }
+                *counts = Snapshot::new(&sum, counts.bytes_total);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Tells how it ended.
+    /// Shows how it ended.
     fn concluded(&self, summary: Value, is_new: bool) -> Result<Outcome, Failure> {
         let mut summary: Summary = serde_json::from_value(summary)
             .map_err(|error| Failure::caused("the summary cannot be read", &error))?;
@@ -260,7 +250,7 @@ impl Master {
         conclude(&summary, Work::Writing)
     }
 
-    /// What is told of an import that was stopped.
+    /// What is said of an import that was stopped.
     async fn stopped(&self, key: &JobKey) -> Failure {
         let ranges = self.store.ranges(&key.job).await.unwrap_or_default();
         let ended = ranges.iter().filter(|range| range.status.is_ended());
@@ -273,22 +263,17 @@ impl Master {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is shared is plain numbers, whoever panicked.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn finish(display: Option<Progress>) {
+fn finish(display: Option<LiveDisplay>) {
     if let Some(display) = display {
         display.finish();
     }
 }
 
-fn broken(error: &importer::error::Error) -> Broken {
-    Broken::Failed(causes(error))
+fn failed(error: &importer::Error) -> StepError {
+    StepError::Failed(causes(error))
 }
 
-/// Steps for all items. Whoever goes on with one of them after a worker's end is its holder, too.
+/// Steps for all items. A worker that continues one of them after another's end has the same holder.
 fn batches(step: &str, key: &JobKey, items: &[Value]) -> Vec<Value> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_millis());
@@ -307,11 +292,11 @@ fn batches(step: &str, key: &JobKey, items: &[Value]) -> Vec<Value> {
 }
 
 /// How a worker is started: this very program, set up by its environment as the function is on AWS.
-fn starter(
+fn worker_command(
     args: &ImportArgs,
     jobs_table: &str,
-    endpoints: Option<&Endpoints>,
-) -> Result<Start, Failure> {
+    clients: &Clients,
+) -> Result<WorkerCommand, Failure> {
     let program: PathBuf = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find the intake program itself", &error))?;
     let mut set = vec![
@@ -336,24 +321,15 @@ fn starter(
     if std::env::var_os("INTAKE_CHECKPOINT_SECONDS").is_none() {
         set.push(("INTAKE_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS.to_owned()));
     }
-    if let Some(endpoints) = endpoints {
-        set.extend([
-            ("AWS_ENDPOINT_URL_S3", endpoints.s3.clone()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", endpoints.dynamodb.clone()),
-            ("AWS_REGION", endpoints.region.clone()),
-            ("AWS_ACCESS_KEY_ID", endpoints.access_key_id.clone()),
-            ("AWS_SECRET_ACCESS_KEY", endpoints.secret_access_key.clone()),
-        ]);
-    }
-    let is_local = endpoints.is_some();
+    let aws = clients.env.clone();
     Ok(Arc::new(move || {
         let mut command = Command::new(&program);
         command.arg("worker");
-        for name in NOT_HERE {
+        for name in FUNCTION_VARIABLES {
             command.env_remove(name);
         }
-        if is_local {
-            // Whose variables would win over those of the stack.
+        if !aws.is_empty() {
+            // These would win over what is set.
             for name in ["AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"] {
                 command.env_remove(name);
             }
@@ -362,6 +338,7 @@ fn starter(
         #[cfg(unix)]
         command.process_group(0);
         command.envs(set.iter().map(|(name, value)| (*name, value)));
+        command.envs(aws.iter().map(|(name, value)| (name, value)));
         command
     }))
 }

@@ -1,7 +1,7 @@
 //! Worker processes, and steps that any of them may take.
 
 use std::collections::VecDeque;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::worker::Answer;
-use crate::outcome::tell;
+use crate::terminal::tell;
 
-/// How often a worker may end at the same step before that is given up.
+/// How many workers may end at the same step before it is given up.
 const ENDS_MAX: u32 = 3;
 /// How often a step that failed is tried again: longer, in all, than a killed worker's claim lasts.
 const RETRIES_MAX: u32 = 20;
@@ -23,22 +23,22 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 
-/// Why steps were not taken to their end.
+/// Why steps were not completed.
 #[derive(Debug)]
-pub(super) enum Broken {
-    /// Somebody wants it to stop.
+pub(super) enum StepError {
+    /// A stop was requested.
     Stopped,
     /// A step has failed for good: what went wrong.
     Failed(String),
 }
 
-/// How to start a worker.
-pub(super) type Start = Arc<dyn Fn() -> Command + Send + Sync>;
+/// Makes the command that starts a worker.
+pub(super) type WorkerCommand = Arc<dyn Fn() -> Command + Send + Sync>;
 
 /// Workers, as many as may be at work at once. They are started when there is something to do.
 pub(super) struct Pool {
     workers: Vec<Worker>,
-    start: Start,
+    command: WorkerCommand,
     stop: watch::Sender<bool>,
 }
 
@@ -54,16 +54,16 @@ impl Stop {
 }
 
 impl Pool {
-    pub(super) fn new(workers: usize, start: &Start) -> Self {
+    pub(super) fn new(workers: usize, command: &WorkerCommand) -> Self {
         let stop = watch::Sender::new(false);
         let worker = || Worker {
             process: None,
-            start: Arc::clone(start),
+            command: Arc::clone(command),
             stopped: stop.subscribe(),
         };
         Self {
             workers: std::iter::repeat_with(worker).take(workers).collect(),
-            start: Arc::clone(start),
+            command: Arc::clone(command),
             stop,
         }
     }
@@ -73,17 +73,17 @@ impl Pool {
     }
 
     /// Takes one step.
-    pub(super) async fn one(&mut self, step: Value) -> Result<Value, Broken> {
+    pub(super) async fn one(&mut self, step: Value) -> Result<Value, StepError> {
         let taken = self.all(vec![step], |_| {}).await?;
         Ok(taken.into_iter().next().unwrap_or_default())
     }
 
-    /// Takes all steps, in about this order, and tells `done` of each that has ended. The first that fails ends the others.
+    /// Takes all steps, in about this order, and calls `done` for each that has ended. The first that fails ends the others.
     pub(super) async fn all(
         &mut self,
         steps: Vec<Value>,
         done: impl Fn(&Value) + Send + Sync + 'static,
-    ) -> Result<Vec<Value>, Broken> {
+    ) -> Result<Vec<Value>, StepError> {
         let queue = Arc::new(Mutex::new(VecDeque::from(steps)));
         let done = Arc::new(done);
         let mut at_work = JoinSet::new();
@@ -118,7 +118,7 @@ impl Pool {
                     match (ended, &broken) {
                         (Ok(more), _) => answers.extend(more),
                         // Those that were stopped because of it say less.
-                        (Err(Broken::Stopped), Some(_)) => {}
+                        (Err(StepError::Stopped), Some(_)) => {}
                         (Err(why), _) => broken = Some(why),
                     }
                 }
@@ -131,25 +131,25 @@ impl Pool {
 
     /// The same workers, to be asked once more after they were stopped.
     pub(super) fn again(self) -> Self {
-        Self::new(1, &self.start)
+        Self::new(1, &self.command)
     }
 }
 
 /// Waits until somebody asks to stop.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the pool is gone: nobody wants anything any more.
+    // An error means that the pool is gone, so that nothing is left to do.
     stop.wait_for(|stopped| *stopped).await.ok();
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked while holding it ends the command.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic ends the command; what is locked is valid at all times.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A process, if it is started.
 struct Worker {
     process: Option<Process>,
-    start: Start,
+    command: WorkerCommand,
     stopped: watch::Receiver<bool>,
 }
 
@@ -159,8 +159,8 @@ struct Process {
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// What came of asking a process.
-enum Asked {
+/// How a process responded to a step.
+enum Response {
     Answered(Answer),
     Ended(String),
     Stopped,
@@ -168,20 +168,20 @@ enum Asked {
 
 impl Worker {
     /// Takes a step, and again what of it is left, until all is done.
-    async fn take(&mut self, mut step: Value) -> Result<Value, Broken> {
+    async fn take(&mut self, mut step: Value) -> Result<Value, StepError> {
         let (mut ends, mut retries) = (0, 0);
         loop {
             match self.ask(&step).await {
-                Asked::Stopped => return Err(Broken::Stopped),
-                Asked::Answered(Answer::Done(answer)) if answer["done"] == false => {
+                Response::Stopped => return Err(StepError::Stopped),
+                Response::Answered(Answer::Done(answer)) if answer["done"] == false => {
                     step = answer;
                     (ends, retries) = (0, 0);
                 }
-                Asked::Answered(Answer::Done(answer)) => return Ok(answer),
-                Asked::Answered(Answer::Error { kind, message }) => {
+                Response::Answered(Answer::Done(answer)) => return Ok(answer),
+                Response::Answered(Answer::Error { kind, message }) => {
                     retries += 1;
                     if kind != "Intake.Retry" || retries > RETRIES_MAX {
-                        return Err(Broken::Failed(message));
+                        return Err(StepError::Failed(message));
                     }
                     let pause = PAUSE * 2_u32.pow(retries.min(10) - 1);
                     // Workers that failed together do not try again together.
@@ -189,38 +189,38 @@ impl Worker {
                     tracing::warn!(message, ?pause, "a step is tried again");
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = stopped(&mut self.stopped) => return Err(Broken::Stopped),
+                        () = stopped(&mut self.stopped) => return Err(StepError::Stopped),
                     }
                 }
-                Asked::Ended(how) => {
+                Response::Ended(how) => {
                     ends += 1;
                     if ends > ENDS_MAX {
-                        return Err(Broken::Failed(format!(
+                        return Err(StepError::Failed(format!(
                             "a worker ended {ends} times at the same {}, at last with {how}",
-                            what(&step)
+                            describe(&step)
                         )));
                     }
                     tell(format!(
                         "a worker ended with {how} at {}: starting another",
-                        what(&step)
+                        describe(&step)
                     ));
                 }
             }
         }
     }
 
-    async fn ask(&mut self, step: &Value) -> Asked {
+    async fn ask(&mut self, step: &Value) -> Response {
         if *self.stopped.borrow() {
             self.end().await;
-            return Asked::Stopped;
+            return Response::Stopped;
         }
         let process = match self.process.take() {
             Some(process) => Ok(process),
-            None => start((self.start)()),
+            None => start((self.command)()),
         };
         let mut process = match process {
             Ok(process) => process,
-            Err(error) => return Asked::Ended(format!("\"{error}\"")),
+            Err(error) => return Response::Ended(format!("\"{error}\"")),
         };
         let asked = tokio::select! {
             asked = process.ask(step) => Some(asked),
@@ -229,19 +229,22 @@ impl Worker {
         let Some(asked) = asked else {
             self.process = Some(process);
             self.end().await;
-            return Asked::Stopped;
+            return Response::Stopped;
         };
         if let Some(answer) = asked {
             self.process = Some(process);
-            return Asked::Answered(answer);
+            return Response::Answered(answer);
         }
-        // It is gone, or says what no worker says.
+        // It is gone, or answered with what is no answer.
         process.child.start_kill().ok();
         let status = process.child.wait().await;
-        Asked::Ended(status.map_or_else(|error| error.to_string(), shown))
+        Response::Ended(
+            // "signal: 9 (SIGKILL)" or "exit status: 1"
+            status.map_or_else(|error| error.to_string(), |status| status.to_string()),
+        )
     }
 
-    /// Lets the process end what it is at.
+    /// Lets the process finish what it is doing.
     async fn end(&mut self) {
         if let Some(Process {
             mut child,
@@ -250,7 +253,7 @@ impl Worker {
         }) = self.process.take()
         {
             drop(steps);
-            // It may have an answer left to tell.
+            // It may have an answer left to write.
             while let Ok(Some(_)) = answers.next_line().await {}
             child.wait().await.ok();
         }
@@ -284,15 +287,10 @@ fn start(mut command: Command) -> std::io::Result<Process> {
 }
 
 /// What a step is about, for people.
-fn what(step: &Value) -> String {
+fn describe(step: &Value) -> String {
     let name = step["step"].as_str().unwrap_or("step");
     match step["Items"][0]["range"].as_u64() {
         Some(range) => format!("{name} of range {range}"),
         None => format!("step {name}"),
     }
-}
-
-fn shown(status: ExitStatus) -> String {
-    // "signal: 9 (SIGKILL)" or "exit status: 1"
-    status.to_string()
 }

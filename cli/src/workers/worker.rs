@@ -3,20 +3,19 @@
 use std::io::{self, BufRead as _, Write as _};
 use std::time::{Duration, SystemTime};
 
-use importer::config::Config;
-use importer::error::StopReason;
-use importer::lambda::{Importer, Invocation, diagnostic};
+use importer::function::Config;
+use importer::{Importer, Invocation, StopReason, diagnostic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::outcome::{Failure, Outcome};
+use crate::terminal::{Failure, Outcome};
 
-/// What a worker has for one step. It then goes on with the same range; but for as long nobody else can after it and its
-/// master were killed.
-const TIME: Duration = Duration::from_mins(3);
+/// How long a worker has for one step. It then continues with the same range; but for as long nothing else can after it and
+/// its coordinator were killed.
+const STEP_LIMIT: Duration = Duration::from_mins(3);
 
-/// What a worker says of a step.
+/// A worker's answer to a step.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
@@ -35,7 +34,7 @@ pub(super) enum Answer {
 ///
 /// # Errors
 ///
-/// The environment does not fit, or nobody reads the answers.
+/// The environment is incomplete, or the answers cannot be written.
 pub async fn run() -> Result<Outcome, Failure> {
     let config = Config::from_env(|name| std::env::var(name).ok())?;
     let importer = Importer::new(config, cloud::sdk_config().await);
@@ -47,7 +46,7 @@ pub async fn run() -> Result<Outcome, Failure> {
             .map_err(|error| Failure::caused("a step is not JSON", &error))?;
         let invocation = Invocation {
             request_id: format!("{}-{number}", std::process::id()),
-            deadline: SystemTime::now() + TIME,
+            deadline: SystemTime::now() + STEP_LIMIT,
         };
         let handled = importer.handle(step, invocation);
         let mut handled = std::pin::pin!(handled);

@@ -6,8 +6,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::memory;
-use importer::jobs::JobStore;
-use importer::jobs::{Job, JobKey, NOBODY, Saved};
+use importer::jobs::{Job, JobKey, JobStore, NOBODY, Saved};
 use intake::aws::Clients;
 use local::{BUCKET, JOBS_TABLE, LambdaProgram, Stack, StackOptions, TABLE};
 

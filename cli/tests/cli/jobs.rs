@@ -3,8 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use importer::event::ObjectCreated;
-use importer::jobs::{Changes, JobStore, Lease};
-use importer::jobs::{Job, Status};
+use importer::jobs::{Changes, Job, JobStore, Lease, Status};
 use intake::aws::Clients;
 use intake::generate::{Format, Generator, Shape};
 use local::{Endpoints, Stack};

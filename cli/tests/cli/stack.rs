@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::{Bench, LIMIT, sample, scan, signal, wait};
-use intake::state::State;
+use intake::local_stack::state::State;
 
 /// Starts `intake local` and reads what it prints until it is ready.
 async fn start(bench: &Bench, args: &[&str]) -> (Child, BufReader<ChildStdout>, Vec<String>) {

@@ -19,12 +19,8 @@ use crate::jobs::ranges::HELD;
 use crate::jobs::store::{Claim, Lease};
 use crate::jobs::update::Changes;
 use crate::table;
-use rows::Compression;
-use rows::DecodeOptions;
-use rows::Position;
-use rows::Row;
-use rows::Schema;
 use rows::split::Syntax;
+use rows::{Compression, DecodeOptions, Position, Row, Schema};
 
 /// Who holds the job of a large object: no invocation, but all of them.
 const HOLDER: &str = "steps";

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use importer::function::Config;
-use importer::jobs::JobStore;
-use importer::jobs::{Job, NOBODY};
+use importer::jobs::{Job, JobStore, NOBODY};
 use importer::{Importer, Invocation};
 use local::events::{self, ObjectCreated};
 use local::sqs::Delivery;

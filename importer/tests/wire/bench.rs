@@ -13,17 +13,12 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use bytes::Bytes;
-use importer::Error;
-use importer::import::Checkpoint;
-use importer::import::Journal;
-use importer::import::Source;
-use importer::import::{Import, ImportOptions, Stop};
-use importer::import::{Status, Summary};
+use importer::import::{Checkpoint, Import, ImportOptions, Journal, Source, Status, Stop, Summary};
 use importer::progress::Progress;
 use importer::retry::RetryPolicy;
-use importer::table;
 use importer::write::WireWriter;
 use importer::write::{BatchWrite as _, LaneWrite as _, SdkWriter, WriterKind, Written};
+use importer::{Error, table};
 use local::{FaultPlan, Stack, StackOptions};
 use rows::{DecodeOptions, Format, Reject, Schema};
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use importer::import::Object;
-use importer::import::Status;
+use importer::import::{Object, Status};
 use importer::write::WriterKind;
 use local::BUCKET;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use importer::write::{BatchWrite as _, LaneWrite as _, WriterKind};
 use importer::write::WireWriter;
 use importer::write::wire::WireLane;
+use importer::write::{BatchWrite as _, LaneWrite as _, WriterKind};
 use importer::{Class, Error};
 use tokio::sync::Notify;
 use tokio::time::Instant;

@@ -7,8 +7,7 @@ use std::fmt::Debug;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
-use rows::Error;
-use rows::{Compression, Engine, Format, KeyAttribute, KeyType, Row, decompress, open};
+use rows::{Compression, Engine, Error, Format, KeyAttribute, KeyType, Row, decompress, open};
 
 use crate::support::{Chunked, Run, Setup, gzip, plain, run, same_runs, same_tail, zstd};
 

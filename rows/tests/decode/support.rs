@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::sync::Arc;
 
-use rows::Error;
 use rows::split::{Part, Syntax};
 use rows::{
-    DecodeOptions, Engine, Format, KeyAttribute, KeyType, Opened, Position, Reject, Row, Schema,
-    encoding, open, resume,
+    DecodeOptions, Engine, Error, Format, KeyAttribute, KeyType, Opened, Position, Reject, Row,
+    Schema, encoding, open, resume,
 };
 
 /// How a file is read, and the table it is for.

@@ -11,8 +11,7 @@ use std::io::{self, Read};
 use std::process::Command;
 use std::sync::Arc;
 
-use rows::Error;
-use rows::{DecodeOptions, Engine, KeyAttribute, KeyType, Row, Schema, open};
+use rows::{DecodeOptions, Engine, Error, KeyAttribute, KeyType, Row, Schema, open};
 
 use files::{Pieces, file};
 

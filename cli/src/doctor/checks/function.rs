@@ -1,12 +1,12 @@
 //! The two functions, and what starts them.
 
-use importer::config::Config;
+use importer::function::Config;
 use notifier::settings::{self, Settings};
 use serde_json::json;
 
-use super::{last, mapping, quoted};
-use crate::doctor::facts::{Configuration, Fact, Facts, Function, Mapping};
-use crate::doctor::finding::{Finding, LabBug};
+use super::mapping;
+use crate::doctor::facts::{Configuration, Fact, Facts, Function, Mapping, last};
+use crate::doctor::finding::{Finding, LabBug, quoted};
 
 /// Shortest time that an invocation needs to import anything: it hands on 35 seconds before its end.
 const IMPORTER_SECONDS_MIN: u64 = 60;

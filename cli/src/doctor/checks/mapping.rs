@@ -4,9 +4,8 @@ use notifier::settings;
 use serde_json::{Value, json};
 
 use super::function::Ids;
-use super::{last, quoted};
-use crate::doctor::facts::{Configuration, Facts, Function, Mapping};
-use crate::doctor::finding::{Finding, LabBug};
+use crate::doctor::facts::{Configuration, Facts, Function, Mapping, last};
+use crate::doctor::finding::{Finding, LabBug, quoted};
 
 /// A mapping of another stream than the table's newest: that of another table, or one that was switched off.
 pub(super) fn check_stream(

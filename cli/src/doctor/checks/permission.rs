@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use super::{last, quoted};
-use crate::doctor::facts::{Fact, Facts, Lack, Permissions, Who};
-use crate::doctor::finding::{Finding, LabBug};
+use crate::doctor::facts::{Fact, Facts, Lack, Permissions, Who, last};
+use crate::doctor::finding::{Finding, LabBug, quoted};
 
 /// The permission that the lab has a bug of its own for.
 const PUBLISH: &str = "sns:Publish";

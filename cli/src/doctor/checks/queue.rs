@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use super::{last, quoted};
-use crate::doctor::facts::{Fact, Facts, Named, Queue};
-use crate::doctor::finding::{Finding, LabBug};
+use crate::doctor::facts::{Fact, Facts, Named, Queue, last};
+use crate::doctor::finding::{Finding, LabBug, quoted};
 use crate::doctor::policy;
 
 /// Receives that [AWS advises](https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html) at least, so

@@ -1,6 +1,6 @@
 //! The two tables, and a file for one of them.
 
-use importer::schema::{KeyAttribute, KeyType, Schema};
+use rows::{KeyAttribute, KeyType, Schema};
 
 use crate::doctor::facts::{Fact, Facts, File, FileProblem, JobsTable, Named, Table};
 use crate::doctor::finding::{Finding, LabBug};

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use importer::schema::{KeyAttribute, KeyType, Schema};
+use rows::{KeyAttribute, KeyType, Schema};
 
 use super::*;
 use crate::doctor::facts::*;
@@ -230,6 +230,6 @@ fn arguments_survive_a_shell() {
         ("{\"a\": 1}", "'{\"a\": 1}'"),
         ("it's $HOME", r"'it'\''s $HOME'"),
     ] {
-        assert_eq!(quoted(text), shell);
+        assert_eq!(crate::doctor::finding::quoted(text), shell);
     }
 }

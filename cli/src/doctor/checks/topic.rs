@@ -1,7 +1,6 @@
 //! The topic, and who gets what is published to it.
 
-use super::last;
-use crate::doctor::facts::{Fact, Facts, Named};
+use crate::doctor::facts::{Fact, Facts, Named, last};
 use crate::doctor::finding::{Finding, LabBug};
 
 pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {

@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use super::quoted;
 use crate::doctor::facts::{Bucket, Fact, Facts, Notification};
-use crate::doctor::finding::{Finding, LabBug};
+use crate::doctor::finding::{Finding, LabBug, quoted};
 
 /// Where new objects' notifications begin.
 const CREATED: &str = "s3:ObjectCreated:";

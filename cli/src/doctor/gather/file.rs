@@ -3,14 +3,11 @@ use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use importer::decode::{DecodeOptions, open};
-use importer::error::Error;
-use importer::reject::Reason;
-use importer::row::Row;
-use importer::schema::Schema;
+use importer::Error;
+use rows::{DecodeOptions, Reason, Row, Schema, open};
 
 use crate::doctor::facts::{self, FileProblem};
-use crate::outcome::causes;
+use crate::terminal::causes;
 
 /// Rows that are looked at: a wrong key is wrong in the first ones. `intake validate` looks at all.
 const ROWS: usize = 1_000;

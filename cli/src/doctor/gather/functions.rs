@@ -3,8 +3,7 @@ use std::collections::BTreeMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::last;
-use crate::doctor::facts::{Configuration, Fact, Function, Mapping, Refusal};
+use crate::doctor::facts::{Configuration, Fact, Function, Mapping, Refusal, last};
 use crate::doctor::signed::Signed;
 
 /// What stays as it is in a path.
@@ -208,11 +207,7 @@ async fn configuration(
 }
 
 fn fact<T>(answer: Result<T, Refusal>) -> Fact<T> {
-    match answer {
-        Ok(answer) => Fact::Known(answer),
-        Err(refusal) if refusal.code == "ResourceNotFoundException" => Fact::Missing,
-        Err(refusal) => Fact::Unknown(refusal),
-    }
+    Fact::of(answer, &["ResourceNotFoundException"])
 }
 
 /// Name and qualifier of a function that is named by its name, `name:qualifier`, or ARN.

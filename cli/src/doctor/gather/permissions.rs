@@ -36,12 +36,12 @@ const STREAM: &[&str] = &[
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
-    simulate_principal_policy_result: Outcome,
+    simulate_principal_policy_result: Simulation,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Outcome {
+struct Simulation {
     #[serde(default)]
     evaluation_results: Members<Evaluation>,
 }
@@ -184,25 +184,14 @@ async fn permissions(
     needs: Vec<Need>,
 ) -> Permissions {
     let role_arn = function.role_arn.clone();
-    let mut lacking = Vec::new();
-    for need in needs {
-        match lacks(signed, &role_arn, &need).await {
-            Ok(lacks) => lacking.extend(lacks),
-            Err(refusal) => {
-                let lacking = if refusal.code == "NoSuchEntity" {
-                    Fact::Missing
-                } else {
-                    Fact::Unknown(refusal)
-                };
-                return Permissions {
-                    who,
-                    role_arn,
-                    lacking,
-                };
-            }
+    let lacking = async {
+        let mut lacking = Vec::new();
+        for need in needs {
+            lacking.extend(lacks(signed, &role_arn, &need).await?);
         }
-    }
-    let lacking = Fact::Known(lacking);
+        Ok(lacking)
+    };
+    let lacking = Fact::of(lacking.await, &["NoSuchEntity"]);
     Permissions {
         who,
         role_arn,

@@ -4,16 +4,14 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{Event, FilterRule, FilterRuleName, NotificationConfigurationFilter};
 use aws_sdk_sqs::types::QueueAttributeName;
 use importer::table;
-use local::Endpoints;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::last;
 use crate::doctor::facts::{
     Bucket, Fact, JobsTable, Named, Notification, Notifications, Queue, Redrive, Refusal,
-    Subscription, Table,
+    Subscription, Table, last,
 };
-use crate::outcome::causes;
+use crate::terminal::causes;
 
 /// As SNS lists a subscription that its owner has not confirmed.
 const PENDING: &str = "PendingConfirmation";
@@ -28,30 +26,19 @@ pub(super) struct Services {
     dynamodb: aws_sdk_dynamodb::Client,
 }
 
-/// A client of `$sdk` at this endpoint of the local stack, if there is one.
-macro_rules! client {
-    ($sdk:ident, $config:expr, $local:expr, $endpoint:ident $(, $option:ident($value:expr))*) => {{
-        let mut config = $sdk::config::Builder::from($config);
-        if let Some(local) = $local {
-            config = config.endpoint_url(&local.$endpoint)$(.$option($value))*;
-        }
-        $sdk::Client::from_conf(config.build())
-    }};
-}
-
 impl Services {
-    pub(super) fn new(config: &SdkConfig, local: Option<&Endpoints>) -> Self {
+    pub(super) fn new(config: &SdkConfig) -> Self {
         Self {
-            s3: client!(aws_sdk_s3, config, local, s3, force_path_style(true)),
-            sqs: client!(aws_sdk_sqs, config, local, sqs),
-            sns: client!(aws_sdk_sns, config, local, sns),
-            dynamodb: client!(aws_sdk_dynamodb, config, local, dynamodb),
+            s3: aws_sdk_s3::Client::new(config),
+            sqs: aws_sdk_sqs::Client::new(config),
+            sns: aws_sdk_sns::Client::new(config),
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
         }
     }
 
     pub(super) async fn bucket(&self, name: String) -> Named<Bucket> {
         let head = self.s3.head_bucket().bucket(&name).send().await;
-        // Whoever may not look whether it exists may still be told what it tells.
+        // Credentials that may not check whether it exists may still read its notifications.
         let mut exists = fact("s3:ListBucket", head, &["NotFound", "NoSuchBucket"]);
         if let Fact::Unknown(refusal) = &mut exists
             && refusal.code == "301"
@@ -66,24 +53,24 @@ impl Services {
                 fact: Fact::Missing,
             };
         }
-        let told = self
+        let answer = self
             .s3
             .get_bucket_notification_configuration()
             .bucket(&name)
             .send()
             .await;
-        let told = fact("s3:GetBucketNotification", told, &["NoSuchBucket"]);
-        let notifications = told.map(|told| {
-            let queues = told.queue_configurations().iter();
+        let answer = fact("s3:GetBucketNotification", answer, &["NoSuchBucket"]);
+        let notifications = answer.map(|answer| {
+            let queues = answer.queue_configurations().iter();
             let queues = queues.map(|to| notification(to.queue_arn(), to.events(), to.filter()));
-            let functions = told.lambda_function_configurations().iter();
+            let functions = answer.lambda_function_configurations().iter();
             let functions = functions
                 .map(|to| notification(to.lambda_function_arn(), to.events(), to.filter()));
-            let topics = told.topic_configurations().iter();
+            let topics = answer.topic_configurations().iter();
             let topics = topics.map(|to| notification(to.topic_arn(), to.events(), to.filter()));
             Notifications {
                 targets: queues.chain(functions).chain(topics).collect(),
-                event_bridge: told.event_bridge_configuration().is_some(),
+                event_bridge: answer.event_bridge_configuration().is_some(),
             }
         });
         let fact = match (exists, notifications) {
@@ -163,8 +150,8 @@ impl Services {
             .send()
             .await;
         let action = "dynamodb:DescribeTable";
-        let fact = match fact(action, answer, &["ResourceNotFoundException"]) {
-            Fact::Known(answer) => answer.table.map_or(Fact::Missing, |description| {
+        let fact = fact(action, answer, &["ResourceNotFoundException"]).and_then(|answer| {
+            answer.table.map_or(Fact::Missing, |description| {
                 match table::schema(&name, &description) {
                     Ok(schema) => Fact::Known(Table {
                         arn: description.table_arn.clone().unwrap_or_default(),
@@ -185,48 +172,37 @@ impl Services {
                         message: causes(&error),
                     }),
                 }
-            }),
-            Fact::Missing => Fact::Missing,
-            Fact::Unknown(refusal) => Fact::Unknown(refusal),
-        };
+            })
+        });
         Named { name, fact }
     }
 
     pub(super) async fn jobs_table(&self, name: String) -> Named<JobsTable> {
-        let Named { name, fact: found } = self.table(name).await;
-        let table = match found {
-            Fact::Known(table) => table,
-            Fact::Missing => {
-                return Named {
-                    name,
-                    fact: Fact::Missing,
-                };
-            }
-            Fact::Unknown(refusal) => {
-                return Named {
-                    name,
-                    fact: Fact::Unknown(refusal),
-                };
-            }
+        let Named { name, fact: table } = self.table(name).await;
+        let expires_by = match table {
+            Fact::Known(_) => self.expires_by(&name).await,
+            Fact::Missing | Fact::Unknown(_) => Fact::Missing,
         };
+        let fact = table.map(|table| JobsTable { table, expires_by });
+        Named { name, fact }
+    }
+
+    /// The attribute by which a table's items expire, if they do.
+    async fn expires_by(&self, table: &str) -> Fact<Option<String>> {
         let answer = self
             .dynamodb
             .describe_time_to_live()
-            .table_name(&name)
+            .table_name(table)
             .send()
             .await;
-        let expires_by = fact("dynamodb:DescribeTimeToLive", answer, &[]).map(|answer| {
+        fact("dynamodb:DescribeTimeToLive", answer, &[]).map(|answer| {
             let description = answer.time_to_live_description?;
             let is_on = matches!(
                 description.time_to_live_status,
                 Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
             );
             description.attribute_name.filter(|_| is_on)
-        });
-        Named {
-            name,
-            fact: Fact::Known(JobsTable { table, expires_by }),
-        }
+        })
     }
 
     pub(super) async fn topic(&self, arn: String) -> Named<Vec<Subscription>> {
@@ -275,7 +251,7 @@ fn notification(
     let rules = filter.and_then(|filter| filter.key());
     let rules: &[FilterRule] = rules.map_or(&[], |key| key.filter_rules());
     let value = |name: FilterRuleName| {
-        // S3 tells them as `Prefix` and takes them as `prefix`.
+        // S3 returns them as `Prefix` and takes them as `prefix`.
         let is = |rule: &&FilterRule| {
             rule.name()
                 .is_some_and(|own| own.as_str().eq_ignore_ascii_case(name.as_str()))
@@ -320,10 +296,13 @@ fn fact<T, E>(
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let error = match answer {
-        Ok(answer) => return Fact::Known(answer),
-        Err(error) => error,
-    };
+    Fact::of(answer.map_err(|error| refusal(action, &error)), missing)
+}
+
+fn refusal<E>(action: &'static str, error: &SdkError<E, HttpResponse>) -> Refusal
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
     let status = error
         .raw_response()
         .map(|response| response.status().as_u16());
@@ -335,17 +314,14 @@ where
         (None, Some(status)) => status.to_string(),
         (None, None) => String::new(),
     };
-    if missing.contains(&code.as_str()) {
-        return Fact::Missing;
-    }
     let message = match (error.message(), code.is_empty()) {
         (Some(message), _) => message.to_owned(),
-        (None, true) => causes(&error),
+        (None, true) => causes(error),
         (None, false) => String::new(),
     };
-    Fact::Unknown(Refusal {
+    Refusal {
         action,
         code,
         message,
-    })
+    }
 }

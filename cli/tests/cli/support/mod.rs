@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use intake::aws::Clients;
-use intake::state::{PATH_VARIABLE, State};
+use intake::local_stack::state::{PATH_VARIABLE, State};
 use local::{Endpoints, LambdaProgram, Stack, StackOptions};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use local::capacity::{CapacityPlan, ItemCost, Latency, WriteLog, Mode, OtherTraffic, TableCapacity};
+use local::capacity::{
+    CapacityPlan, ItemCost, Latency, Mode, OtherTraffic, TableCapacity, WriteLog,
+};
 use tokio::task::JoinSet;
 
 use super::*;

@@ -266,7 +266,9 @@ impl<P: Pages> Renewal<P> {
     /// Says that the import waits, if it does.
     fn report(&mut self) {
         let is_waiting = self.allocation.slots_held() == 0;
-        let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        let is_due = self
+            .reported_at
+            .is_none_or(|at| at.elapsed() >= REPORT_EVERY);
         if is_waiting && is_due {
             tracing::info!("waiting for a share of the write cap: other imports have all of it");
             self.reported_at = Some(Instant::now());

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use importer::function::Config;
 use importer::import::MaxRejects;
-use importer::jobs::{Claim, Lease};
-use importer::jobs::{JobKey, Status};
+use importer::jobs::{Claim, JobKey, Lease, Status};
 use local::{BUCKET, Fault, FaultPlan, Operation};
 use serde_json::{Value, json};
 

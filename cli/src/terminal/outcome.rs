@@ -46,7 +46,7 @@ impl From<Outcome> for ExitCode {
 /// # Examples
 ///
 /// ```
-/// use intake::outcome::Failure;
+/// use intake::terminal::Failure;
 ///
 /// let failure = Failure::new("table Prices does not exist").fix("create it, or name another with --table");
 /// assert_eq!(
@@ -138,8 +138,8 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<importer::error::Error> for Failure {
-    fn from(error: importer::error::Error) -> Self {
+impl From<importer::Error> for Failure {
+    fn from(error: importer::Error) -> Self {
         let failure = Self::new(causes(&error));
         match error.fix() {
             Some(fix) => failure.fix(fix),

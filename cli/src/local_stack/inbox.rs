@@ -5,46 +5,10 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use local::{Mail, Message, Stack};
 
-/// A protocol of SNS subscriptions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Protocol {
-    /// Text with SNS' footer
-    Email,
-    /// The notification as JSON
-    EmailJson,
-    /// A short text
-    Sms,
-    /// The notification as JSON, as the body of a queue's message
-    Sqs,
-    /// The event of a function
-    Lambda,
-    /// The notification as JSON, as the body of a POST
-    Http,
-    /// The same
-    Https,
-}
-
-impl Protocol {
-    /// As SNS names it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::EmailJson => "email-json",
-            Self::Sms => "sms",
-            Self::Sqs => "sqs",
-            Self::Lambda => "lambda",
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
+use crate::args::Protocol;
 
 /// Writes each message to standard output as it comes, for ever.
-///
-/// # Errors
-///
-/// Standard output is closed.
-pub async fn follow(stack: &Stack, protocols: &[Protocol]) -> io::Result<()> {
+pub(super) async fn follow(stack: &Stack, protocols: &[Protocol]) -> io::Result<()> {
     let (mut seen, mut mails_seen) = (0, 0);
     loop {
         tokio::select! {
@@ -82,17 +46,28 @@ fn write(
     protocols: &[Protocol],
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let topic = message.topic_arn.rsplit(':').next().unwrap_or_default();
     writeln!(
         out,
-        "\n==== message {number} to {topic}, {} ====",
+        "\n==== message {number} to {}, {} ====",
+        topic(message),
         message.timestamp
     )?;
-    for protocol in protocols.iter().map(|protocol| protocol.name()) {
-        let delivered = message.delivered(protocol).unwrap_or_default();
+    for protocol in protocols.iter().copied().map(name) {
+        let delivered = message.delivered(&protocol).unwrap_or_default();
         writeln!(out, "\n---- {protocol} ----\n{delivered}")?;
     }
     out.flush()
+}
+
+/// The name of a message's topic.
+pub(super) fn topic(message: &Message) -> &str {
+    message.topic_arn.rsplit(':').next().unwrap_or_default()
+}
+
+/// What SNS calls a protocol: it is typed in the same way.
+fn name(protocol: Protocol) -> String {
+    let value = protocol.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 #[cfg(test)]
@@ -101,9 +76,10 @@ mod tests {
 
     #[test]
     fn every_protocol_is_one_that_is_delivered() {
-        let names: Vec<&str> = Protocol::value_variants()
+        let names: Vec<String> = Protocol::value_variants()
             .iter()
-            .map(|protocol| protocol.name())
+            .copied()
+            .map(name)
             .collect();
         assert_eq!(names, local::sns::PROTOCOLS);
     }

@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
+use importer::progress::Counts;
 use indicatif::{
     HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle,
 };
 use tokio::task::JoinHandle;
 
-use crate::outcome::tell;
+use super::outcome::tell;
 
 /// How often the bar is drawn.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
@@ -19,7 +20,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(5);
 
 /// Counters at one moment of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
+pub struct Snapshot {
     /// Bytes of the file read so far, as stored (before decompression).
     pub bytes: u64,
     /// Size of the file, if it is known before its end.
@@ -32,6 +33,20 @@ pub struct Counts {
     pub wcu: f64,
     /// Requests that were throttled, or that came back with unprocessed items.
     pub throttles: u64,
+}
+
+impl Snapshot {
+    /// The counters of an import that reads `bytes_total`, if that is known.
+    pub fn new(counts: &Counts, bytes_total: Option<u64>) -> Self {
+        Self {
+            bytes: counts.bytes_read,
+            bytes_total,
+            rows_done: counts.rows_written + counts.rows_superseded,
+            rows_rejected: counts.rows_rejected,
+            wcu: counts.consumed_wcu,
+            throttles: counts.throttles,
+        }
+    }
 }
 
 /// What the counters count.
@@ -56,6 +71,21 @@ pub struct Rates {
     pub wcu: f64,
 }
 
+impl Rates {
+    /// Rates between two moments `seconds` apart.
+    pub fn between(before: &Snapshot, now: &Snapshot, seconds: f64) -> Self {
+        if seconds <= 0.0 {
+            return Self::default();
+        }
+        let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / seconds;
+        Self {
+            bytes: rate(before.bytes, now.bytes),
+            rows: rate(before.rows_done, now.rows_done),
+            wcu: (now.wcu - before.wcu).max(0.0) / seconds,
+        }
+    }
+}
+
 /// Where progress is shown: a bar that is drawn again and again if standard error is a terminal, else lines.
 #[derive(Clone, Debug)]
 pub struct Display(Option<ProgressBar>);
@@ -77,7 +107,7 @@ impl Display {
     }
 
     /// Draws the bar, or writes a line. What is in `heading` comes before the details.
-    pub fn show(&self, heading: &str, work: Work, counts: &Counts, rates: &Rates) {
+    pub fn show(&self, heading: &str, work: Work, counts: &Snapshot, rates: &Rates) {
         let Some(bar) = &self.0 else {
             return tell(format!("{heading}{}", line(work, counts, rates)));
         };
@@ -102,21 +132,21 @@ impl Display {
 
 /// A display that keeps itself up to date until it is finished.
 #[derive(Debug)]
-pub struct Progress {
+pub struct LiveDisplay {
     task: JoinHandle<()>,
     display: Display,
 }
 
-impl Progress {
-    /// Shows what `counts` returns, until [`Progress::finish`].
+impl LiveDisplay {
+    /// Shows what `counts` returns, until [`LiveDisplay::finish`].
     ///
     /// # Panics
     ///
     /// Outside a Tokio runtime.
-    pub fn start(work: Work, counts: impl Fn() -> Counts + Send + 'static) -> Self {
+    pub fn start(work: Work, counts: impl Fn() -> Snapshot + Send + 'static) -> Self {
         let display = Display::on_stderr();
         Self {
-            task: tokio::spawn(keep_showing(display.clone(), work, counts)),
+            task: tokio::spawn(refresh(display.clone(), work, counts)),
             display,
         }
     }
@@ -128,13 +158,13 @@ impl Progress {
     }
 }
 
-async fn keep_showing(display: Display, work: Work, counts: impl Fn() -> Counts) {
+async fn refresh(display: Display, work: Work, counts: impl Fn() -> Snapshot) {
     let mut meter = Meter::new();
     let mut ticks = if display.is_bar() {
         tokio::time::interval(BAR_INTERVAL)
     } else {
         let mut ticks = tokio::time::interval(LINE_INTERVAL);
-        // The first tick comes at once, when there is nothing to tell.
+        // The first tick comes at once, when there is nothing to show.
         ticks.tick().await;
         ticks
     };
@@ -155,12 +185,12 @@ fn style(has_total: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn line(work: Work, counts: &Counts, rates: &Rates) -> String {
-    format!("{}  {}", share(counts), details(work, counts, rates))
+fn line(work: Work, counts: &Snapshot, rates: &Rates) -> String {
+    format!("{}  {}", bytes_read(counts), details(work, counts, rates))
 }
 
 /// Bytes read, and of how many if that is known.
-pub fn share(counts: &Counts) -> String {
+pub fn bytes_read(counts: &Snapshot) -> String {
     let read = HumanBytes(counts.bytes);
     match counts.bytes_total {
         Some(total) if total > 0 => {
@@ -172,14 +202,14 @@ pub fn share(counts: &Counts) -> String {
 }
 
 /// How much of the file is read, from 0 to 1; 0 if its size is not known.
-pub fn fraction(counts: &Counts) -> f64 {
+pub fn fraction(counts: &Snapshot) -> f64 {
     match counts.bytes_total {
         Some(total) if total > 0 => counts.bytes.min(total) as f64 / total as f64,
         _ => 0.0,
     }
 }
 
-fn details(work: Work, counts: &Counts, rates: &Rates) -> String {
+fn details(work: Work, counts: &Snapshot, rates: &Rates) -> String {
     let rows_done = HumanCount(counts.rows_done);
     let rows_rate = whole(rates.rows);
     let mut parts = match work {
@@ -211,7 +241,7 @@ pub fn whole(rate: f64) -> HumanCount {
 }
 
 /// From bytes, because the number of rows in a file is known only at its end.
-pub fn time_left(counts: &Counts, rates: &Rates) -> Option<Duration> {
+pub fn time_left(counts: &Snapshot, rates: &Rates) -> Option<Duration> {
     let left = counts.bytes_total?.checked_sub(counts.bytes)?;
     (left > 0 && rates.bytes >= 1.0).then(|| Duration::from_secs_f64(left as f64 / rates.bytes))
 }
@@ -219,32 +249,24 @@ pub fn time_left(counts: &Counts, rates: &Rates) -> Option<Duration> {
 /// Turns counters into rates over a sliding window.
 #[derive(Debug)]
 struct Meter {
-    past: std::collections::VecDeque<(Instant, Counts)>,
+    past: std::collections::VecDeque<(Instant, Snapshot)>,
 }
 
 impl Meter {
     fn new() -> Self {
         Self {
-            past: [(Instant::now(), Counts::default())].into(),
+            past: [(Instant::now(), Snapshot::default())].into(),
         }
     }
 
-    fn rates(&mut self, at: Instant, now: Counts) -> Rates {
+    fn rates(&mut self, at: Instant, now: Snapshot) -> Rates {
         self.past.push_back((at, now));
         // The second oldest must be inside the window, so that the oldest spans all of it.
         while self.past.len() > 2 && at - self.past[1].0 >= RATE_WINDOW {
             self.past.pop_front();
         }
-        let (since, before) = self.past[0];
-        let seconds = (at - since).as_secs_f64();
-        if seconds <= 0.0 {
-            return Rates::default();
-        }
-        Rates {
-            bytes: now.bytes.saturating_sub(before.bytes) as f64 / seconds,
-            rows: now.rows_done.saturating_sub(before.rows_done) as f64 / seconds,
-            wcu: (now.wcu - before.wcu).max(0.0) / seconds,
-        }
+        let (since, before) = &self.past[0];
+        Rates::between(before, &now, (at - *since).as_secs_f64())
     }
 }
 
@@ -252,14 +274,14 @@ impl Meter {
 mod tests {
     use super::*;
 
-    fn counts(bytes: u64, rows: u64) -> Counts {
-        Counts {
+    fn counts(bytes: u64, rows: u64) -> Snapshot {
+        Snapshot {
             bytes,
             bytes_total: Some(4_000_000),
 
             rows_done: rows,
             wcu: rows as f64,
-            ..Counts::default()
+            ..Snapshot::default()
         }
     }
 

@@ -1,29 +1,23 @@
-//! One file's way through the importer, watched from a terminal.
+//! One run of an import in the terminal: a file goes through the importer, with progress, rejected rows and Ctrl-C.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
-use importer::checkpoint::Checkpoint;
-use importer::config::options_from_metadata;
-use importer::decode::DecodeOptions;
-use importer::error::{Error, StopReason};
-use importer::pipeline::{Import, ImportOptions, Stop};
+use importer::function::options_from_metadata;
+use importer::import::{
+    Checkpoint, Import, ImportOptions, Journal, Object, RejectFile, Source, Stop, Summary,
+};
 use importer::progress::Progress as Counters;
-use importer::reject::Reject;
-use importer::report::{Journal, RejectFile};
-use importer::schema::Schema;
-use importer::source::{Object, Source};
-use importer::summary::{Status, Summary};
-use importer::wire::WireWriter;
-use importer::writer::{BatchWrite, DryRun, SdkWriter, WriterKind};
+use importer::write::{BatchWrite, DryRun, SdkWriter, WireWriter, WriterKind};
+use importer::{Error, StopReason};
+use rows::{DecodeOptions, Reject, Schema};
 
 use crate::aws::Clients;
 use crate::input::Input;
-use crate::outcome::{Failure, Outcome, tell};
-use crate::progress::{Counts, Progress, Work};
-use crate::signal;
+use crate::terminal::progress::{LiveDisplay, Snapshot, Work};
+use crate::terminal::{Failure, Outcome, Signals, conclude, tell};
 
 /// Rejected rows that are shown; all of them are in the file of `--rejects`.
 const REJECTS_SHOWN_MAX: usize = 10;
@@ -33,7 +27,7 @@ const IMPORT_AGAIN: &str =
 
 /// A file, and what is to be done with it.
 #[derive(Debug)]
-pub struct Job {
+pub struct Run {
     /// Where the rows are.
     pub input: Input,
     /// The keys of the table.
@@ -46,7 +40,7 @@ pub struct Job {
     pub quiet: bool,
 }
 
-impl Job {
+impl Run {
     /// Writes the rows to the table.
     ///
     /// # Errors
@@ -58,15 +52,15 @@ impl Job {
         writer: WriterKind,
     ) -> Result<Outcome, Failure> {
         let source = self.open(Some(&clients.s3)).await?;
-        let (config, schema) = (&clients.dynamodb_config, Arc::clone(&self.schema));
+        let (config, schema) = (&clients.config, Arc::clone(&self.schema));
         match writer {
             WriterKind::Wire => {
                 let writer = WireWriter::new(config, schema).await?;
-                self.run(source, writer, Work::Writing).await
+                self.import(source, writer, Work::Writing).await
             }
             WriterKind::Sdk => {
                 let writer = SdkWriter::new(config, schema);
-                self.run(source, writer, Work::Writing).await
+                self.import(source, writer, Work::Writing).await
             }
         }
     }
@@ -78,7 +72,7 @@ impl Job {
     /// The file cannot be opened, or not read to its end.
     pub async fn check(mut self, s3: Option<&Client>) -> Result<Outcome, Failure> {
         let source = self.open(s3).await?;
-        self.run(source, DryRun, Work::Checking).await
+        self.import(source, DryRun, Work::Checking).await
     }
 
     /// Opens the input. An object's metadata says how to read it where the arguments do not.
@@ -88,19 +82,19 @@ impl Job {
             (Input::File(path), _) => Ok(Source::file(path)?),
             (Input::Object { bucket, key }, Some(client)) => {
                 let object = Object::head(client, bucket, key).await?;
-                let told = options_from_metadata(&object.metadata)?;
-                let asked = std::mem::take(&mut self.options.decode);
+                let declared = options_from_metadata(&object.metadata)?;
+                let typed = std::mem::take(&mut self.options.decode);
                 self.options.decode = DecodeOptions {
-                    format: asked.format.or(told.format),
-                    types: if asked.types.is_empty() {
-                        told.types
+                    format: typed.format.or(declared.format),
+                    types: if typed.types.is_empty() {
+                        declared.types
                     } else {
-                        asked.types
+                        typed.types
                     },
-                    delimiter: asked.delimiter.or(told.delimiter),
-                    encoding: asked.encoding.or(told.encoding),
-                    rows_at: asked.rows_at.or(told.rows_at),
-                    engine: asked.engine,
+                    delimiter: typed.delimiter.or(declared.delimiter),
+                    encoding: typed.encoding.or(declared.encoding),
+                    rows_at: typed.rows_at.or(declared.rows_at),
+                    engine: typed.engine,
                 };
                 Ok(object.source(client))
             }
@@ -111,13 +105,13 @@ impl Job {
         }
     }
 
-    async fn run<W: BatchWrite>(
+    async fn import<W: BatchWrite>(
         self,
         source: Source,
         writer: W,
         work: Work,
     ) -> Result<Outcome, Failure> {
-        let mut signals = signal::Stop::listen()?;
+        let mut signals = Signals::listen()?;
         let stop = Stop::default();
         let counters = Arc::new(Counters::default());
         let first_rejects = Arc::new(Mutex::new(Vec::new()));
@@ -127,7 +121,7 @@ impl Job {
         };
         let display = (!self.quiet).then(|| {
             let (counters, bytes_total) = (Arc::clone(&counters), source.bytes_total);
-            Progress::start(work, move || counts(&counters, bytes_total))
+            LiveDisplay::start(work, move || Snapshot::new(&counters.counts(), bytes_total))
         });
         let import = Import {
             name: self.input.to_string(),
@@ -145,7 +139,7 @@ impl Job {
         }
         let (summary, is_interrupted) = ended?;
         let first_rejects = first_rejects.lock().unwrap_or_else(PoisonError::into_inner);
-        tell_rejects(&summary, &first_rejects);
+        show_rejects(&summary, &first_rejects);
         let outcome = conclude(&summary, work)?;
         if is_interrupted && self.input == Input::Stdin {
             return Err(Failure::new(
@@ -162,7 +156,7 @@ impl Job {
 /// Also returns whether there was a signal.
 async fn until_interrupted_twice(
     import: impl Future<Output = Summary>,
-    signals: &mut signal::Stop,
+    signals: &mut Signals,
     stop: &Stop,
 ) -> Result<(Summary, bool), Failure> {
     let mut import = std::pin::pin!(import);
@@ -182,19 +176,7 @@ async fn until_interrupted_twice(
     }
 }
 
-fn counts(counters: &Counters, bytes_total: Option<u64>) -> Counts {
-    let counts = counters.counts();
-    Counts {
-        bytes: counts.bytes_read,
-        bytes_total,
-        rows_done: counts.rows_written + counts.rows_superseded,
-        rows_rejected: counts.rows_rejected,
-        wcu: counts.consumed_wcu,
-        throttles: counts.throttles,
-    }
-}
-
-fn tell_rejects(summary: &Summary, first: &[String]) {
+fn show_rejects(summary: &Summary, first: &[String]) {
     for line in first {
         tell(format!("rejected: {line}"));
     }
@@ -210,60 +192,6 @@ fn tell_rejects(summary: &Summary, first: &[String]) {
     } else if !first.is_empty() {
         tell("hint: --rejects FILE keeps rejected rows, to correct and import them");
     }
-}
-
-/// Prints the one line that says it all, and turns a failed import into a failure.
-pub(crate) fn conclude(summary: &Summary, work: Work) -> Result<Outcome, Failure> {
-    if summary.counts.rows_read > 0 || summary.failure.is_none() {
-        writeln!(io::stdout(), "{}", accounts(summary, work))?;
-    }
-    match (summary.status, &summary.failure) {
-        (Status::Completed, None) => Ok(Outcome::Complete),
-        (Status::CompletedWithRejects, None) => Ok(Outcome::Rejects),
-        (_, failure) => {
-            let message = failure
-                .as_ref()
-                .map_or("the import failed", |failure| &failure.message);
-            let told = Failure::new(format!("{}: {message}", summary.source));
-            Err(
-                match failure.as_ref().and_then(|failure| failure.fix.as_ref()) {
-                    Some(fix) => told.fix(fix),
-                    None => told,
-                },
-            )
-        }
-    }
-}
-
-/// Every row that was read, by what became of it.
-fn accounts(summary: &Summary, work: Work) -> String {
-    let counts = &summary.counts;
-    let done = match work {
-        Work::Writing => "written",
-        Work::Checking | Work::Scanning => "good",
-    };
-    let unsettled = match summary.rows_unsettled {
-        0 => String::new(),
-        unsettled => format!(" + {unsettled} unsettled"),
-    };
-    let text = format!(
-        "{}: {} rows read = {} {done} + {} superseded + {} rejected{unsettled}",
-        summary.source,
-        counts.rows_read,
-        counts.rows_written,
-        counts.rows_superseded,
-        counts.rows_rejected
-    );
-    let mut details = vec![format!("{:.1} s", summary.duration_seconds)];
-    if summary.duration_seconds >= 1.0 {
-        // Shorter ones say nothing about the rate.
-        let rate = counts.rows_read as f64 / summary.duration_seconds;
-        details.push(format!("{rate:.0} rows/s"));
-    }
-    if work == Work::Writing {
-        details.push(format!("{} WCU", counts.consumed_wcu));
-    }
-    format!("{text} ({})", details.join(", "))
 }
 
 /// Remembers the first rejected rows to show them, and writes all of them to a file if there is one.

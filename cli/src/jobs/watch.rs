@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use importer::jobs::Job;
 
-use crate::jobs::{Found, Jobs, average_rates, counts};
-use crate::outcome::Failure;
-use crate::progress::{Display, Rates, Work};
+use super::lookup::{JobItem, Jobs};
+use super::text::{average_rates, snapshot};
+use crate::terminal::Failure;
+use crate::terminal::progress::{Display, Rates, Work};
 
 /// How often a job is looked up. It is saved every few seconds; a look costs one read unit.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -19,16 +20,16 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The job cannot be read, or is gone, or `show` fails.
 pub async fn each_change(
     jobs: &Jobs,
-    mut found: Found,
-    mut show: impl FnMut(&Found) -> io::Result<()>,
-) -> Result<Found, Failure> {
-    let key = found.job.job_key();
+    mut item: JobItem,
+    mut show: impl FnMut(&JobItem) -> io::Result<()>,
+) -> Result<JobItem, Failure> {
+    let key = item.job.job_key();
     loop {
-        show(&found)?;
-        if found.job.status.is_ended() {
-            return Ok(found);
+        show(&item)?;
+        if item.job.status.is_ended() {
+            return Ok(item);
         }
-        found = loop {
+        item = loop {
             tokio::time::sleep(INTERVAL).await;
             let now = jobs.get(&key).await?;
             let now = now.ok_or_else(|| {
@@ -38,7 +39,7 @@ pub async fn each_change(
                     jobs.table()
                 ))
             })?;
-            if now != found {
+            if now != item {
                 break now;
             }
         };
@@ -50,13 +51,13 @@ pub async fn each_change(
 /// # Errors
 ///
 /// The job cannot be read, or is gone.
-pub async fn with_progress(jobs: &Jobs, found: Found) -> Result<Found, Failure> {
+pub async fn with_progress(jobs: &Jobs, item: JobItem) -> Result<JobItem, Failure> {
     let display = Display::on_stderr();
-    let mut pace = Pace::default();
-    let ended = each_change(jobs, found, |Found { job, .. }| {
-        let rates = pace.rates(job);
+    let mut meter = JobMeter::default();
+    let ended = each_change(jobs, item, |JobItem { job, .. }| {
+        let rates = meter.rates(job);
         if !job.status.is_ended() {
-            display.show(&heading(job), Work::Writing, &counts(job), &rates);
+            display.show(&heading(job), Work::Writing, &snapshot(job), &rates);
         }
         Ok(())
     })
@@ -80,12 +81,12 @@ fn heading(job: &Job) -> String {
 
 /// Rates between two saves of a job, by the job's own clock: when it was looked up says little.
 #[derive(Debug, Default)]
-struct Pace {
+struct JobMeter {
     before: Option<Job>,
     rates: Rates,
 }
 
-impl Pace {
+impl JobMeter {
     fn rates(&mut self, now: &Job) -> Rates {
         match &self.before {
             None => self.rates = average_rates(now),
@@ -94,13 +95,7 @@ impl Pace {
                 if seconds <= 0.0 {
                     return self.rates;
                 }
-                let (before, now) = (counts(before), counts(now));
-                let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / seconds;
-                self.rates = Rates {
-                    bytes: rate(before.bytes, now.bytes),
-                    rows: rate(before.rows_done, now.rows_done),
-                    wcu: (now.wcu - before.wcu).max(0.0) / seconds,
-                };
+                self.rates = Rates::between(&snapshot(before), &snapshot(now), seconds);
             }
         }
         self.before = Some(now.clone());
@@ -125,7 +120,7 @@ mod tests {
 
     #[test]
     fn rates_are_those_between_two_saves() {
-        let mut pace = Pace::default();
+        let mut meter = JobMeter::default();
         let rates = |bytes, rows, wcu| Rates { bytes, rows, wcu };
         for (job, expected) in [
             (job(10.0, 1000, 5000), rates(500.0, 100.0, 200.0)),
@@ -134,7 +129,7 @@ mod tests {
             (job(12.0, 2000, 8000), rates(2000.0, 500.0, 1000.0)),
             (job(14.0, 2000, 8000), rates(0.0, 0.0, 0.0)),
         ] {
-            assert_eq!(pace.rates(&job), expected, "{job:?}");
+            assert_eq!(meter.rates(&job), expected, "{job:?}");
         }
     }
 }

@@ -9,24 +9,26 @@ use importer::jobs::{Job, Status};
 use local::{Endpoints, Message, Stack};
 use serde_json::Value;
 
+use super::inbox::topic;
+use super::stack;
 use crate::aws::Clients;
-use crate::jobs::{Found, Jobs};
-use crate::outcome::{Failure, Outcome};
-use crate::{signal, stack, table};
+use crate::jobs::{JobItem, Jobs};
+use crate::terminal::columns::{self, Item};
+use crate::terminal::{Failure, Outcome, Signals};
 
 /// The files that are uploaded: they hold the same two rows.
 const FILES: [(&str, &[u8]); 2] = [
     (
         "inventory.json",
-        include_bytes!("../../samples/inventory.json"),
+        include_bytes!("../../../samples/inventory.json"),
     ),
     (
         "inventory.csv",
-        include_bytes!("../../samples/inventory.csv"),
+        include_bytes!("../../../samples/inventory.csv"),
     ),
 ];
 const COLUMNS: [&str; 4] = ["productId", "name", "quantity", "price"];
-/// What the table must hold, as [`table::render`] shows it.
+/// What the table must hold, as [`columns::render`] shows it.
 const EXPECTED_ROWS: [[&str; 4]; 2] = [
     ["P1001", "Laptop", "20", "1200"],
     ["P1002", "Mouse", "100", "20"],
@@ -45,8 +47,8 @@ const IMPORT_LIMIT: Duration = Duration::from_mins(2);
 /// The stack does not start, or the flow does not end as it must.
 pub async fn run() -> Result<Outcome, Failure> {
     let started = Instant::now();
-    let mut signals = signal::Stop::listen()?;
-    let stack = stack::start(stack::with_functions(stack::DEMO_WINDOW, None)?).await?;
+    let mut signals = Signals::listen()?;
+    let stack = stack::start(stack::with_functions(Duration::ZERO, None)?).await?;
     let shown = tokio::select! {
         shown = show(&stack, started) => shown,
         () = signals.wait() => Err(Failure::new("interrupted")),
@@ -72,19 +74,19 @@ async fn show(stack: &Stack, started: Instant) -> Result<Outcome, Failure> {
     }
 
     writeln!(out, "\nImport jobs\n")?;
-    let jobs = Jobs::new(&clients, jobs_table.clone(), None);
+    let jobs = Jobs::new(&clients, jobs_table.clone(), None, String::new());
     let jobs = jobs.newest(JOBS_MAX).await?;
     for (name, _) in FILES {
         let key = uploaded(name);
-        match jobs.iter().find(|found| found.job.key == key) {
-            Some(found) => problems.extend(describe_job(name, &found.job, &mut out)?),
+        match jobs.iter().find(|item| item.job.key == key) {
+            Some(item) => problems.extend(describe_job(name, &item.job, &mut out)?),
             None => problems.push(format!("there is no job of {name} in table {jobs_table}")),
         }
     }
 
     let items = scan(&clients, table).await?;
     writeln!(out, "\nTable {table}, read back from DynamoDB\n")?;
-    out.write_all(table::render(&COLUMNS, &items).as_bytes())?;
+    out.write_all(columns::render(&COLUMNS, &items).as_bytes())?;
     if !rows_are_as_expected(&items) {
         problems.push("the table does not hold exactly the rows of the files".to_owned());
     }
@@ -136,7 +138,7 @@ async fn import(
         .map_err(|error| Failure::caused(format!("the import of {name} does not end"), &error))
 }
 
-async fn scan(clients: &Clients, table: &str) -> Result<Vec<table::Item>, Failure> {
+async fn scan(clients: &Clients, table: &str) -> Result<Vec<Item>, Failure> {
     clients
         .dynamodb
         .scan()
@@ -150,7 +152,7 @@ async fn scan(clients: &Clients, table: &str) -> Result<Vec<table::Item>, Failur
         .map_err(|error| Failure::caused(format!("cannot read table {table}"), &error))
 }
 
-fn rows_are_as_expected(items: &[table::Item]) -> bool {
+fn rows_are_as_expected(items: &[Item]) -> bool {
     let mut rows: Vec<Vec<&str>> = items
         .iter()
         .map(|item| {
@@ -164,15 +166,6 @@ fn rows_are_as_expected(items: &[table::Item]) -> bool {
         .collect();
     rows.sort_unstable();
     rows == EXPECTED_ROWS && items.iter().all(|item| item.len() == COLUMNS.len())
-}
-
-/// The last part of the topic's ARN.
-fn topic(message: &Message) -> &str {
-    message
-        .topic_arn
-        .rsplit(':')
-        .next()
-        .unwrap_or(&message.topic_arn)
 }
 
 /// Whether a message tells that an import has ended, and not of what is new in the table.
@@ -209,7 +202,7 @@ fn show_messages(
     Ok(())
 }
 
-/// Each new row must have been told once, in however many messages.
+/// Each new row must have been reported once, in however many messages.
 fn check_digests(messages: &[Message]) -> Result<(), String> {
     let mut count = 0;
     let mut names = BTreeSet::new();
@@ -235,22 +228,22 @@ fn check_digests(messages: &[Message]) -> Result<(), String> {
     }
 }
 
-/// The end of each job must have been told once.
-fn check_finishes(messages: &[Message], jobs: &[Found]) -> Result<(), String> {
-    let mut told: Vec<&str> = messages
+/// The end of each job must have been reported once.
+fn check_finishes(messages: &[Message], jobs: &[JobItem]) -> Result<(), String> {
+    let mut reported: Vec<&str> = messages
         .iter()
         .filter_map(|message| message.attributes.get("job"))
         .map(String::as_str)
         .collect();
-    let mut expected: Vec<&str> = jobs.iter().map(|found| found.job.job.as_str()).collect();
-    told.sort_unstable();
+    let mut expected: Vec<&str> = jobs.iter().map(|item| item.job.job.as_str()).collect();
+    reported.sort_unstable();
     expected.sort_unstable();
-    if told == expected {
+    if reported == expected {
         Ok(())
     } else {
         Err(format!(
             "the messages tell of the end of {} imports, not of {} once each",
-            told.len(),
+            reported.len(),
             expected.len()
         ))
     }

@@ -1,4 +1,6 @@
-//! What follows from the facts: each function looks at one part and says what is wrong with it.
+//! What follows from the facts: each file looks at one part of a deployment and says what is wrong with it.
+//!
+//! Nothing here asks AWS or prints.
 
 mod function;
 mod mapping;
@@ -27,21 +29,6 @@ pub fn all(facts: &Facts) -> Vec<Finding> {
         Level::Note => 2,
     });
     findings
-}
-
-/// An argument of a command as a shell takes it.
-fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// The last part of an ARN or a URL.
-fn last(arn: &str) -> &str {
-    arn.rsplit([':', '/']).next().unwrap_or(arn)
 }
 
 #[cfg(test)]

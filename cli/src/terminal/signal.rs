@@ -1,10 +1,10 @@
-//! Being told to stop: Ctrl-C, and SIGTERM where there is one.
+//! Requests to stop: Ctrl-C, and SIGTERM where there is one.
 
-use crate::outcome::Failure;
+use super::outcome::Failure;
 
 /// Listens for requests to stop. From then on they no longer end the process by themselves.
 #[derive(Debug)]
-pub struct Stop {
+pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -12,7 +12,7 @@ pub struct Stop {
 }
 
 #[cfg(unix)]
-impl Stop {
+impl Signals {
     /// Starts to listen.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Stop {
 }
 
 #[cfg(not(unix))]
-impl Stop {
+impl Signals {
     /// Starts to listen.
     ///
     /// # Errors

@@ -1,7 +1,5 @@
 //! The jobs of uploaded files, looked up as a person names them.
 
-mod text;
-
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -9,36 +7,32 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
-use importer::error::Error;
+use importer::Error;
 use importer::event::ObjectCreated;
-use importer::jobs::store::JobStore;
-use importer::jobs::{Job, JobKey, NOBODY};
-use importer::source::Object;
+use importer::import::Object;
+use importer::jobs::{Job, JobKey, JobStore, NOBODY};
 use serde_json::{Map, Value};
 
-use crate::args::JobsArgs;
 use crate::aws::Clients;
 use crate::input::Input;
-use crate::outcome::{Failure, causes, tell};
-use crate::stack;
-
-pub use text::{average_rates, counts, describe, is_at_work, list, ranges};
+use crate::terminal::{Failure, causes, tell};
 
 /// Names the table of jobs, for the function as for the commands.
-pub(crate) const TABLE_VARIABLE: &str = "INTAKE_JOBS_TABLE";
-/// What the table of jobs is called if nobody names another.
-pub(crate) const TABLE: &str = "ImportJobs";
+const TABLE_VARIABLE: &str = "INTAKE_JOBS_TABLE";
+/// The table of jobs unless another is named.
+pub const TABLE: &str = "ImportJobs";
 
 /// How long an object's event may take to arrive: seconds as a rule.
 const EVENT_LIMIT: Duration = Duration::from_mins(1);
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whose items are no jobs: the notifier keeps its budget in the same table, and importers their shares of the write cap.
-const NO_JOBS: &str =
+/// Leaves out items that are not jobs: the notifier keeps its budget in the same table, and importers their shares of the
+/// write cap.
+const JOBS_ONLY: &str =
     "#owner <> :notifier AND NOT begins_with(#owner, :cap) AND NOT begins_with(#owner, :ranges)";
 
-/// [`NO_JOBS`]'s values. A range is a job, but part of one that people know.
-fn no_jobs() -> HashMap<String, AttributeValue> {
+/// [`JOBS_ONLY`]'s values. A range is a job, but only a part of one that people know.
+fn jobs_only() -> HashMap<String, AttributeValue> {
     [
         (":notifier", "notifier"),
         (":cap", "cap/"),
@@ -49,7 +43,18 @@ fn no_jobs() -> HashMap<String, AttributeValue> {
     .collect()
 }
 
-/// What the importer needs to go on, and is of no use to anybody else.
+/// The table of jobs that the environment names.
+pub fn table_from_environment() -> Option<String> {
+    let table = std::env::var(TABLE_VARIABLE).ok();
+    table.filter(|table| !table.is_empty())
+}
+
+/// The table of jobs where no argument names one.
+pub fn default_table() -> String {
+    table_from_environment().unwrap_or_else(|| TABLE.to_owned())
+}
+
+/// What only the importer can use, to continue an import.
 const OPAQUE: &str = "checkpoint";
 
 /// A job as it is typed.
@@ -57,15 +62,15 @@ const OPAQUE: &str = "checkpoint";
 /// # Examples
 ///
 /// ```
-/// use intake::jobs::Wanted;
+/// use intake::jobs::JobSelector;
 ///
-/// let newest: Wanted = "s3://my-bucket/uploads/catalog.csv".parse().unwrap();
-/// assert!(matches!(newest, Wanted::NewestOf { .. }));
-/// let one: Wanted = "20261123T101500000Z-0123456789abcdef".parse().unwrap();
-/// assert!(matches!(one, Wanted::Named(_)));
+/// let newest: JobSelector = "s3://my-bucket/uploads/catalog.csv".parse().unwrap();
+/// assert!(matches!(newest, JobSelector::NewestOf { .. }));
+/// let one: JobSelector = "20261123T101500000Z-0123456789abcdef".parse().unwrap();
+/// assert!(matches!(one, JobSelector::Named(_)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum JobSelector {
     /// The job of this name.
     Named(String),
     /// The newest job of an object, typed as `s3://bucket/key`.
@@ -77,7 +82,7 @@ pub enum Wanted {
     },
 }
 
-impl FromStr for Wanted {
+impl FromStr for JobSelector {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -91,12 +96,12 @@ impl FromStr for Wanted {
     }
 }
 
-/// A job that was found.
+/// A job with its item in the table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct JobItem {
     /// The job.
     pub job: Job,
-    /// Its attributes as they stand in the table, without what only the importer understands.
+    /// Its attributes as they stand in the table, without those that only the importer can use.
     pub attributes: Value,
 }
 
@@ -107,52 +112,18 @@ pub struct Jobs {
     s3: aws_sdk_s3::Client,
     table: String,
     owner: Option<String>,
-    /// What another command is to be called with to find the same jobs.
-    same_options: String,
+    options: String,
 }
 
 impl Jobs {
-    /// The jobs in the caller's table, or those of the local stack that is running.
-    ///
-    /// # Errors
-    ///
-    /// There are no credentials, no Region, or no local stack.
-    pub async fn open(args: &JobsArgs) -> Result<Self, Failure> {
-        let named = args.jobs_table.clone();
-        let (clients, table) = if args.local {
-            let endpoints = stack::running().ok_or_else(|| {
-                Failure::new("no local stack is running, so there are no jobs")
-                    .fix("keep one up in another terminal with: intake local")
-            })?;
-            let table = named.unwrap_or_else(|| endpoints.jobs_table.clone());
-            (Clients::for_local(&endpoints), table)
-        } else {
-            let set = || {
-                let value = std::env::var(TABLE_VARIABLE).ok();
-                value.filter(|value| !value.is_empty())
-            };
-            let table = named.or_else(set).unwrap_or_else(|| TABLE.to_owned());
-            (Clients::from_environment().await?, table)
-        };
-        let local = if args.local { " --local" } else { "" };
-        let same_options = match &args.jobs_table {
-            Some(table) => format!("{local} --jobs-table {table}"),
-            None => local.to_owned(),
-        };
-        Ok(Self {
-            same_options,
-            ..Self::new(&clients, table, args.owner.clone())
-        })
-    }
-
-    /// The jobs in `table`, only those of `owner` if there is one.
-    pub fn new(clients: &Clients, table: String, owner: Option<String>) -> Self {
+    /// The jobs in `table`, only those of `owner` if there is one. `options` is what commands need to find the same table.
+    pub fn new(clients: &Clients, table: String, owner: Option<String>, options: String) -> Self {
         Self {
             client: clients.dynamodb.clone(),
             s3: clients.s3.clone(),
             table,
             owner,
-            same_options: String::new(),
+            options,
         }
     }
 
@@ -163,7 +134,7 @@ impl Jobs {
 
     /// The command that shows `job`, for people to copy.
     pub fn status_command(&self, job: &str) -> String {
-        format!("intake status {job}{}", self.same_options)
+        format!("intake status {job}{}", self.options)
     }
 
     /// The same table as the importer sees it.
@@ -176,7 +147,7 @@ impl Jobs {
     /// # Errors
     ///
     /// The table does not exist, may not be read, or holds no jobs.
-    pub async fn newest(&self, limit: usize) -> Result<Vec<Found>, Failure> {
+    pub async fn newest(&self, limit: usize) -> Result<Vec<JobItem>, Failure> {
         let Some(owner) = &self.owner else {
             return self.newest_of_all(limit).await;
         };
@@ -190,14 +161,14 @@ impl Jobs {
         Ok(found)
     }
 
-    async fn newest_of_all(&self, limit: usize) -> Result<Vec<Found>, Failure> {
+    async fn newest_of_all(&self, limit: usize) -> Result<Vec<JobItem>, Failure> {
         let scan = self
             .client
             .scan()
             .table_name(&self.table)
-            .filter_expression(NO_JOBS)
+            .filter_expression(JOBS_ONLY)
             .expression_attribute_names("#owner", "owner")
-            .set_expression_attribute_values(Some(no_jobs()));
+            .set_expression_attribute_values(Some(jobs_only()));
         let mut pages = scan.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
@@ -206,34 +177,34 @@ impl Jobs {
                 found.push(self.parse(item)?);
             }
             // Names are in the order of the uploads' times.
-            found.sort_by(|a: &Found, b| b.job.job.cmp(&a.job.job));
+            found.sort_by(|a: &JobItem, b| b.job.job.cmp(&a.job.job));
             found.truncate(limit);
         }
         Ok(found)
     }
 
-    /// The job that is wanted.
+    /// The job of this name, or the newest one of this object.
     ///
     /// # Errors
     ///
     /// There is no such job, or as for [`Jobs::newest`].
-    pub async fn find(&self, wanted: &Wanted) -> Result<Found, Failure> {
-        let found = match wanted {
-            Wanted::Named(job) => self.named(job).await?,
-            Wanted::NewestOf { bucket, key } => self.newest_of(bucket, key).await?,
+    pub async fn find(&self, selector: &JobSelector) -> Result<JobItem, Failure> {
+        let found = match selector {
+            JobSelector::Named(job) => self.named(job).await?,
+            JobSelector::NewestOf { bucket, key } => self.newest_of(bucket, key).await?,
         };
-        found.ok_or_else(|| self.none(wanted))
+        found.ok_or_else(|| self.not_found(selector))
     }
 
-    /// The job that is wanted. That of an object is the one that imports it as it is now: it may have been uploaded a
-    /// moment ago, so that its event has yet to come.
+    /// The same; of an object, the job that imports it as it is now. It may have been uploaded a moment ago, so that its
+    /// event has yet to come.
     ///
     /// # Errors
     ///
     /// As for [`Jobs::find`], after a while.
-    pub async fn await_current(&self, wanted: &Wanted) -> Result<Found, Failure> {
-        let Wanted::NewestOf { bucket, key } = wanted else {
-            return self.find(wanted).await;
+    pub async fn await_current(&self, selector: &JobSelector) -> Result<JobItem, Failure> {
+        let JobSelector::NewestOf { bucket, key } = selector else {
+            return self.find(selector).await;
         };
         let object = Object::head(&self.s3, bucket, key).await;
         let patience = match &object {
@@ -243,14 +214,14 @@ impl Jobs {
         };
         // Who may not read the object, or has deleted it, gets its newest job.
         let etag = object.ok().and_then(|object| object.etag);
-        let is_current = |Found { job, .. }: &Found| match &etag {
+        let is_current = |JobItem { job, .. }: &JobItem| match &etag {
             // A job that has just begun does not know it yet.
             Some(_) if job.etag.is_none() => !job.status.is_ended(),
             Some(_) => job.etag == etag,
             None => true,
         };
         let give_up_at = Instant::now() + patience;
-        let mut has_told = false;
+        let mut is_announced = false;
         loop {
             let found = self.newest_of(bucket, key).await?;
             let is_over = Instant::now() >= give_up_at;
@@ -260,18 +231,18 @@ impl Jobs {
                     tell("no job of the object as it is now has begun: this is the newest one");
                     return Ok(found);
                 }
-                None if is_over => return Err(self.none(wanted)),
-                _ if has_told => {}
+                None if is_over => return Err(self.not_found(selector)),
+                _ if is_announced => {}
                 _ => {
                     tell(format!("waiting for the event of s3://{bucket}/{key}"));
-                    has_told = true;
+                    is_announced = true;
                 }
             }
             tokio::time::sleep(EVENT_INTERVAL).await;
         }
     }
 
-    async fn named(&self, job: &str) -> Result<Option<Found>, Failure> {
+    async fn named(&self, job: &str) -> Result<Option<JobItem>, Failure> {
         let owner = self.owner.as_deref().unwrap_or(NOBODY);
         let key = JobKey {
             owner: owner.to_owned(),
@@ -284,10 +255,10 @@ impl Jobs {
         // Of whichever owner: only reading them all tells.
         let scan = self.client.scan().table_name(&self.table);
         let mut items = scan
-            .filter_expression(format!("#job = :job AND {NO_JOBS}"))
+            .filter_expression(format!("#job = :job AND {JOBS_ONLY}"))
             .expression_attribute_names("#job", "job")
             .expression_attribute_names("#owner", "owner")
-            .set_expression_attribute_values(Some(no_jobs()))
+            .set_expression_attribute_values(Some(jobs_only()))
             .expression_attribute_values(":job", AttributeValue::S(job.to_owned()))
             .into_paginator()
             .items()
@@ -297,7 +268,7 @@ impl Jobs {
         item.map(|item| self.parse(&item)).transpose()
     }
 
-    async fn newest_of(&self, bucket: &str, key: &str) -> Result<Option<Found>, Failure> {
+    async fn newest_of(&self, bucket: &str, key: &str) -> Result<Option<JobItem>, Failure> {
         let object = ObjectCreated {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
@@ -327,7 +298,7 @@ impl Jobs {
     /// # Errors
     ///
     /// As for [`Jobs::newest`].
-    pub async fn get(&self, key: &JobKey) -> Result<Option<Found>, Failure> {
+    pub async fn get(&self, key: &JobKey) -> Result<Option<JobItem>, Failure> {
         let got = self
             .client
             .get_item()
@@ -355,7 +326,7 @@ impl Jobs {
             .scan_index_forward(false)
     }
 
-    fn parse(&self, item: &HashMap<String, AttributeValue>) -> Result<Found, Failure> {
+    fn parse(&self, item: &HashMap<String, AttributeValue>) -> Result<JobItem, Failure> {
         let mut attributes = scalars(item);
         let job = serde_json::from_value(Value::Object(attributes.clone())).map_err(|error| {
             let table = &self.table;
@@ -363,25 +334,25 @@ impl Jobs {
                 .fix("name the table of jobs with --jobs-table, or in INTAKE_JOBS_TABLE")
         })?;
         attributes.remove(OPAQUE);
-        Ok(Found {
+        Ok(JobItem {
             job,
             attributes: Value::Object(attributes),
         })
     }
 
-    fn none(&self, wanted: &Wanted) -> Failure {
+    fn not_found(&self, selector: &JobSelector) -> Failure {
         let of_owner = match &self.owner {
             Some(owner) => format!(" of owner {owner}"),
             None => String::new(),
         };
         let table = &self.table;
-        match wanted {
-            Wanted::Named(job) => {
+        match selector {
+            JobSelector::Named(job) => {
                 Failure::new(format!("there is no job {job}{of_owner} in table {table}")).fix(
                     "see which there are with: intake status; they are kept for 90 days after their end",
                 )
             }
-            Wanted::NewestOf { bucket, key } => Failure::new(format!(
+            JobSelector::NewestOf { bucket, key } => Failure::new(format!(
                 "there is no job{of_owner} for s3://{bucket}/{key} in table {table}"
             ))
             .fix(
@@ -401,21 +372,29 @@ impl Jobs {
     {
         let table = &self.table;
         match error.code() {
-            Some("ResourceNotFoundException") => {
-                Failure::new(format!("the table of jobs {table} does not exist"))
-                    .fix("check --jobs-table (INTAKE_JOBS_TABLE), AWS_REGION and AWS_PROFILE; --local is for the local stack")
+            Some("ResourceNotJobItemException") => {
+                Failure::new(format!("the table of jobs {table} does not exist")).fix(concat!(
+                    "check --jobs-table (INTAKE_JOBS_TABLE), AWS_REGION and AWS_PROFILE",
+                    if_local!("; --local is for the local stack")
+                ))
             }
             Some("AccessDeniedException") => {
-                Failure::new(format!("the table of jobs {table} may not be read"))
-                    .fix(format!("allow dynamodb:{operation} on it for these credentials"))
+                Failure::new(format!("the table of jobs {table} may not be read")).fix(format!(
+                    "allow dynamodb:{operation} on it for these credentials"
+                ))
             }
             Some(code) => {
                 let message = error.message().unwrap_or_default();
-                Failure::new(format!("cannot read the table of jobs {table}: {code}: {message}"))
-                    .fix("name the table of jobs with --jobs-table, or in INTAKE_JOBS_TABLE")
+                Failure::new(format!(
+                    "cannot read the table of jobs {table}: {code}: {message}"
+                ))
+                .fix("name the table of jobs with --jobs-table, or in INTAKE_JOBS_TABLE")
             }
-            None => Failure::new(format!("cannot read the table of jobs {table}: {}", causes(error)))
-                .fix("check the network, AWS_REGION and any AWS_ENDPOINT_URL"),
+            None => Failure::new(format!(
+                "cannot read the table of jobs {table}: {}",
+                causes(error)
+            ))
+            .fix("check the network, AWS_REGION and any AWS_ENDPOINT_URL"),
         }
     }
 }

@@ -5,27 +5,23 @@ use std::time::SystemTime;
 
 use importer::jobs::Mode;
 
+use super::jobs_table;
 use crate::args::StatusArgs;
-use crate::jobs::{self, Found, Jobs};
-use crate::outcome::{Failure, Outcome, tell};
-use crate::watch;
+use crate::jobs::{self, JobItem, Jobs, watch};
+use crate::terminal::{Failure, Outcome, tell};
 
 /// Shows jobs, or one of them.
-///
-/// # Errors
-///
-/// The table of jobs cannot be read, or there is no such job.
-pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
-    let jobs = Jobs::open(&args.jobs).await?;
-    let Some(wanted) = &args.job else {
+pub(super) async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
+    let jobs = jobs_table::open(&args.jobs).await?;
+    let Some(selector) = &args.job else {
         return list(&jobs, args).await;
     };
     let found = if args.watch {
-        jobs.await_current(wanted).await?
+        jobs.await_current(selector).await?
     } else {
-        jobs.find(wanted).await?
+        jobs.find(selector).await?
     };
-    let tell_ranges = async |found: &Found| -> Result<(), Failure> {
+    let show_ranges = async |found: &JobItem| -> Result<(), Failure> {
         let is_cut = matches!(found.job.mode, Some(Mode::Split | Mode::Whole));
         if is_cut && !args.json {
             let ranges = jobs.store().ranges(&found.job.job).await?;
@@ -34,7 +30,7 @@ pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
         }
         Ok(())
     };
-    let show = |found: &Found| -> io::Result<()> {
+    let show = |found: &JobItem| -> io::Result<()> {
         let mut out = io::stdout();
         if args.json {
             return writeln!(out, "{}", found.attributes);
@@ -43,7 +39,7 @@ pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
     };
     if !args.watch {
         show(&found)?;
-        tell_ranges(&found).await?;
+        show_ranges(&found).await?;
         return Ok(Outcome::Complete);
     }
     let ended = if args.json {
@@ -51,7 +47,7 @@ pub async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
     } else {
         let ended = watch::with_progress(&jobs, found).await?;
         show(&ended)?;
-        tell_ranges(&ended).await?;
+        show_ranges(&ended).await?;
         ended
     };
     Ok(Outcome::of(ended.job.status))

@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 
-use importer::decode::DecodeOptions;
-use importer::pipeline::ImportOptions;
-use importer::schema::Schema;
+use importer::import::ImportOptions;
 use importer::table;
+use rows::{DecodeOptions, Schema};
 
 use crate::args::ValidateArgs;
 use crate::aws::Clients;
 use crate::input::Input;
-use crate::job::Job;
-use crate::outcome::{Failure, Outcome};
-use crate::stack::LocalStack;
+use crate::run::Run;
+use crate::terminal::{Failure, Outcome};
 
 /// What the table is called where none is named.
 const NO_TABLE: &str = "-";
 
 /// Checks files one after the other. One that fails does not keep the next from being checked.
-///
-/// # Errors
-///
-/// Whatever keeps all files from being checked.
-pub async fn run(args: ValidateArgs) -> Result<Outcome, Failure> {
+pub(super) async fn run(args: ValidateArgs) -> Result<Outcome, Failure> {
     if args.rejects.is_some() && args.sources.len() > 1 {
         return Err(Failure::usage("--rejects is for one file at a time")
             .fix("validate the files one by one"));
@@ -35,14 +29,14 @@ pub async fn run(args: ValidateArgs) -> Result<Outcome, Failure> {
     if !needs_clients {
         return validate(args, None).await;
     }
-    if !args.local {
-        let clients = Clients::from_environment().await?;
-        return validate(args, Some(&clients)).await;
+    #[cfg(feature = "local")]
+    if args.local {
+        let stack = crate::local_stack::LocalStack::find_or_start().await?;
+        let ended = validate(args, Some(&Clients::for_local(&stack.endpoints))).await;
+        stack.release().await;
+        return ended;
     }
-    let stack = LocalStack::find_or_start().await?;
-    let ended = validate(args, Some(&Clients::for_local(stack.endpoints()))).await;
-    stack.release().await;
-    ended
+    validate(args, Some(&Clients::from_environment().await?)).await
 }
 
 async fn validate(args: ValidateArgs, clients: Option<&Clients>) -> Result<Outcome, Failure> {
@@ -57,14 +51,14 @@ async fn validate(args: ValidateArgs, clients: Option<&Clients>) -> Result<Outco
     };
     let mut outcome = Outcome::Complete;
     for input in args.sources {
-        let job = Job {
+        let run = Run {
             input,
             schema: Arc::clone(&schema),
             options: options.clone(),
             rejects: args.rejects.clone(),
             quiet: args.quiet,
         };
-        match (job.check(clients.map(|clients| &clients.s3)).await, outcome) {
+        match (run.check(clients.map(|clients| &clients.s3)).await, outcome) {
             (Err(failure), _) => {
                 failure.report();
                 outcome = Outcome::Failed;

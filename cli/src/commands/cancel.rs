@@ -5,18 +5,14 @@ use std::time::SystemTime;
 
 use importer::jobs::{Job, Status};
 
+use super::jobs_table;
 use crate::args::CancelArgs;
-use crate::jobs::{self, Jobs};
-use crate::outcome::{Failure, Outcome};
-use crate::watch;
+use crate::jobs::{self, JobItem, Jobs, watch};
+use crate::terminal::{Failure, Outcome};
 
-/// Asks whoever imports a job's file to stop.
-///
-/// # Errors
-///
-/// There is no such job, it has ended, or its table cannot be written to.
-pub async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
-    let jobs = Jobs::open(&args.jobs).await?;
+/// Requests that the import of a job's file stops.
+pub(super) async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
+    let jobs = jobs_table::open(&args.jobs).await?;
     let found = jobs.find(&args.job).await?;
     let key = found.job.job_key();
     if found.job.status.is_ended() {
@@ -24,8 +20,8 @@ pub async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
     }
     let Some(job) = jobs.store().cancel(&key).await? else {
         // It has ended since it was found.
-        let job = jobs.get(&key).await?.map_or(found.job, |ended| ended.job);
-        return Err(too_late(&jobs, &job));
+        let ended = jobs.store().get(&key).await?;
+        return Err(too_late(&jobs, &ended.unwrap_or(found.job)));
     };
     let mut out = io::stdout();
     writeln!(out, "cancelling job {} of {}", job.job, job.url())?;
@@ -33,7 +29,7 @@ pub async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
         writeln!(out, "{}", what_happens(&jobs, &job, SystemTime::now()))?;
         return Ok(Outcome::Complete);
     }
-    let ended = watch::with_progress(&jobs, jobs::Found { job, ..found }).await?;
+    let ended = watch::with_progress(&jobs, JobItem { job, ..found }).await?;
     out.write_all(jobs::describe(&ended.job, SystemTime::now()).as_bytes())?;
     match ended.job.status {
         Status::Cancelled => Ok(Outcome::Complete),
@@ -57,7 +53,7 @@ fn too_late(jobs: &Jobs, job: &Job) -> Failure {
 }
 
 fn what_happens(jobs: &Jobs, job: &Job, now: SystemTime) -> String {
-    let when = if jobs::is_at_work(job, now) {
+    let when = if jobs::has_lease(job, now) {
         "It stops at its next checkpoint, within seconds."
     } else {
         "Nobody is at work on it now: it ends when its next message comes."

@@ -1,4 +1,6 @@
-//! Finds the facts out: reads only, one after the other, each at most once.
+//! Collects the facts: reads only, one after the other, each at most once.
+//!
+//! What follows from them is not decided here, but in `checks`.
 
 mod file;
 mod functions;
@@ -6,44 +8,61 @@ mod permissions;
 mod services;
 
 use aws_config::SdkConfig;
-use local::Endpoints;
 
 use self::services::Services;
-use super::facts::{Bucket, Fact, Facts, Function, Named, Queue, Subscription};
+use super::facts::{Bucket, Fact, Facts, Function, Named, Queue, Subscription, last};
 use super::policy;
 use super::signed::Signed;
 use crate::args::DoctorArgs;
-use crate::aws;
-use crate::outcome::Failure;
-use crate::stack;
+use crate::jobs;
+use crate::terminal::Failure;
 
-/// What the lab's template calls things, and so the functions if no variable says otherwise.
+/// The table of the lab's template, and so the functions' if no variable says otherwise.
 const TABLE: &str = "InventoryTable";
-const JOBS_TABLE: &str = "ImportJobs";
-/// Where the functions are told.
+/// The functions' settings.
 const TABLE_VARIABLE: &str = "INTAKE_TABLE";
 const JOBS_TABLE_VARIABLE: &str = "INTAKE_JOBS_TABLE";
 const QUEUE_VARIABLE: &str = "INTAKE_QUEUE_URL";
 const TOPIC_VARIABLE: &str = "INTAKE_TOPIC_ARN";
 
-/// Who is asked.
-struct Clients {
-    services: Services,
-    signed: Signed,
-    /// Of the local stack, if it is that one.
-    local: Option<Endpoints>,
+/// Names of what the functions do not name.
+#[derive(Debug, Default)]
+pub struct Fallback {
+    /// The bucket of uploads.
+    pub bucket: Option<String>,
+    /// The queue between the bucket and the importer.
+    pub queue_url: Option<String>,
+    /// The topic that the functions publish to.
+    pub topic_arn: Option<String>,
 }
 
-/// Finds out everything.
+/// What is asked.
+struct Sources {
+    services: Services,
+    signed: Signed,
+    fallback: Fallback,
+}
+
+/// Collects everything.
 ///
 /// # Errors
 ///
-/// There are no credentials, no Region or no local stack, or the credentials are refused.
-pub(super) async fn facts(args: &DoctorArgs) -> Result<Facts, Failure> {
-    let clients = Clients::open(args).await?;
-    let Clients {
+/// There are no credentials, or they are refused.
+pub(super) async fn facts(
+    args: &DoctorArgs,
+    config: &SdkConfig,
+    fallback: Fallback,
+) -> Result<Facts, Failure> {
+    let sources = Sources {
+        services: Services::new(config),
+        signed: Signed::new(config)
+            .await
+            .map_err(|error| Failure::caused("no AWS credentials were found", &*error))?,
+        fallback,
+    };
+    let Sources {
         services, signed, ..
-    } = &clients;
+    } = &sources;
     let mappings = functions::mappings(signed).await;
     if let Fact::Unknown(refusal) = &mappings
         && refusal.is_about_credentials()
@@ -59,7 +78,7 @@ pub(super) async fn facts(args: &DoctorArgs) -> Result<Facts, Failure> {
     } else {
         Some(functions::function(signed, &args.notifier, &mappings).await)
     };
-    let queue = clients.queue(&importer).await;
+    let queue = sources.queue(&importer).await;
     let redrive = queue
         .as_ref()
         .and_then(|queue| queue.fact.known()?.redrive.clone());
@@ -67,25 +86,21 @@ pub(super) async fn facts(args: &DoctorArgs) -> Result<Facts, Failure> {
         Some(redrive) => Some(services.dead_letters(redrive.target_arn).await),
         None => None,
     };
-    let told = |name: &str| variable(&importer, name).map(str::to_owned);
-    let table = args.table.clone().or_else(|| told(TABLE_VARIABLE));
+    let setting = |name: &str| variable(&importer, name).map(str::to_owned);
+    let table = args.table.clone().or_else(|| setting(TABLE_VARIABLE));
     let table = services.table(table.unwrap_or_else(|| TABLE.to_owned()));
-    let own = || std::env::var(JOBS_TABLE_VARIABLE).ok();
-    let jobs_table = args
-        .jobs_table
-        .clone()
-        .or_else(|| told(JOBS_TABLE_VARIABLE))
-        .or_else(|| own().filter(|name| !name.is_empty()));
-    let jobs_table = services.jobs_table(jobs_table.unwrap_or_else(|| JOBS_TABLE.to_owned()));
+    let jobs_table = args.jobs_table.clone();
+    let jobs_table = jobs_table.or_else(|| setting(JOBS_TABLE_VARIABLE));
+    let jobs_table = services.jobs_table(jobs_table.unwrap_or_else(jobs::default_table));
     let mut facts = Facts {
         prefix: args.prefix.clone(),
-        bucket: clients.bucket(args, queue.as_ref()).await,
+        bucket: sources.bucket(args, queue.as_ref()).await,
         queue,
         dead_letters,
         table_wanted: args.table.clone(),
         table: table.await,
         jobs_table: jobs_table.await,
-        topic: clients.topic([notifier.as_ref(), Some(&importer)]).await,
+        topic: sources.topic([notifier.as_ref(), Some(&importer)]).await,
         importer,
         notifier,
         permissions: Vec::new(),
@@ -102,32 +117,7 @@ pub(super) async fn facts(args: &DoctorArgs) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-impl Clients {
-    async fn open(args: &DoctorArgs) -> Result<Self, Failure> {
-        let local = args.local.then(|| {
-            stack::running().ok_or_else(|| {
-                Failure::new("no local stack is running, so there is nothing to check")
-                    .fix("keep one up in another terminal with: intake local")
-            })
-        });
-        let local = local.transpose()?;
-        let config: SdkConfig = match &local {
-            Some(endpoints) => aws::config_for_local(endpoints),
-            None => aws::config_from_environment().await?,
-        };
-        let own = local
-            .as_ref()
-            .map(|local| [local.lambda.as_str(), local.iam.as_str()]);
-        let signed = Signed::new(&config, own)
-            .await
-            .map_err(|error| Failure::caused("no AWS credentials were found", &*error))?;
-        Ok(Self {
-            services: Services::new(&config, local.as_ref()),
-            signed,
-            local,
-        })
-    }
-
+impl Sources {
     /// The queue that starts the importer, or else the one that it goes on by.
     async fn queue(&self, importer: &Function) -> Option<Named<Queue>> {
         let mut sources = importer.mappings.known().into_iter().flatten();
@@ -135,7 +125,7 @@ impl Clients {
         let name = source
             .map(|mapping| mapping.source_arn.as_str())
             .or_else(|| variable(importer, QUEUE_VARIABLE))
-            .or(self.local.as_ref().map(|local| local.queue_url.as_str()));
+            .or(self.fallback.queue_url.as_deref());
         Some(self.services.queue(last(name?)).await)
     }
 
@@ -146,26 +136,21 @@ impl Clients {
         queue: Option<&Named<Queue>>,
     ) -> Option<Named<Bucket>> {
         let of_policy = || policy::bucket_of(queue?.fact.known()?.policy.as_deref()?);
-        let local = self.local.as_ref().map(|local| local.bucket.clone());
-        let name = args.bucket.clone().or(local).or_else(of_policy);
+        let fallback = self.fallback.bucket.clone();
+        let name = args.bucket.clone().or(fallback).or_else(of_policy);
         Some(self.services.bucket(name?).await)
     }
 
     /// The topic that the first of the functions publishes to.
     async fn topic(&self, functions: [Option<&Function>; 2]) -> Option<Named<Vec<Subscription>>> {
         let mut functions = functions.into_iter().flatten();
-        let told = functions.find_map(|function| variable(function, TOPIC_VARIABLE));
-        let local = self.local.as_ref().map(|local| local.topic_arn.as_str());
-        Some(self.services.topic(told.or(local)?.to_owned()).await)
+        let arn = functions.find_map(|function| variable(function, TOPIC_VARIABLE));
+        let arn = arn.or(self.fallback.topic_arn.as_deref());
+        Some(self.services.topic(arn?.to_owned()).await)
     }
 }
 
 /// A variable of a function, if that could be looked at.
 fn variable<'a>(function: &'a Function, name: &str) -> Option<&'a str> {
     function.configuration.known()?.variable(name)
-}
-
-/// The last part of an ARN or a URL.
-fn last(arn: &str) -> &str {
-    arn.rsplit([':', '/']).next().unwrap_or(arn)
 }
