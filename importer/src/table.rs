@@ -5,10 +5,10 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, GlobalSecondaryIndexDescription, KeySchemaElement, KeyType as Role,
     LocalSecondaryIndexDescription, ScalarAttributeType, TableDescription,
 };
+use rows::{KeyAttribute, KeyType, Schema};
 
 use crate::aws::service_error;
 use crate::error::Error;
-use rows::{KeyAttribute, KeyType, Schema};
 
 /// Reads the keys of the table `name`, which may be a name or an ARN.
 ///

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use importer::event::ObjectCreated;
-use importer::jobs::{Changes, Job, JobStore, Lease, Status};
+use importer::jobs::{Changes, Job, JobStore, Lease, Transition};
 use intake::aws::Clients;
 use intake::generate::{Format, Generator, Shape};
 use local::{Endpoints, Stack};
@@ -347,7 +347,7 @@ async fn a_job_that_nobody_works_on_is_cancelled_when_its_message_comes() {
     let store = store(stack.endpoints());
     let running = begin(&store, "uploads/a.csv", "2026-11-23T10:00:00.000Z").await;
     let queued = begin(&store, "uploads/b.csv", "2026-11-23T10:01:00.000Z").await;
-    let changes = Changes::none().status(Status::Queued).released();
+    let changes = Changes::none().transition(Transition::Release);
     store.change(&queued, changes).await.unwrap();
     for (job, expected) in [
         (&running, "stops at its next checkpoint"),

@@ -5,10 +5,11 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
+use rows::{DecodeOptions, Engine, Format};
+
 use crate::error::Error;
 use crate::import::options::MaxRejects;
 use crate::write::writer::WriterKind;
-use rows::{DecodeOptions, Engine, Format};
 
 /// How often a job is saved if nothing else is asked for.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);

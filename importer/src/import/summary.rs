@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use rows::Position;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::progress::Counts;
-use rows::Position;
 
 /// An import's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

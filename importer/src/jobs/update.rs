@@ -88,7 +88,7 @@ impl Changes {
 
     /// Takes the job to its next state. Without a claim it has no lease.
     #[must_use]
-    pub(crate) fn transition(mut self, transition: Transition) -> Self {
+    pub fn transition(mut self, transition: Transition) -> Self {
         self.transition = Some(transition);
         if transition != Transition::Claim {
             self.remove

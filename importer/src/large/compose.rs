@@ -1,6 +1,7 @@
 //! The step `compose`: by the scans of all ranges, where the rows of each begin and end.
 
 use futures::{StreamExt, TryStreamExt, stream};
+use rows::split::{self, Scan};
 use serde_json::{Value, json};
 
 use super::documents::{self, ByteRange, RowRange, Scanned, Split, StepDocuments};
@@ -8,7 +9,6 @@ use crate::error::Error;
 use crate::function::context::Context;
 use crate::jobs::job::{Job, JobKey, Mode};
 use crate::jobs::update::Changes;
-use rows::split::{self, Scan};
 
 /// Scans that are read at once.
 const SCANS_AHEAD: usize = 32;

@@ -4,6 +4,8 @@
 //! reports.
 
 use aws_sdk_s3::Client;
+use rows::Position;
+use rows::split::{Scan, Syntax};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,8 +16,6 @@ use crate::function::context::Context;
 use crate::import::object_writer::put_object;
 use crate::jobs::job::{Job, JobKey};
 use crate::jobs::reports::Reports;
-use rows::Position;
-use rows::split::{Scan, Syntax};
 
 /// The documents of a job.
 #[derive(Debug)]

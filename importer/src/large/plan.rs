@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rows::split::Syntax;
+use rows::{Compression, DecodeOptions, Position, Row, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,8 +21,6 @@ use crate::jobs::ranges::HELD;
 use crate::jobs::store::{Claim, Lease};
 use crate::jobs::update::Changes;
 use crate::table;
-use rows::split::Syntax;
-use rows::{Compression, DecodeOptions, Position, Row, Schema};
 
 /// Who holds the job of a large object: no invocation, but all of them.
 const HOLDER: &str = "steps";

@@ -1,6 +1,7 @@
 //! The step `scan`: what ranges of bytes do to the state they begin in.
 
 use futures::StreamExt;
+use rows::split::Scan;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -10,7 +11,6 @@ use crate::error::Error;
 use crate::function::context::Context;
 use crate::function::invocation::{Deadlines, Invocation};
 use crate::import::source::Object;
-use rows::split::Scan;
 
 pub(super) async fn scan(
     context: &Context,

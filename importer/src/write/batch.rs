@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-
 use rows::{Position, Row};
 
 /// Most rows a `BatchWriteItem` request may hold.

@@ -10,8 +10,9 @@ use std::hash::BuildHasher;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::batch::{Batch, OpenBatch, body_head};
 use rows::{Position, Row};
+
+use super::batch::{Batch, OpenBatch, body_head};
 
 /// Most bytes that wait in open batches, over all lanes: a lane's batch closes early at its share, so that memory does
 /// not grow with lanes × 25 × 400 KB.

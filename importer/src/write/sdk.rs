@@ -10,11 +10,11 @@ use aws_sdk_dynamodb::types::{
 use aws_smithy_types::body::SdkBody;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use rows::{KeyType, Schema};
 
 use super::writer::{BatchWrite, LaneWrite, Written};
 use crate::aws::service_error;
 use crate::error::Error;
-use rows::{KeyType, Schema};
 
 /// [`BatchWrite`] by the AWS SDK.
 ///

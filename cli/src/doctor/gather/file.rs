@@ -3,8 +3,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use importer::Error;
-use rows::{DecodeOptions, Reason, Row, Schema, open};
+use rows::{DecodeOptions, Error, Reason, Row, Schema, open};
 
 use crate::doctor::facts::{self, FileProblem};
 use crate::terminal::causes;

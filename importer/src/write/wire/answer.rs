@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use rows::{KeyType, Schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::writer::Written;
-use rows::{KeyType, Schema};
 
 /// An answer to `BatchWriteItem`.
 ///

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use cloud::{CONNECT_TIMEOUT, READ_TIMEOUT};
 use http::Response;
 use http_body_util::Full;
+use rows::Schema;
 use tokio::time::timeout;
 
 use self::address::Resolver;
@@ -37,7 +38,6 @@ use self::sign::{SignError, Signed, Signer};
 use crate::aws::{BoxError, CREDENTIALS_FIX, Refusal, refused};
 use crate::error::{Class, Error};
 use crate::write::writer::{BatchWrite, LaneWrite, Written};
-use rows::Schema;
 
 const OPERATION: &str = "BatchWriteItem";
 
