@@ -157,6 +157,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::capacity::Attempts;
 
     #[test]
     fn an_item_costs_its_size() {

@@ -1,5 +1,5 @@
 //! The stack itself: what to start, everything put together in [`Stack::start`], and the handle that tests and the command
-//! hold. It may use every room, and no room may use it.
+//! hold. It may use every other folder; none may use it.
 
 mod endpoints;
 mod options;
@@ -97,7 +97,7 @@ impl Stack {
     }
 
     /// Gives an event to the importer, past the queue. Several at once run in as many environments, up to
-    /// [`LambdaProgram::concurrency`].
+    /// [`LambdaProgram::concurrency`](crate::LambdaProgram::concurrency).
     ///
     /// # Errors
     ///

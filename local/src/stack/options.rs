@@ -36,8 +36,8 @@ pub struct StackOptions {
     pub stream: StreamMappingOptions,
     /// How people sign in.
     pub cognito: CognitoOptions,
-    /// A folder with the built dashboard, to be served at [`Endpoints::dashboard`](crate::Endpoints::dashboard); without it there is only its
-    /// `config.json`. It may be built later.
+    /// A folder with the built dashboard, to be served at [`Endpoints::dashboard`](crate::Endpoints::dashboard); without it
+    /// there is only its `config.json`. It may be built later.
     pub dashboard: Option<PathBuf>,
     /// Where to listen; free ports by default.
     pub ports: Ports,

@@ -53,30 +53,11 @@ impl Stack {
         let endpoints = open.endpoints(&sign_in, names.clone());
         let undisturbed = behind.endpoints(&sign_in, names);
 
-        let StackOptions {
-            importer,
-            notifier,
-            faults,
-            capacity,
-            retry_delay,
-            stream,
-            cognito,
-            dashboard,
-            ..
-        } = options;
-        let capacity = capacity.as_ref().map(Capacity::new);
-        let faults = Faults::new(faults);
-        let SignIn {
-            access,
-            cognito,
-            servers: sign_in_servers,
-        } = SignIn::start(
-            sign_in,
-            (cognito, dashboard),
-            [&endpoints.s3, &endpoints.dynamodb],
-            &topics,
-            &faults,
-        )?;
+        let capacity = options.capacity.as_ref().map(Capacity::new);
+        let faults = Faults::new(options.faults);
+        let pages = (options.cognito, options.dashboard);
+        let called = [endpoints.s3.as_str(), &endpoints.dynamodb];
+        let sign_in = SignIn::start(sign_in, pages, called, &topics, &faults)?;
 
         let announcements = Announcements::new(Arc::clone(&queues), Arc::clone(&imports));
         let notifications = Notifications::of_uploads(BUCKET, UPLOAD_PREFIX, imports.arn());
@@ -84,13 +65,13 @@ impl Stack {
         let front = TableFront {
             proxy: Proxy::new(behind.dynamodb.url),
             capacity: capacity.clone(),
-            access: access.clone(),
+            access: sign_in.access.clone(),
         };
         let dynamodb = DynamoDb::start(behind.dynamodb.listener)?;
         let setup = Setup::new(dynamodb.tables(), imports.arn(), topic_arn);
         let servers = [
-            sign_in_servers,
-            serve_objects([open.s3, behind.s3], &faults, s3.service(access)),
+            sign_in.servers,
+            serve_objects([open.s3, behind.s3], &faults, s3.service(sign_in.access)),
             serve([open.sqs, behind.sqs], &faults, Service::Sqs, &queues),
             serve([open.sns, behind.sns], &faults, Service::Sns, &topics),
             serve(
@@ -107,31 +88,39 @@ impl Stack {
         let mut pollers = JoinSet::new();
         let (imports_enabled, enabled) = watch::channel(true);
         let imports_enabled = Arc::new(imports_enabled);
-        let importer = importer.map(|program| importer_function(program, &endpoints));
+        let importer = options
+            .importer
+            .map(|program| importer_function(program, &endpoints));
         if let Some(function) = &importer {
             setup.add_importer(function.program(), Arc::clone(&imports_enabled));
             let mapping = ImportsMapping {
                 queue: Arc::clone(&imports),
                 function: Arc::clone(function),
-                retry_delay,
+                retry_delay: options.retry_delay,
             };
             pollers.spawn(wiring::poll_imports(mapping, enabled));
         }
-        faults.set_targets(
-            importer.as_ref().map_or_else(Weak::new, Arc::downgrade),
-            s3.objects().clone(),
-        );
-        let notifier =
-            notifier.map(|program| notifier_function(program, &endpoints, stream.lanes()));
+        let killed = importer.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        faults.set_targets(killed, s3.objects().clone());
+        let lanes = options.stream.lanes();
+        let notifier = options
+            .notifier
+            .map(|program| notifier_function(program, &endpoints, lanes));
         if let Some(function) = &notifier {
-            setup.add_notifier(function.program(), &stream);
+            setup.add_notifier(function.program(), &options.stream);
         }
-        let stream = map_stream(notifier.as_ref(), stream, &dynamodb, &s3, &mut pollers)?;
+        let stream = map_stream(
+            notifier.as_ref(),
+            options.stream,
+            &dynamodb,
+            &s3,
+            &mut pollers,
+        )?;
         Ok(Self {
             endpoints,
             undisturbed,
             topics,
-            cognito,
+            cognito: sign_in.cognito,
             imports,
             dead_letters,
             announcements,

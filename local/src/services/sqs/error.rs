@@ -170,8 +170,7 @@ impl SqsError {
             "com.amazonaws.sqs#BatchRequestTooLong",
             "AWS.SimpleQueueService.BatchRequestTooLong",
             format!(
-                "Batch requests cannot be longer than {} bytes. You have sent {bytes} bytes.",
-                MAX_MESSAGE_BYTES
+                "Batch requests cannot be longer than {MAX_MESSAGE_BYTES} bytes. You have sent {bytes} bytes."
             ),
         )
     }

@@ -48,7 +48,7 @@ impl TableStream {
 impl StreamSource for TableStream {
     /// That of `dynoxide`, in the region of the stack.
     fn stream_arn(&self) -> String {
-        let region = format!(":{}:", REGION);
+        let region = format!(":{REGION}:");
         self.tables.stream_arn().replacen(":dynoxide:", &region, 1)
     }
 
