@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use intake::generate::{Format, Generator, Shape};
+use generator::{Format, Generator, Shape};
 use rows::{DecodeOptions, KeyAttribute, KeyType, Row, Schema, open};
 
 const ROWS: u64 = 1000;

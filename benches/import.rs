@@ -10,10 +10,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use generator::{Format, Generator, Shape};
 use importer::import::{Discard, Import, ImportOptions, Source, Status, Stop};
 use importer::progress::Progress;
 use importer::write::WireWriter;
-use intake::generate::{Format, Generator, Shape};
 use rows::{KeyAttribute, KeyType, Schema};
 
 const ROWS: u64 = 20_000;

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use generator::{Format, Generator, Shape};
 use importer::write::Lanes;
-use intake::generate::{Format, Generator, Shape};
 use rows::{DecodeOptions, KeyAttribute, KeyType, Row, Schema, open};
 
 const ROWS: u64 = 10_000;

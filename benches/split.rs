@@ -1,6 +1,6 @@
 //! Scanning alone: what one core finds the ends of rows at, beside memchr looking for one byte in the same text.
 //!
-//! `cargo bench -p benches --bench split` ends with a table of the ratios.
+//! `cargo bench -p rows --bench split` ends with a table of the ratios.
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use intake::generate::{Format, Generator, Shape};
+use generator::{Format, Generator, Shape};
 use rows::split::{Scan, Syntax};
 
 /// More than the caches hold, as a range of a file is; little where each bench is only tried once, by `cargo test`.

@@ -21,7 +21,6 @@ pub mod args;
 pub mod aws;
 pub mod commands;
 pub mod doctor;
-pub mod generate;
 pub mod input;
 pub mod jobs;
 #[cfg(feature = "local")]

@@ -22,7 +22,7 @@ pub use self::jobs::{CancelArgs, DoctorArgs, JobsArgs, StatusArgs};
 #[cfg(feature = "local")]
 pub use self::local::{LocalArgs, Protocol};
 pub use self::workers::WorkersArgs;
-use crate::generate::{Format, Shape};
+use generator::{Format, Shape};
 
 /// Import product catalogs into DynamoDB tables.
 #[cfg_attr(

@@ -3,8 +3,8 @@
 use std::io::{self, BufWriter};
 
 use crate::args::GenerateArgs;
-use crate::generate::Generator;
 use crate::terminal::{Failure, Outcome};
+use generator::Generator;
 
 /// Bytes collected before they are written to standard output.
 const OUTPUT_BUFFER_BYTES: usize = 64 * 1024;

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::io::Write as _;
 
 use flate2::write::GzEncoder;
+use generator::{Format, Generator, Shape};
 use intake::aws::Clients;
-use intake::generate::{Format, Generator, Shape};
 use local::Endpoints;
 use serde_json::Value;
 

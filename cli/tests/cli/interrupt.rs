@@ -1,6 +1,6 @@
 use std::process::Stdio;
 
-use intake::generate::{Format, Generator, Shape};
+use generator::{Format, Generator, Shape};
 use local::{Fault, FaultPlan, Stack, StackOptions};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};

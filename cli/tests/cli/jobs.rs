@@ -2,10 +2,10 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use generator::{Format, Generator, Shape};
 use importer::event::ObjectCreated;
 use importer::jobs::{Changes, Job, JobStore, Lease, Transition};
 use intake::aws::Clients;
-use intake::generate::{Format, Generator, Shape};
 use local::{Endpoints, Stack};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use generator::{Format, Generator, Shape};
 use intake::aws::Clients;
-use intake::generate::{Format, Generator, Shape};
 use local::{BUCKET, Stack};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;

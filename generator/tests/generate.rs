@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use intake::generate::{Format, Generator, Shape};
+use generator::{Format, Generator, Shape};
 use serde_json::Value;
 
 const FORMATS: [Format; 4] = [Format::Json, Format::Jsonl, Format::Csv, Format::DdbJson];

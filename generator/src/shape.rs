@@ -269,8 +269,8 @@ fn dynamodb_only(random: &mut Random) -> Row {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value::lookup;
     use super::*;
+    use crate::value::lookup;
 
     #[test]
     fn exact_cost_has_38_significant_digits() {

@@ -16,7 +16,8 @@ use encode::Escapes;
 use random::Random;
 
 /// What a row holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Shape {
     /// The four fields of the AWS inventory lab: productId, name, quantity, price (about 85 bytes as JSON)
     Small,
@@ -25,7 +26,8 @@ pub enum Shape {
 }
 
 /// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Format {
     /// One JSON array, one row a line
     Json,
@@ -52,7 +54,7 @@ pub enum Format {
 /// # Examples
 ///
 /// ```
-/// use intake::generate::{Format, Generator, Shape};
+/// use generator::{Format, Generator, Shape};
 ///
 /// let generator = Generator::new(2, Shape::Small, Format::Csv);
 /// let mut file = Vec::new();
