@@ -9,7 +9,7 @@ use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use cloud::retry::is_retryable;
 
-use crate::Error;
+use crate::error::Error;
 use crate::error::chain;
 
 /// `config` for calls that are tried once, for so long: [`crate::retry`] tries again, with the invocation's deadline in view.

@@ -14,9 +14,9 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use crate::Error;
 use crate::change::image::{Image, Text, Value, Wanted};
 use crate::change::{Change, EventName, attribute};
+use crate::error::Error;
 use crate::settings::Settings;
 
 /// What there is to know about one record.

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use crate::Error;
 use crate::change::EventName;
+use crate::error::Error;
 use crate::watch::Watch;
 
 /// ARN of the topic the digests go to. Required.

@@ -17,8 +17,8 @@ use tracing::{error, info};
 
 use self::ledger::{Ledger, Step};
 pub use self::store::Table;
-use crate::Error;
 use crate::digest::Parcel;
+use crate::error::Error;
 use crate::retry::{self, backoff};
 use crate::settings::Settings;
 

@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Store;
-use crate::Error;
 use crate::aws::{self, Failure};
+use crate::error::Error;
 use crate::settings::Settings;
 
 /// Longest time one attempt may take.

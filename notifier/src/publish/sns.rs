@@ -7,8 +7,8 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 
 use super::Publish;
-use crate::Error;
 use crate::aws::{self, Failure, Kind};
+use crate::error::Error;
 use crate::message::Message;
 
 /// Longest time one attempt may take. SNS answers in tens of milliseconds; a connection that has not

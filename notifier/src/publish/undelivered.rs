@@ -6,8 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::{Value, json};
 
-use crate::Error;
 use crate::aws::{self, Failure};
+use crate::error::Error;
 use crate::message::Message;
 use crate::settings::Settings;
 
