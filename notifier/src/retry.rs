@@ -8,7 +8,7 @@ use fastrand::Rng;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 
-use crate::{Class, Error};
+use crate::error::{Class, Error};
 
 /// Longest wait before the second attempt; each further one may wait twice as long.
 const BACKOFF_BASE: Duration = Duration::from_millis(100);

@@ -15,7 +15,15 @@ use graph::Graph;
 use source::Crate;
 
 /// The crates whose folders the tables list.
-const CRATES: [&str; 6] = ["rows", "cloud", "importer", "notifier", "local", "cli"];
+const CRATES: [&str; 7] = [
+    "rows",
+    "generator",
+    "cloud",
+    "importer",
+    "notifier",
+    "local",
+    "cli",
+];
 /// Most files at the top of a `src`, beside its folders.
 const TOP_FILES_MAX: usize = 10;
 

@@ -14,13 +14,14 @@ use tracing::{error, info, warn};
 pub use self::event::{BatchItemFailure, Event, Response, STATE_BYTES_MAX, State};
 use crate::budget::{Budget, Store, Table};
 use crate::digest::parcel::{self, Parcel, Window};
+use crate::error::Error;
 use crate::message::Message;
 use crate::metrics::METRICS;
 use crate::publish::{self, Bucket, Outcome, Publish, Topic, UndeliveredStore};
 use crate::record::{self, Read};
+use crate::retry;
 use crate::settings::Settings;
 use crate::text::printable;
-use crate::{Error, retry};
 
 /// Time kept back from the invocation's deadline for handing the batch back: an invocation that is
 /// killed leaves no word in the log why nothing was published.

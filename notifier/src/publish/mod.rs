@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 pub use self::sns::Topic;
 pub use self::undelivered::{Bucket, UndeliveredStore};
+use crate::error::{Class, Error};
 use crate::message::{MESSAGE_BYTES_MAX, Message};
 use crate::metrics::METRICS;
-use crate::{Class, Error, retry};
+use crate::retry;
 
 /// Messages of one call.
 ///
