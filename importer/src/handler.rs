@@ -11,15 +11,10 @@ use tokio::time::Instant;
 
 use crate::error::{Error, StopReason};
 use crate::event::{self, Event, ObjectCreated};
-use crate::function::attempt::Attempt;
-use crate::function::config::Config;
-use crate::function::context::Context;
 use crate::function::ending::{failure_text, notify};
-use crate::function::invocation::{Deadlines, Invocation};
-use crate::function::metrics::METRICS;
-use crate::function::object;
-use crate::import::summary::Failure;
-use crate::jobs::store::{Claim, Lease};
+use crate::function::{Attempt, Config, Context, Deadlines, Invocation, METRICS, object};
+use crate::import::Failure;
+use crate::jobs::{Claim, Lease};
 use crate::large;
 use crate::large::hand_over::hand_over;
 use crate::write::wire;

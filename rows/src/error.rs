@@ -1,7 +1,6 @@
 //! What can go wrong while a file is decoded.
 
-use crate::item::position::Position;
-use crate::item::reject::Reject;
+use crate::item::{Position, Reject};
 
 /// Why there is no row, or no file to read rows from.
 ///

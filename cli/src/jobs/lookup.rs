@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use importer::Error;
 use importer::event::ObjectCreated;
 use importer::import::Object;
-use importer::jobs::{Job, JobKey, JobStore, NOBODY};
-use serde_json::{Map, Value};
+use importer::jobs::{Job, JobKey, JobStore, NOBODY, attributes};
+use serde_json::Value;
 
 use crate::aws::Clients;
 use crate::input::Input;
@@ -327,7 +327,7 @@ impl Jobs {
     }
 
     fn parse(&self, item: &HashMap<String, AttributeValue>) -> Result<JobItem, Failure> {
-        let mut attributes = scalars(item);
+        let mut attributes = attributes(item);
         let job = serde_json::from_value(Value::Object(attributes.clone())).map_err(|error| {
             let table = &self.table;
             Failure::new(format!("an item of table {table} is not a job ({error})"))
@@ -372,7 +372,7 @@ impl Jobs {
     {
         let table = &self.table;
         match error.code() {
-            Some("ResourceNotJobItemException") => {
+            Some("ResourceNotFoundException") => {
                 Failure::new(format!("the table of jobs {table} does not exist")).fix(concat!(
                     "check --jobs-table (INTAKE_JOBS_TABLE), AWS_REGION and AWS_PROFILE",
                     if_local!("; --local is for the local stack")
@@ -397,17 +397,4 @@ impl Jobs {
             .fix("check the network, AWS_REGION and any AWS_ENDPOINT_URL"),
         }
     }
-}
-
-/// The attributes of an item that are text, numbers or flags: those of a job.
-fn scalars(item: &HashMap<String, AttributeValue>) -> Map<String, Value> {
-    let scalar = |value: &AttributeValue| match value {
-        AttributeValue::S(text) => Some(Value::String(text.clone())),
-        AttributeValue::N(digits) => serde_json::from_str(digits).ok(),
-        AttributeValue::Bool(flag) => Some(Value::Bool(*flag)),
-        _ => None,
-    };
-    item.iter()
-        .filter_map(|(name, value)| Some((name.clone(), scalar(value)?)))
-        .collect()
 }

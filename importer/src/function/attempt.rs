@@ -12,21 +12,11 @@ use super::invocation::Deadlines;
 use super::metrics;
 use crate::error::{Error, StopReason};
 use crate::event::ObjectCreated;
-use crate::import::checkpoint::Checkpoint;
-use crate::import::options::{ImportOptions, MaxRejects};
-use crate::import::pipeline::{Ended, Import, Resume};
-use crate::import::source::Object;
-use crate::import::stop::Stop;
 use crate::import::summary::{self, Failure, Summary};
-use crate::jobs::job::{Job, JobKey, Saved};
-use crate::jobs::journal::JobJournal;
-use crate::jobs::reports::Reports;
-use crate::jobs::states::STALLED_ATTEMPTS_MAX;
-use crate::jobs::update::Changes;
+use crate::import::{Checkpoint, Ended, Import, ImportOptions, MaxRejects, Object, Resume, Stop};
+use crate::jobs::{Changes, Job, JobJournal, JobKey, Reports, STALLED_ATTEMPTS_MAX, Saved};
 use crate::table;
-use crate::write::sdk::SdkWriter;
-use crate::write::wire::WireWriter;
-use crate::write::writer::WriterKind;
+use crate::write::{SdkWriter, WireWriter, WriterKind};
 
 /// One object, or a part of it, in one invocation.
 pub(crate) struct Attempt<'a> {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::context::Context;
 use crate::error::{Error, StopReason};
-use crate::write::share::Share;
+use crate::write::Share;
 
 /// How long an invocation waits until its share is given back: it has a job to end.
 const LEAVING_MAX: Duration = Duration::from_secs(2);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use rows::{DecodeOptions, Engine, Format};
 
 use crate::error::Error;
-use crate::import::options::MaxRejects;
-use crate::write::writer::WriterKind;
+use crate::import::MaxRejects;
+use crate::write::WriterKind;
 
 /// How often a job is saved if nothing else is asked for.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);

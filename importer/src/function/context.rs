@@ -6,12 +6,9 @@ use tokio::sync::watch;
 use super::config::Config;
 use crate::error::{Error, StopReason};
 use crate::event::ObjectCreated;
-use crate::import::source::Object;
-use crate::import::stop::Stop;
-use crate::jobs::job::Job;
-use crate::jobs::reports::Reports;
-use crate::jobs::store::JobStore;
-use crate::write::limiter::LimiterMemory;
+use crate::import::{Object, Stop};
+use crate::jobs::{Job, JobStore, Reports};
+use crate::write::LimiterMemory;
 
 /// The function, set up for any number of invocations.
 pub(crate) struct Context {

@@ -8,12 +8,8 @@ use super::metrics::METRICS;
 use crate::error::{Error, StopReason};
 use crate::import::object_writer::put_object;
 use crate::import::summary::{self, Failure, Summary};
-use crate::jobs::job::Job;
-use crate::jobs::journal::JobJournal;
-use crate::jobs::notice::Notice;
-use crate::jobs::reports::Reports;
-use crate::jobs::states::{Status, Transition};
 use crate::jobs::update::{Changes, rfc3339};
+use crate::jobs::{Job, JobJournal, Notice, Reports, Status, Transition};
 
 /// What went wrong with an object, for people.
 pub(crate) fn failure_text(url: &str, error: &Error) -> String {

@@ -22,3 +22,8 @@ pub(crate) mod object;
 
 pub use config::{Config, delimiter, has_unique_keys, options_from_metadata};
 pub use invocation::Invocation;
+
+pub(crate) use attempt::Attempt;
+pub(crate) use context::Context;
+pub(crate) use invocation::Deadlines;
+pub(crate) use metrics::METRICS;

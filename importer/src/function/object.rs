@@ -5,8 +5,7 @@ use super::context::Context;
 use super::ending::{failure_text, finish, release};
 use crate::aws::service_error;
 use crate::error::Error;
-use crate::jobs::journal::JobJournal;
-use crate::jobs::states::STALLED_ATTEMPTS_MAX;
+use crate::jobs::{JobJournal, STALLED_ATTEMPTS_MAX};
 
 /// Imports the file of a job that was claimed, as far as there is time, and leaves the job ended or queued.
 ///

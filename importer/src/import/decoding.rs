@@ -14,8 +14,7 @@ use super::settling::{BatchInFlight, ToLane};
 use super::stop::Stop;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::write::batch::Batch;
-use crate::write::lanes::{Lanes, Pushed};
+use crate::write::{Batch, Lanes, Pushed};
 
 /// Most bytes of closed batches that wait or are in flight, over all lanes.
 pub(super) const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -35,3 +35,5 @@ pub use reject_file::RejectFile;
 pub use source::{Object, Source};
 pub use stop::Stop;
 pub use summary::{Failure, Status, Summary};
+
+pub(crate) use object_writer::ObjectWriter;

@@ -9,9 +9,7 @@ use tokio::time::Instant;
 
 use crate::progress::{Counts, Progress};
 use crate::retry::{Jitter, RetryPolicy};
-use crate::write::limiter::{Limiter, LimiterMemory};
-use crate::write::settler::Settler;
-use crate::write::share::Share;
+use crate::write::{Limiter, LimiterMemory, Settler, Share};
 
 /// Lanes, and so requests at once, if nothing else is asked for.
 const LANES_DEFAULT: usize = 16;

@@ -24,7 +24,7 @@ use super::stop::Stop;
 use super::summary::{Failure, Status, Summary};
 use crate::error::{Error, StopReason};
 use crate::progress::{Counts, Progress};
-use crate::write::writer::BatchWrite;
+use crate::write::BatchWrite;
 
 /// Where reading begins.
 const FIRST_ROW: Position = Position {

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::checkpoint::Checkpoint;
 use crate::progress::{Counts, Progress};
-use crate::write::batch::Batch;
+use crate::write::Batch;
 
 /// Rejected rows that wait for the journal.
 const REJECTS_AHEAD: usize = 512;

@@ -11,10 +11,7 @@ use super::settled::{Rejects, SettledRows};
 use super::stop::Stop;
 use super::tasks::{join, sleep_until};
 use crate::error::{Error, StopReason};
-use crate::write::batch::Batch;
-use crate::write::settler::Settler;
-use crate::write::share::Share;
-use crate::write::writer::{BatchWrite, LaneWrite};
+use crate::write::{Batch, BatchWrite, LaneWrite, Settler, Share};
 
 /// Starts a lane's task for each of `count` lanes, and gives the ways to them.
 pub(super) fn spawn_lanes<W: BatchWrite>(

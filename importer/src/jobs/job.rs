@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::states::Status;
 use crate::event::ObjectCreated;
-use crate::import::checkpoint::Checkpoint;
+use crate::import::Checkpoint;
 use crate::progress::Counts;
 
 /// The owner of jobs whose file was put by nobody who signed in.

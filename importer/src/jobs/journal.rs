@@ -14,9 +14,8 @@ use super::reports::{Reports, merge};
 use super::store::JobStore;
 use super::update::Changes;
 use crate::error::{Error, StopReason};
-use crate::import::checkpoint::Checkpoint;
-use crate::import::journal::Journal;
 use crate::import::object_writer::{NDJSON, PART_BYTES, put_object};
+use crate::import::{Checkpoint, Journal};
 
 /// The journal of a job that was claimed.
 #[derive(Debug)]

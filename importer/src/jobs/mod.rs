@@ -21,5 +21,7 @@ pub use journal::JobJournal;
 pub use notice::Notice;
 pub use reports::Reports;
 pub use states::{STALLED_ATTEMPTS_MAX, Status, Transition};
-pub use store::{Claim, JobStore, Lease, Updated};
+pub use store::{Claim, JobStore, Lease, Updated, attributes};
 pub use update::{Changes, Number};
+
+pub(crate) use ranges::HELD;

@@ -5,7 +5,7 @@ use aws_sdk_s3::Client;
 use super::job::Saved;
 use crate::aws::service_error;
 use crate::error::{Class, Error};
-use crate::import::object_writer::ObjectWriter;
+use crate::import::ObjectWriter;
 
 /// Where the reports of a job are.
 #[derive(Debug, Clone, PartialEq, Eq)]

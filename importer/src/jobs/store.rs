@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::job::{Job, JobKey};
 use super::states::{Status, Transition};
@@ -278,7 +278,7 @@ impl JobStore {
         operation: &'static str,
         item: &HashMap<String, AttributeValue>,
     ) -> Result<Job, Error> {
-        serde_json::from_value(to_json(item)).map_err(|e| Error::Service {
+        serde_json::from_value(Value::Object(attributes(item))).map_err(|e| Error::Service {
             operation,
             problem: format!("an item of {} is not a job ({e})", self.table),
             class: Class::Fatal,
@@ -288,16 +288,15 @@ impl JobStore {
     }
 }
 
-/// The scalars of an item as JSON.
-fn to_json(item: &HashMap<String, AttributeValue>) -> Value {
-    let attributes = item.iter().filter_map(|(name, value)| {
-        let value = match value {
-            AttributeValue::S(text) => Value::String(text.clone()),
-            AttributeValue::N(digits) => serde_json::from_str(digits).ok()?,
-            AttributeValue::Bool(flag) => Value::Bool(*flag),
-            _ => return None,
-        };
-        Some((name.clone(), value))
-    });
-    Value::Object(attributes.collect())
+/// The attributes of an item that are text, numbers or flags: those of a job.
+pub fn attributes(item: &HashMap<String, AttributeValue>) -> Map<String, Value> {
+    let scalar = |value: &AttributeValue| match value {
+        AttributeValue::S(text) => Some(Value::String(text.clone())),
+        AttributeValue::N(digits) => serde_json::from_str(digits).ok(),
+        AttributeValue::Bool(flag) => Some(Value::Bool(*flag)),
+        _ => None,
+    };
+    item.iter()
+        .filter_map(|(name, value)| Some((name.clone(), scalar(value)?)))
+        .collect()
 }

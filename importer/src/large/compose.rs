@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::documents::{self, ByteRange, RowRange, Scanned, Split, StepDocuments};
 use crate::error::Error;
-use crate::function::context::Context;
-use crate::jobs::job::{Job, JobKey, Mode};
-use crate::jobs::update::Changes;
+use crate::function::Context;
+use crate::jobs::{Changes, Job, JobKey, Mode};
 
 /// Scans that are read at once.
 const SCANS_AHEAD: usize = 32;

@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 
 use crate::aws::service_error;
 use crate::error::{Class, Error};
-use crate::function::context::Context;
+use crate::function::Context;
 use crate::import::object_writer::put_object;
-use crate::jobs::job::{Job, JobKey};
-use crate::jobs::reports::Reports;
+use crate::jobs::{Job, JobKey, Reports};
 
 /// The documents of a job.
 #[derive(Debug)]

@@ -10,13 +10,12 @@ use time::format_description::well_known::Rfc3339;
 use super::documents::StepDocuments;
 use super::work::Name;
 use crate::error::{Error, StopReason};
-use crate::function::context::Context;
+use crate::function::Context;
 use crate::function::ending::{self, ended, log};
 use crate::import::summary::{self, Failure, Summary};
-use crate::jobs::job::Job;
 use crate::jobs::ranges::total;
 use crate::jobs::reports::merge;
-use crate::jobs::states::Status;
+use crate::jobs::{Job, Status};
 
 /// Which job to end, and why if the steps before could not be taken.
 #[derive(Debug, Deserialize)]

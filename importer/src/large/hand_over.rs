@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::aws::service_error;
 use crate::error::{Class, Error};
 use crate::event::ObjectCreated;
+use crate::function::Context;
 use crate::function::config::has_unique_keys;
-use crate::function::context::Context;
-use crate::import::source::Object;
-use crate::jobs::job::JobKey;
+use crate::import::Object;
+use crate::jobs::JobKey;
 
 /// Most characters of an execution's name.
 ///

@@ -33,9 +33,8 @@ use serde_json::Value;
 
 use self::work::{Name, Work};
 use crate::error::{Class, Error, cause};
-use crate::function::context::Context;
-use crate::function::invocation::Invocation;
-use crate::jobs::job::Mode;
+use crate::function::{Context, Invocation};
+use crate::jobs::Mode;
 
 /// Whether an event is a step.
 pub(crate) fn is_step(event: &Value) -> bool {

@@ -12,14 +12,11 @@ use super::documents::{ByteRange, RowRange, Split, StepDocuments};
 use super::finish::fail;
 use crate::error::Error;
 use crate::event::ObjectCreated;
+use crate::function::Context;
 use crate::function::attempt::replaced;
 use crate::function::config::{has_unique_keys, options_from_metadata};
-use crate::function::context::Context;
-use crate::import::source::Object;
-use crate::jobs::job::{Job, JobKey, Mode};
-use crate::jobs::ranges::HELD;
-use crate::jobs::store::{Claim, Lease};
-use crate::jobs::update::Changes;
+use crate::import::Object;
+use crate::jobs::{Changes, Claim, HELD, Job, JobKey, Lease, Mode};
 use crate::table;
 
 /// Who holds the job of a large object: no invocation, but all of them.

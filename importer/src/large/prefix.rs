@@ -14,13 +14,11 @@ use super::plan::{answer, claim};
 use crate::aws::service_error;
 use crate::error::Error;
 use crate::event::ObjectCreated;
-use crate::function::context::Context;
+use crate::function::Context;
+use crate::import::Object;
 use crate::import::object_writer::{NDJSON, put_object};
-use crate::import::source::Object;
 use crate::import::summary::{self, Failure};
-use crate::jobs::job::{Job, JobKey, Mode};
-use crate::jobs::states::Status;
-use crate::jobs::update::Changes;
+use crate::jobs::{Changes, Job, JobKey, Mode, Status};
 
 /// Most objects under a prefix: the list of more would not fit into the function's memory.
 const OBJECTS_MAX: usize = 100_000;

@@ -8,12 +8,9 @@ use super::work::{Work, item};
 use crate::error::Error;
 use crate::event::ObjectCreated;
 use crate::function::attempt::{self, Attempt, Outcome, Range};
-use crate::function::context::Context;
 use crate::function::ending::{end, release};
-use crate::function::invocation::{Deadlines, Invocation};
-use crate::jobs::job::{Job, JobKey};
-use crate::jobs::states::Status;
-use crate::jobs::store::{Claim, Lease};
+use crate::function::{Context, Deadlines, Invocation};
+use crate::jobs::{Claim, Job, JobKey, Lease, Status};
 
 /// What became of a range for now.
 enum RangeState {

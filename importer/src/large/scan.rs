@@ -8,9 +8,8 @@ use tokio::time::Instant;
 use super::documents::{self, ByteRange, Scanned, Split, StepDocuments};
 use super::work::{Work, item};
 use crate::error::Error;
-use crate::function::context::Context;
-use crate::function::invocation::{Deadlines, Invocation};
-use crate::import::source::Object;
+use crate::function::{Context, Deadlines, Invocation};
+use crate::import::Object;
 
 pub(super) async fn scan(
     context: &Context,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::jobs::job::JobKey;
+use crate::jobs::JobKey;
 
 /// The job of a large object.
 #[derive(Debug, Clone, Deserialize)]

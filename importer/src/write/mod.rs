@@ -23,3 +23,8 @@ pub use lanes::Lanes;
 pub use sdk::SdkWriter;
 pub use wire::WireWriter;
 pub use writer::{BatchWrite, DryRun, LaneWrite, WriterKind, Written};
+
+pub(crate) use lanes::Pushed;
+pub(crate) use limiter::{Limiter, LimiterMemory};
+pub(crate) use settler::Settler;
+pub(crate) use share::Share;

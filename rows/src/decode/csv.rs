@@ -10,12 +10,8 @@ use super::cells::{COLUMNS_MAX, CellReader};
 use super::decoder::Decoder;
 use super::input::{Input, NOT_TEXT_FIX, TableRules, read_error};
 use crate::error::Error;
-use crate::item::position::Position;
 use crate::item::reference::{Encoder, infer_cell};
-use crate::item::reject::{Reason, Reject};
-use crate::item::row::Row;
-use crate::item::scalar::Scalar;
-use crate::item::schema::{DeclaredType, Schema, Types};
+use crate::item::{DeclaredType, Position, Reason, Reject, Row, Scalar, Schema, Types};
 use crate::read::Compression;
 use crate::read::window::{self, Window, WindowReader};
 

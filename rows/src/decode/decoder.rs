@@ -1,7 +1,7 @@
 //! What every decoder does.
 
 use crate::error::Error;
-use crate::item::row::Row;
+use crate::item::Row;
 
 /// Turns a file's text into rows, one a call.
 pub trait Decoder {

@@ -10,7 +10,7 @@ use super::lines::LineText;
 use super::options::DecodeOptions;
 use super::value::{TypeName, Typing, line, parser};
 use crate::error::Error;
-use crate::item::schema::Schema;
+use crate::item::Schema;
 
 /// First bytes of files that people upload by mistake, and what to do instead.
 const FOREIGN: &[(&[u8], &str, &str)] = &[

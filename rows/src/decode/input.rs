@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use super::options::DecodeOptions;
 use crate::error::Error;
-use crate::item::position::Position;
-use crate::item::reference::Encoder;
-use crate::item::schema::{Schema, Types};
-use crate::item::writer::ItemWriter;
+use crate::item::{Encoder, ItemWriter, Position, Schema, Types};
 use crate::read::{Compression, decompress, open_text};
 
 /// What is wrong with a file that ends where more must follow, and how to repair it.

@@ -13,10 +13,7 @@ use super::decoder::Decoder;
 use super::input::{CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, read_error};
 use super::value::{Broken, RowReader, Typing, kind_name, line, offset, parser};
 use crate::error::Error;
-use crate::item::position::Position;
-use crate::item::reference::Encoder;
-use crate::item::reject::{Reason, Reject};
-use crate::item::row::Row;
+use crate::item::{Encoder, Position, Reason, Reject, Row};
 use crate::read::Compression;
 use crate::read::window::{self, Window, WindowReader};
 

@@ -16,13 +16,8 @@ use super::options::Engine;
 use super::parse::{Halt, Parser};
 use super::value::{Broken, RowReader, Typing, column, parser};
 use crate::error::Error;
-use crate::item::position::Position;
-use crate::item::reject::{Reason, Reject};
-use crate::item::row::Row;
-use crate::item::writer::ItemWriter;
-use crate::read::Compression;
-use crate::read::feed::Feed;
-use crate::read::window::{ROW_SKIPPED_BYTES_MAX, ROW_TEXT_BYTES_MAX};
+use crate::item::{ItemWriter, Position, Reason, Reject, Row};
+use crate::read::{Compression, Feed, ROW_SKIPPED_BYTES_MAX, ROW_TEXT_BYTES_MAX};
 
 pub(super) struct LinesDecoder<'r> {
     feed: Feed<'r>,

@@ -44,8 +44,7 @@ use self::records::RecordsDecoder;
 use self::stream::StreamDecoder;
 use self::value::Typing;
 use crate::error::Error;
-use crate::item::position::Position;
-use crate::item::schema::Schema;
+use crate::item::{Position, Schema};
 use crate::read::{Compression, peek};
 use crate::split::Syntax;
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use encoding_rs::Encoding;
 
 use super::format::Format;
-use crate::item::schema::Types;
+use crate::item::Types;
 
 /// How a file is to be read. The default finds everything out from the content.
 #[derive(Debug, Clone, Default)]

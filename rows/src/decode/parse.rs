@@ -5,8 +5,7 @@
 use super::value::{TypeName, Typing};
 use crate::item::json_text::{self, Escaped};
 use crate::item::number::scan_json_number;
-use crate::item::scalar::SetKind;
-use crate::item::writer::{ItemWriter, Raw, Refused};
+use crate::item::{ItemWriter, Raw, Refused, SetKind};
 
 /// Why the parser stopped before the end of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,11 +16,8 @@ use super::input::{Input, TableRules};
 use super::parse::Halt;
 use crate::error::Error;
 use crate::item::json_text::{self, Escaped};
-use crate::item::position::Position;
-use crate::item::row::Row;
-use crate::item::writer::{ItemWriter, Raw};
-use crate::read::Compression;
-use crate::read::feed::Feed;
+use crate::item::{ItemWriter, Position, Raw, Row};
+use crate::read::{Compression, Feed};
 
 pub(super) struct RecordsDecoder<'r> {
     feed: Feed<'r>,

@@ -11,11 +11,8 @@ use super::json::JsonDecoder;
 use super::parse::{Halt, Parser};
 use super::value::Typing;
 use crate::error::Error;
-use crate::item::position::Position;
-use crate::item::row::Row;
-use crate::item::writer::ItemWriter;
-use crate::read::Compression;
-use crate::read::feed::Feed;
+use crate::item::{ItemWriter, Position, Row};
+use crate::read::{Compression, Feed};
 
 pub(super) struct StreamDecoder<'r> {
     feed: Feed<'r>,

@@ -6,11 +6,8 @@ use struson::reader::{
     JsonReader, JsonStreamReader, JsonSyntaxError, ReaderError, ReaderSettings, ValueType,
 };
 
-use crate::item::limits::{ITEM_BYTES_MAX, NESTING_MAX};
-use crate::item::reference::Encoder;
-use crate::item::reject::Reason;
-use crate::item::scalar::{Scalar, SetKind};
-use crate::read::window::Window;
+use crate::item::{Encoder, ITEM_BYTES_MAX, NESTING_MAX, Reason, Scalar, SetKind};
+use crate::read::Window;
 
 /// Whether values are plain JSON or DynamoDB JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

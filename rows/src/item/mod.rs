@@ -19,3 +19,8 @@ pub use position::Position;
 pub use reject::{REJECT_TEXT_BYTES_MAX, Reason, Reject};
 pub use row::Row;
 pub use schema::{DeclaredType, KeyAttribute, KeyType, Schema, Types};
+
+pub(crate) use limits::{ITEM_BYTES_MAX, NESTING_MAX};
+pub(crate) use reference::Encoder;
+pub(crate) use scalar::{Scalar, SetKind};
+pub(crate) use writer::{ItemWriter, Raw, Refused};

@@ -13,3 +13,6 @@ pub(crate) use decompress::peek;
 pub use decompress::{Compression, decompress};
 pub use text::encoding;
 pub(crate) use text::open as open_text;
+
+pub(crate) use feed::Feed;
+pub(crate) use window::{ROW_SKIPPED_BYTES_MAX, ROW_TEXT_BYTES_MAX, Window};

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::item::reject::REJECT_TEXT_BYTES_MAX;
+use crate::item::REJECT_TEXT_BYTES_MAX;
 
 /// Most bytes of text read for one row. An item of 400 KB fits even if every character is escaped and indented.
 pub(crate) const ROW_TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;

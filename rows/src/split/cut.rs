@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::scan::{Mark, Scan, Syntax};
-use crate::item::position::Position;
+use crate::item::Position;
 
 /// A part of a file: whole rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::item::limits::NESTING_MAX;
+use crate::item::NESTING_MAX;
 
 /// States of a JSON array: see `json`.
 pub(super) const JSON_STATES: usize = 4;
