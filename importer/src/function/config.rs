@@ -70,43 +70,30 @@ impl Config {
             queue_url: set("INTAKE_QUEUE_URL"),
             topic_arn: set("INTAKE_TOPIC_ARN"),
             large_state_machine_arn: set("INTAKE_LARGE_STATE_MACHINE_ARN"),
-            large_bytes: parsed(
-                "INTAKE_LARGE_BYTES",
-                set("INTAKE_LARGE_BYTES"),
-                "a number of bytes",
-            )?
-            .unwrap_or(LARGE_BYTES),
-            range_bytes: parsed(
-                "INTAKE_RANGE_BYTES",
-                set("INTAKE_RANGE_BYTES"),
-                "a number of bytes from 1",
-            )?
-            .unwrap_or(RANGE_BYTES),
+            large_bytes: parsed(&set, "INTAKE_LARGE_BYTES", "a number of bytes")?
+                .unwrap_or(LARGE_BYTES),
+            range_bytes: parsed(&set, "INTAKE_RANGE_BYTES", "a number of bytes from 1")?
+                .unwrap_or(RANGE_BYTES),
             max_rejects: parsed(
+                &set,
                 "INTAKE_MAX_REJECTS",
-                set("INTAKE_MAX_REJECTS"),
                 "a number of rows, or a percentage such as 5%",
             )?,
             checkpoint_every: checkpoint_every(set("INTAKE_CHECKPOINT_SECONDS"))?,
-            max_wcu: parsed(
-                "INTAKE_MAX_WCU",
-                set("INTAKE_MAX_WCU"),
-                "a whole number from 1",
-            )?,
-            lanes: parsed("INTAKE_LANES", set("INTAKE_LANES"), "a whole number from 1")?,
-            writer: parsed("INTAKE_WRITER", set("INTAKE_WRITER"), "wire or sdk")?
-                .unwrap_or_default(),
+            max_wcu: parsed(&set, "INTAKE_MAX_WCU", "a whole number from 1")?,
+            lanes: parsed(&set, "INTAKE_LANES", "a whole number from 1")?,
+            writer: parsed(&set, "INTAKE_WRITER", "wire or sdk")?.unwrap_or_default(),
         })
     }
 }
 
 fn parsed<T: FromStr>(
+    variable: impl Fn(&str) -> Option<String>,
     name: &str,
-    value: Option<String>,
     expected: &str,
 ) -> Result<Option<T>, Error> {
     let parse = |value: String| value.parse().map_err(|_| unusable(name, &value, expected));
-    value.map(parse).transpose()
+    variable(name).map(parse).transpose()
 }
 
 fn checkpoint_every(value: Option<String>) -> Result<Duration, Error> {

@@ -22,6 +22,6 @@ pub use notice::Notice;
 pub use reports::Reports;
 pub use states::{STALLED_ATTEMPTS_MAX, Status, Transition};
 pub use store::{Claim, JobStore, Lease, Updated, attributes};
-pub use update::{Changes, Number};
+pub use update::Changes;
 
 pub(crate) use ranges::HELD;

@@ -1,6 +1,7 @@
 //! What a request changes in a job: attributes, and the expressions that say so.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -13,22 +14,6 @@ use crate::progress::Counts;
 
 /// How long a job is kept after it was saved last.
 const KEPT: Duration = Duration::from_hours(90 * 24);
-
-/// A number as DynamoDB has it.
-#[derive(Debug)]
-pub struct Number(String);
-
-impl From<u64> for Number {
-    fn from(number: u64) -> Self {
-        Self(number.to_string())
-    }
-}
-
-impl From<f64> for Number {
-    fn from(number: f64) -> Self {
-        Self(number.to_string())
-    }
-}
 
 /// Changes of a job's attributes.
 #[derive(Debug, Default)]
@@ -66,9 +51,8 @@ impl Changes {
 
     /// Sets a number.
     #[must_use]
-    pub fn number(mut self, name: &'static str, value: impl Into<Number>) -> Self {
-        let Number(digits) = value.into();
-        self.set.push((name, AttributeValue::N(digits)));
+    pub fn number(mut self, name: &'static str, value: impl Display) -> Self {
+        self.set.push((name, AttributeValue::N(value.to_string())));
         self
     }
 
