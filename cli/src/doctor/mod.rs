@@ -4,7 +4,7 @@
 //! gather (AWS, reads only) ─▶ facts ─▶ checks (pure) ─▶ findings ─▶ text or JSON, exit code
 //! ```
 //!
-//! Only `gather` asks AWS, and nothing here changes anything there.
+//! Only `gather` calls AWS, and only to read.
 
 pub mod checks;
 pub mod facts;

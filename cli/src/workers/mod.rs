@@ -1,7 +1,7 @@
 //! `intake import --workers`: the steps of a large import, taken by processes on this machine.
 //!
-//! The state machine on AWS asks invocations of the importer for the same steps, in the same order. What a step does is the
-//! importer's; here is only who takes which one when.
+//! The state machine on AWS asks invocations of the importer for the same steps, in the same order. What a step does belongs
+//! to the importer; this folder decides which process takes which step, and when.
 
 mod pool;
 pub mod worker;

@@ -332,8 +332,8 @@ fn is_started_by_bucket(facts: &Facts) -> bool {
     let bucket = facts.bucket.as_ref().and_then(|bucket| bucket.fact.known());
     let notifications = bucket.and_then(|bucket| bucket.notifications.known());
     let name = format!(":function:{}", facts.importer.name);
-    notifications.is_some_and(|told| {
-        told.targets.iter().any(|target| {
+    notifications.is_some_and(|notifications| {
+        notifications.targets.iter().any(|target| {
             target.target_arn.ends_with(&name) || target.target_arn.contains(&format!("{name}:"))
         })
     })

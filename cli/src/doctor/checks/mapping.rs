@@ -46,7 +46,7 @@ pub(super) fn check_filter(
     of_streams: &[&Mapping],
     findings: &mut Vec<Finding>,
 ) {
-    let told = configuration
+    let reported = configuration
         .variable(settings::EVENT_NAMES)
         .unwrap_or("INSERT");
     for mapping in of_streams
@@ -55,7 +55,7 @@ pub(super) fn check_filter(
     {
         let lets_through =
             |event: &str| mapping.filters.iter().any(|pattern| covers(pattern, event));
-        let held: Vec<&str> = told
+        let held: Vec<&str> = reported
             .split(',')
             .map(str::trim)
             .filter(|event| !lets_through(event))
@@ -67,7 +67,7 @@ pub(super) fn check_filter(
             "the filter of the notifier's mapping keeps back {}, of which it is to tell",
             held.join(", ")
         );
-        let names: Vec<&str> = told.split(',').map(str::trim).collect();
+        let names: Vec<&str> = reported.split(',').map(str::trim).collect();
         let filters =
             json!({ "Filters": [{ "Pattern": json!({ "eventName": names }).to_string() }] });
         findings.push(

@@ -70,8 +70,9 @@ impl<'a> Trigger<'a> {
 
     fn check(&self, all: &[Notification], event_bridge: bool) -> Option<Finding> {
         let Self { bucket, prefix, .. } = *self;
-        let tells_of_new =
-            |told: &&Notification| told.events.iter().any(|e| e.starts_with(CREATED));
+        let tells_of_new = |notification: &&Notification| {
+            notification.events.iter().any(|e| e.starts_with(CREATED))
+        };
         let created: Vec<&Notification> = all.iter().filter(tells_of_new).collect();
         if created.is_empty() {
             return Some(match (event_bridge, all.first()) {
@@ -104,7 +105,7 @@ impl<'a> Trigger<'a> {
         let ours: Vec<&Notification> = created
             .iter()
             .copied()
-            .filter(|told| self.is_ours(told))
+            .filter(|notification| self.is_ours(notification))
             .collect();
         let Some(&first) = ours.first() else {
             let problem = format!(
@@ -116,7 +117,7 @@ impl<'a> Trigger<'a> {
         };
         let of_prefix: Vec<&Notification> = ours
             .into_iter()
-            .filter(|told| prefix.starts_with(&told.prefix))
+            .filter(|notification| prefix.starts_with(&notification.prefix))
             .collect();
         let Some(&covering) = of_prefix.first() else {
             let problem = format!(
@@ -127,7 +128,7 @@ impl<'a> Trigger<'a> {
         };
         let whole: Vec<&Notification> = of_prefix
             .into_iter()
-            .filter(|told| told.suffix.is_empty())
+            .filter(|notification| notification.suffix.is_empty())
             .collect();
         let Some(&any) = whole.first() else {
             let problem = format!(
@@ -140,7 +141,7 @@ impl<'a> Trigger<'a> {
             .into_iter()
             .filter(|creation| {
                 let is = |event: &String| matches!(event.strip_prefix(CREATED), Some(of) if of == "*" || of == *creation);
-                !whole.iter().any(|told| told.events.iter().any(is))
+                !whole.iter().any(|notification| notification.events.iter().any(is))
             })
             .collect();
         if !lacking.is_empty() {
