@@ -69,6 +69,13 @@ unit: ## run every test, the examples in the documentation, and each bench once
 	cargo test --workspace --all-targets
 	cargo test --workspace --doc
 
+wasm: ## check that rows compiles for the browser, if rustup has the target
+	@if rustup target add wasm32-unknown-unknown; then \
+		cargo check -p rows --lib --target wasm32-unknown-unknown --no-default-features --features ruzstd; \
+	else \
+		echo 'SKIPPED: rustup cannot add the target wasm32-unknown-unknown here' >&2; \
+	fi
+
 doc: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
 

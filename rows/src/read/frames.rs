@@ -75,3 +75,73 @@ impl<R: BufRead> Read for Frames<R> {
         Ok(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW_BYTES_MAX: u64 = 1 << 20;
+
+    fn read(file: &[u8]) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        Frames::new(file, WINDOW_BYTES_MAX).read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    fn frame(data: &[u8], level: i32) -> Vec<u8> {
+        let mut encoder = zstd::Encoder::new(Vec::new(), level).unwrap();
+        encoder.window_log(20).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn skippable_frames_are_skipped_wherever_they_are() {
+        let skippable = [0x50, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 1, 2];
+        let file = [
+            &skippable[..],
+            &frame(b"ro", 3),
+            &skippable,
+            &frame(b"ws", 3),
+            &skippable,
+        ];
+        assert_eq!(read(&file.concat()).unwrap(), b"rows");
+        assert_eq!(read(&skippable).unwrap(), b"");
+        assert!(read(&skippable[..9]).is_err());
+    }
+
+    #[test]
+    fn a_cut_off_or_damaged_file_and_a_large_window_are_errors() {
+        let data: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+        let whole = frame(&data, 3);
+        assert_eq!(read(&whole).unwrap(), data);
+        for cut in 1..64 {
+            assert!(read(&whole[..whole.len() * cut / 64]).is_err(), "{cut}");
+        }
+        let mut damaged = whole.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        assert!(read(&damaged).is_err());
+        assert!(read(&[&whole[..], b"more"].concat()).is_err());
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(21).unwrap();
+        encoder.write_all(&data).unwrap();
+        assert!(read(&encoder.finish().unwrap()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn both_decoders_agree(
+            data in proptest::collection::vec(0..16_u8, 0..5_000),
+            level in 1..19,
+            frames in 1..4_usize,
+        ) {
+            let file = frame(&data, level).repeat(frames);
+            prop_assert_eq!(read(&file).unwrap(), zstd::decode_all(&file[..]).unwrap());
+        }
+    }
+}

@@ -4,7 +4,7 @@
 
 mod decompress;
 pub(crate) mod feed;
-#[cfg(all(feature = "ruzstd", not(feature = "zstd")))]
+#[cfg(any(test, all(feature = "ruzstd", not(feature = "zstd"))))]
 mod frames;
 mod text;
 pub(crate) mod window;
