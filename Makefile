@@ -34,8 +34,11 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy deny advisories unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz fuzz-smoke
+.PHONY: help run build check test fmt clippy deny advisories unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz fuzz-smoke
 .DEFAULT_GOAL := help
+
+# Tests that `make check` leaves to `make test`: each takes as long as all others of its crate.
+CHECK_WITHOUT ?= chaos lambda
 
 # Targets of `make fuzz`, and for how long each runs.
 FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
@@ -56,6 +59,12 @@ build: ## build the functions as Lambda runs them, for every architecture whose 
 	@for bootstrap in $(foreach a,$(ARCHITECTURES),$(TARGET_DIR)/lambda/$(a)/*/bootstrap); do \
 		echo "$$bootstrap: $$(wc -c < $$bootstrap) bytes, $$(gzip -c $$bootstrap | wc -c) zipped"; \
 	done
+
+check: fmt ## check what you are working on: formatting, lints, tests of rows and of the crates that changed (2 minutes)
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --package rows
+	tests="$$($(PYTHON) -B .ci/changed.py rows $(CHECK_WITHOUT))" || exit 1; \
+		[ -z "$$tests" ] || cargo test --workspace $$tests
 
 test: fmt clippy deny unit doc fuzz-smoke sam harness browser ## check and test everything, as CI does
 
