@@ -34,7 +34,7 @@ RACE_VENV = $(RACE)/venv-$(PYTHON_VERSION)
 SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-east-1) AWS_EC2_METADATA_DISABLED=true \
 	PYTHONDONTWRITEBYTECODE=1
 
-.PHONY: help run build check test fmt clippy deny advisories unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz fuzz-smoke
+.PHONY: help run build check test fmt clippy wasm deny advisories unit doc sam harness dashboard browser screenshots bench capacity scale full chaos digest race memory workers cold-start flame fuzz fuzz-smoke
 .DEFAULT_GOAL := help
 
 # Tests that `make check` leaves to `make test`: each takes as long as all others of its crate.
@@ -66,7 +66,7 @@ check: fmt ## check what you are working on: formatting, lints, tests of rows an
 	tests="$$($(PYTHON) -B .ci/changed.py rows $(CHECK_WITHOUT))" || exit 1; \
 		[ -z "$$tests" ] || cargo test --workspace $$tests
 
-test: fmt clippy deny unit doc fuzz-smoke sam harness browser ## check and test everything, as CI does
+test: fmt clippy wasm deny unit doc fuzz-smoke sam harness browser ## check and test everything, as CI does
 
 fmt: ## check the formatting
 	cargo fmt --all -- --check
@@ -98,6 +98,7 @@ wasm: ## check that rows compiles for the browser, if rustup has the target
 doc: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
 
+# Tested is what the functions do, so they are built in the development profile: a quarter of the release build's CPU time.
 sam: ## lint and test the SAM template and the state machine, which moto executes with the built function (Node.js)
 	$(call environment,sam/requirements.txt,$(VENV))
 	$(call environment,sam/checkov.txt,$(CHECKOV_VENV))
@@ -109,7 +110,7 @@ sam: ## lint and test the SAM template and the state machine, which moto execute
 	cmp -s sam/package-lock.json $(SAM_NODE)/installed.json || { \
 		(cd $(SAM_NODE) && npm ci --silent --no-audit --no-fund) && \
 		cp sam/package-lock.json $(SAM_NODE)/installed.json; }
-	PATH="$(abspath $(LAMBDA_VENV))/bin:$$PATH" $(SAM_ENV) $(VENV)/bin/python -m samcli build --template sam/template.yaml \
+	PATH="$(abspath $(LAMBDA_VENV))/bin:$$PATH" $(SAM_ENV) SAM_BUILD_MODE=debug $(VENV)/bin/python -m samcli build --template sam/template.yaml \
 		--build-dir $(TARGET_DIR)/sam-build --parameter-overrides Architecture=x86_64
 	INTAKE_FUNCTIONS=$(abspath $(TARGET_DIR))/sam-build cargo test --workspace --test cli -- --ignored the_built_functions
 	$(SAM_ENV) CHECKOV=$(abspath $(CHECKOV_VENV))/bin/checkov \
