@@ -232,17 +232,16 @@ fn tree<'t>(
         }
         prefix.push(text[..end].to_owned());
         text = &text[end..];
-        match text.strip_prefix("::") {
-            Some(rest) => text = rest,
-            None => {
-                found.push(absolute(prefix, here));
-                if let Some(rest) = text.trim_start().strip_prefix("as ") {
-                    let end = rest.find([',', '}', ';']).unwrap_or(rest.len());
-                    text = &rest[end..];
-                }
-                break;
-            }
+        if let Some(rest) = text.strip_prefix("::") {
+            text = rest;
+            continue;
         }
+        found.push(absolute(prefix, here));
+        if let Some(rest) = text.trim_start().strip_prefix("as ") {
+            let end = rest.find([',', '}', ';']).unwrap_or(rest.len());
+            text = &rest[end..];
+        }
+        break;
     }
     prefix.truncate(begun);
     text

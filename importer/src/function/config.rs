@@ -70,19 +70,19 @@ impl Config {
             queue_url: set("INTAKE_QUEUE_URL"),
             topic_arn: set("INTAKE_TOPIC_ARN"),
             large_state_machine_arn: set("INTAKE_LARGE_STATE_MACHINE_ARN"),
-            large_bytes: parsed(&set, "INTAKE_LARGE_BYTES", "a number of bytes")?
+            large_bytes: parsed(set, "INTAKE_LARGE_BYTES", "a number of bytes")?
                 .unwrap_or(LARGE_BYTES),
-            range_bytes: parsed(&set, "INTAKE_RANGE_BYTES", "a number of bytes from 1")?
+            range_bytes: parsed(set, "INTAKE_RANGE_BYTES", "a number of bytes from 1")?
                 .unwrap_or(RANGE_BYTES),
             max_rejects: parsed(
-                &set,
+                set,
                 "INTAKE_MAX_REJECTS",
                 "a number of rows, or a percentage such as 5%",
             )?,
             checkpoint_every: checkpoint_every(set("INTAKE_CHECKPOINT_SECONDS"))?,
-            max_wcu: parsed(&set, "INTAKE_MAX_WCU", "a whole number from 1")?,
-            lanes: parsed(&set, "INTAKE_LANES", "a whole number from 1")?,
-            writer: parsed(&set, "INTAKE_WRITER", "wire or sdk")?.unwrap_or_default(),
+            max_wcu: parsed(set, "INTAKE_MAX_WCU", "a whole number from 1")?,
+            lanes: parsed(set, "INTAKE_LANES", "a whole number from 1")?,
+            writer: parsed(set, "INTAKE_WRITER", "wire or sdk")?.unwrap_or_default(),
         })
     }
 }

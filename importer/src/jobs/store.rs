@@ -289,14 +289,16 @@ impl JobStore {
 }
 
 /// The attributes of an item that are text, numbers or flags: those of a job.
-pub fn attributes(item: &HashMap<String, AttributeValue>) -> Map<String, Value> {
+pub fn attributes<'i>(
+    item: impl IntoIterator<Item = (&'i String, &'i AttributeValue)>,
+) -> Map<String, Value> {
     let scalar = |value: &AttributeValue| match value {
         AttributeValue::S(text) => Some(Value::String(text.clone())),
         AttributeValue::N(digits) => serde_json::from_str(digits).ok(),
         AttributeValue::Bool(flag) => Some(Value::Bool(*flag)),
         _ => None,
     };
-    item.iter()
+    item.into_iter()
         .filter_map(|(name, value)| Some((name.clone(), scalar(value)?)))
         .collect()
 }
