@@ -79,6 +79,32 @@ impl Import {
     ///
     /// What failed, if anything, is in the summary. An import whose journal saves checkpoints leaves rows that wait for
     /// their batch when it is stopped: whoever goes on reads them again.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use importer::import::{Discard, Import, ImportOptions, Source, Status, Stop};
+    /// use importer::write::DryRun;
+    /// use rows::{KeyAttribute, KeyType, Schema};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let file = &b"productId,price\nP1,1299.00\nP2,5\n"[..];
+    /// let key = KeyAttribute::partition("productId", KeyType::S);
+    /// let import = Import {
+    ///     name: "prices.csv".to_owned(),
+    ///     source: Source::reader(file, Some(file.len() as u64)),
+    ///     resume: None,
+    ///     schema: Arc::new(Schema::new("Products", key, None)),
+    ///     options: ImportOptions::default(),
+    ///     progress: Arc::default(),
+    ///     stop: Stop::default(),
+    /// };
+    /// let summary = import.run(DryRun, Discard).await.summary;
+    /// assert_eq!(summary.status, Status::Completed);
+    /// assert_eq!(summary.counts.rows_written, 2);
+    /// # }
+    /// ```
     pub async fn run<W: BatchWrite, J: Journal>(self, writer: W, journal: J) -> Ended<J> {
         let Self {
             name,
