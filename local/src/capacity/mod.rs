@@ -8,6 +8,8 @@
 //! Simpler than AWS: only `BatchWriteItem` is charged, by the size of the new items (what they replace may have been
 //! larger); there are no indexes; no partition is split and none lends to another. Failures of other kinds are in
 //! [`faults`](crate::faults).
+//!
+//! Nothing here keeps items: that is DynamoDB's.
 
 mod admission;
 mod batch;

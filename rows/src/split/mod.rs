@@ -29,6 +29,8 @@
 //! A file that is broken has no true state behind the place where it is broken; up to there all is as in one that is not.
 //! Parts that begin before that place are those of the unbroken file, and decoding the last of them finds the same place. Parts
 //! behind it may begin anywhere: they hold rows that a reader from the beginning would never have come to.
+//!
+//! Nothing here decodes a row or says what is wrong with one.
 
 mod blocks;
 mod csv;

@@ -3,6 +3,8 @@
 //! The cap is divided into slots of equal size ([`page`]), each held by at most one import at a time. Which of them to take,
 //! keep and return, the [`allocation`] says; `store` keeps them in the table of jobs; [`Share`] is the task that does it, and sets
 //! what comes of it as the cap of the import's [`limiter`](super::limiter).
+//!
+//! Nothing here paces or sends requests: the limiter paces, below the cap that is set here.
 
 pub mod allocation;
 mod fair;

@@ -4,6 +4,8 @@
 //! and reading the answer (`answer`) are done here, with everything prepared that requests have in common. Each lane owns its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
 //!
 //! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`cloud::sdk_config`].
+//!
+//! Nothing here tries again or reads rows: one request is sent, and its answer goes to the settler.
 
 mod address;
 mod answer;

@@ -1,4 +1,6 @@
 //! DynamoDB and DynamoDB Streams: `dynoxide` in memory, with a stream log that stays fast.
+//!
+//! Nothing here limits, refuses or breaks calls: capacity, access and faults stand in front of it.
 
 mod answer;
 mod batch;

@@ -1,5 +1,7 @@
 //! S3: `s3s` for the protocol and `s3s-fs` for the storage, with what the latter lacks: object-created events,
 //! conditional reads, missing buckets told from missing keys, long keys, and no way out of a bucket.
+//!
+//! Nothing here knows who gets the events: that is [`wiring`](crate::wiring)'s.
 
 mod created;
 mod long_keys;

@@ -1,6 +1,8 @@
 //! SNS: topics, subscriptions and publishing over the
 //! [query protocol](https://docs.aws.amazon.com/sns/latest/api/CommonParameters.html), with an inbox to read
 //! what was published. Nothing is delivered to subscribers: [`Message::delivered`] gives what one would get.
+//!
+//! Nothing here knows the functions that publish.
 
 mod actions;
 mod delivery;

@@ -1,5 +1,7 @@
 //! SQS: standard queues with visibility timeouts, delays and dead-letter queues, over the
 //! [AWS JSON protocol](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-json-apis.html).
+//!
+//! Nothing here knows who sends messages or takes them.
 
 mod actions;
 mod attributes;

@@ -2,6 +2,8 @@
 //! and DynamoDB as IAM does it for the role `DashboardUserRole` of `sam/template.yaml`.
 //!
 //! Every other access key is the stack's own business and may do everything it could before.
+//!
+//! Nothing here signs anyone in: keys come from [`cognito`](super::cognito).
 
 mod dynamodb;
 mod expression;

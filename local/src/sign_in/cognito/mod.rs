@@ -7,6 +7,8 @@
 //! Known differences: one port for what are three hosts on AWS; tokens are signed with ES256, of which a key pair is made
 //! in no time, instead of RS256; PKCE is demanded, where Cognito only checks it if it is there; there are no groups, no
 //! MFA, no forgotten passwords, no triggers and no API of the user pool (`SignUp`, `InitiateAuth`, …); nobody is locked out after wrong passwords; time can be [let pass](Cognito::pass_time).
+//!
+//! Nothing here enforces what the credentials allow: [`access`](super::access) does.
 
 mod answer;
 mod control;

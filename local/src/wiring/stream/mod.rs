@@ -21,6 +21,8 @@
 //! offered again as a batch is, and its state ends in the destination's payload; attempts count anew after a checkpoint has
 //! moved. Nothing is lost: records stay in the stream until they are read, and are read only as fast as they are handled.
 //! What a mapping has read is in memory, and gone with the stack.
+//!
+//! Nothing here reads the stream's storage or runs the function: it connects the two.
 
 mod clock;
 mod discarded;

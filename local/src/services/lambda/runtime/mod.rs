@@ -3,6 +3,8 @@
 //!
 //! As on Lambda, an execution environment handles one event at a time and is reused for the next; one that
 //! times out is killed, one that crashes is replaced, and the program sees only the variables that are its own.
+//!
+//! Nothing here knows what the program does or where its events come from.
 
 mod api;
 mod environment;
