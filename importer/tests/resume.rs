@@ -319,19 +319,19 @@ fn paused<T>(future: impl AsyncFnOnce() -> T) -> T {
 
 /// What an import leaves behind, as far as it does not depend on faults.
 #[derive(Debug, PartialEq)]
-struct Left {
+struct FinalState {
     items: BTreeMap<String, Value>,
     rejects: Vec<String>,
     rows: [u64; 4],
     bytes_read: u64,
 }
 
-fn left(world: &Shared, counts: &Counts) -> Left {
+fn left(world: &Shared, counts: &Counts) -> FinalState {
     let world = world.lock().unwrap();
     // Lanes report what the table refuses in an order of their own.
     let mut rejects = world.rejects.clone();
     rejects.sort();
-    Left {
+    FinalState {
         items: world.items.clone(),
         rejects,
         rows: [
@@ -344,7 +344,7 @@ fn left(world: &Shared, counts: &Counts) -> Left {
     }
 }
 
-fn undisturbed(file: &File) -> (Left, usize) {
+fn undisturbed(file: &File) -> (FinalState, usize) {
     let world = world(0);
     let (summary, counts) = paused(async || file.import(&world, None).await);
     assert!(summary.failure.is_none(), "{summary:?}");

@@ -9,7 +9,7 @@ use rows::Schema;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact<T> {
     /// It is there, and is this.
-    Known(T),
+    Seen(T),
     /// It does not exist.
     Missing,
     /// It could not be looked at.
@@ -20,20 +20,20 @@ impl<T> Fact<T> {
     /// What is known.
     pub fn known(&self) -> Option<&T> {
         match self {
-            Self::Known(value) => Some(value),
+            Self::Seen(value) => Some(value),
             Self::Missing | Self::Unknown(_) => None,
         }
     }
 
     /// The same of a part, or of what follows from it.
     pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Fact<U> {
-        self.and_then(|value| Fact::Known(of(value)))
+        self.and_then(|value| Fact::Seen(of(value)))
     }
 
     /// What follows from what is known.
     pub fn and_then<U>(self, of: impl FnOnce(T) -> Fact<U>) -> Fact<U> {
         match self {
-            Self::Known(value) => of(value),
+            Self::Seen(value) => of(value),
             Self::Missing => Fact::Missing,
             Self::Unknown(refusal) => Fact::Unknown(refusal),
         }
@@ -42,7 +42,7 @@ impl<T> Fact<T> {
     /// What an answer says; a refusal with one of the codes `missing` is that there is no such thing.
     pub(super) fn of(answer: Result<T, Refusal>, missing: &[&str]) -> Self {
         match answer {
-            Ok(value) => Self::Known(value),
+            Ok(value) => Self::Seen(value),
             Err(refusal) if missing.contains(&refusal.code.as_str()) => Self::Missing,
             Err(refusal) => Self::Unknown(refusal),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use local::{Fault, FaultPlan};
 use tokio::sync::Semaphore;
 
-use crate::world::{Format, Left, World, file};
+use crate::world::{FinalState, Format, World, file};
 use crate::{document, is_all, memory};
 
 const ROWS: usize = 3000;
@@ -31,7 +31,7 @@ struct Figures {
     second_notices: AtomicU64,
 }
 
-async fn run(seed: u64, timeout: Duration, expected: &[Left], figures: &Figures) {
+async fn run(seed: u64, timeout: Duration, expected: &[FinalState], figures: &Figures) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let format = Format::ALL[seed as usize % Format::ALL.len()];
     let world = World::start(timeout, 1, &[]).await;
@@ -120,7 +120,7 @@ async fn a_killed_import_ends_as_an_undisturbed_one() {
     let figure = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     assert_eq!(figure(&figures.runs), runs);
     assert!(figure(&figures.kills) >= runs / 2, "too few kills to tell");
-    let told = format!(
+    let reported = format!(
         "{runs} imports of {ROWS} rows (JSON, CSV and gzip in turns) were killed {} times, before or after a call of the \
          importer's that was drawn at random, and delivered again. Table, counters and rejects were those of an undisturbed \
          import in all of them. The end was told again {} times. No importer, not optimised, took more than {} MiB.",
@@ -128,8 +128,8 @@ async fn a_killed_import_ends_as_an_undisturbed_one() {
         figure(&figures.second_notices),
         memory::peak_bytes() >> 20,
     );
-    println!("kill test: {told}");
+    println!("kill test: {reported}");
     if is_all() {
-        document("kills", &told);
+        document("kills", &reported);
     }
 }

@@ -9,7 +9,7 @@ use importer::jobs::Status;
 use local::{Fault, FaultPlan, Operation};
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::world::{Format, Left, World, file};
+use crate::world::{FinalState, Format, World, file};
 use crate::{document, is_all, memory};
 
 const ROWS: usize = 1000;
@@ -51,7 +51,7 @@ struct Square {
 }
 
 /// Imports with one fault, and says how it went: `=` in one go, `↻` after another delivery, else FAILED.
-async fn run(square: &Square, mut call: u64, timeout: Duration, expected: &Left) -> String {
+async fn run(square: &Square, mut call: u64, timeout: Duration, expected: &FinalState) -> String {
     let (label, operation) = operations().swap_remove(square.operation);
     let world = loop {
         let world = World::start(timeout, 1, &[]).await;

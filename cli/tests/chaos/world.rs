@@ -61,7 +61,7 @@ pub(crate) fn file(format: Format, rows: usize, seed: u64) -> Vec<u8> {
 
 /// What an import leaves behind, whatever happened on the way.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Left {
+pub(crate) struct FinalState {
     pub(crate) status: String,
     pub(crate) rows: [u64; 4],
     pub(crate) bytes_read: u64,
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// What the one job left behind.
-    pub(crate) async fn left(&self) -> Left {
+    pub(crate) async fn left(&self) -> FinalState {
         let jobs = self.all_jobs().await;
         let [job] = &jobs[..] else {
             panic!("not one job: {jobs:#?}");
@@ -148,7 +148,7 @@ impl World {
         self.left_by(job).await
     }
 
-    pub(crate) async fn left_by(&self, job: &Job) -> Left {
+    pub(crate) async fn left_by(&self, job: &Job) -> FinalState {
         assert!(job.status.is_ended() && job.notified, "{job:#?}");
         let counts = job.counts;
         assert_eq!(counts.rows_read, counts.rows_settled(), "{job:#?}");
@@ -158,7 +158,7 @@ impl World {
         };
         let lines = String::from_utf8(rejects.clone()).unwrap().lines().count();
         assert_eq!(lines as u64, counts.rows_rejected, "{job:#?}");
-        Left {
+        FinalState {
             status: job.status.to_string(),
             rows: [
                 counts.rows_read,

@@ -1,9 +1,9 @@
-use crate::support::{Bench, LIMIT, wait};
+use crate::support::{Fixture, LIMIT, wait};
 
 /// The acceptance test of the whole flow: what a newcomer's `cargo run` shows.
 #[tokio::test]
 async fn without_arguments_the_whole_flow_is_shown() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let ended = bench.run::<&str>([]).await.expect(0);
     let words: Vec<String> = ended
         .stdout
@@ -44,7 +44,7 @@ async fn without_arguments_the_whole_flow_is_shown() {
 /// As in `intake | head -1`: no panic, and the stack is gone.
 #[tokio::test]
 async fn a_reader_that_leaves_ends_it_quietly() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let mut child = bench.command::<&str>([]).spawn().unwrap();
     drop(child.stdout.take());
     let ended = tokio::time::timeout(LIMIT, wait(child))

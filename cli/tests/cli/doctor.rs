@@ -9,7 +9,7 @@ use intake::aws::Clients;
 use local::{Endpoints, Fault, FaultPlan, LambdaProgram, Stack, StackOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Ended, LIMIT, sample, wait};
+use crate::support::{Ended, Fixture, LIMIT, sample, wait};
 
 /// One change by which something breaks. `{queue}`, `{dlq}`, `{topic}`, `{subscription}`, `{imports}` and `{changes}`
 /// stand for the URLs, ARNs and mappings of the stack.
@@ -128,13 +128,13 @@ const CASES: &[Case] = &[
 
 /// A stack with both functions, which nothing ever starts, and a command that finds it.
 struct World {
-    bench: Bench,
+    bench: Fixture,
     stack: Stack,
 }
 
 impl World {
     async fn new() -> Self {
-        let bench = Bench::new();
+        let bench = Fixture::new();
         let function = |name: &str| Some(LambdaProgram::new(name, env!("CARGO_BIN_EXE_intake")));
         let options = StackOptions {
             importer: function("ProcessInventoryFile"),
@@ -302,12 +302,12 @@ async fn each_planted_fault_is_found() {
             .iter()
             .find(|f| f["id"] == ids.split(' ').next().unwrap())
             .unwrap();
-        let told = format!(
+        let reported = format!(
             "{} {}",
             first["problem"].as_str().unwrap(),
             first["fix"].as_str().unwrap()
         );
-        assert!(told.contains(words), "no {words:?} in {context}");
+        assert!(reported.contains(words), "no {words:?} in {context}");
         assert!(
             findings
                 .iter()
@@ -367,11 +367,18 @@ async fn findings_are_told_to_people() {
     world
         .plant(Lambda("PUT", IMPORTER_SETTINGS, r#"{"Timeout":3}"#))
         .await;
-    let told = world.doctor(&[]).await.expect(1);
-    let summary = told.stdout.lines().last().unwrap();
-    assert!(summary.starts_with("1 wrong: bucket "), "{}", told.stdout);
+    let reported = world.doctor(&[]).await.expect(1);
+    let summary = reported.stdout.lines().last().unwrap();
+    assert!(
+        summary.starts_with("1 wrong: bucket "),
+        "{}",
+        reported.stdout
+    );
     assert_eq!(
-        told.stdout.strip_suffix(&format!("\n{summary}\n")).unwrap(),
+        reported
+            .stdout
+            .strip_suffix(&format!("\n{summary}\n"))
+            .unwrap(),
         "wrong: the timeout of function ProcessInventoryFile, the importer, is too low: 3 s, and it needs 60 at least\n  \
          is:  importer-timeout; the lab's bug 4, Lambda timeout\n  \
          fix: aws lambda update-function-configuration --function-name ProcessInventoryFile --timeout 900\n"
@@ -461,16 +468,16 @@ async fn what_may_not_be_looked_at_is_not_healthy() {
                 "{operation}: {finding}"
             );
         }
-        let told = world.doctor(&[]).await.expect(3);
+        let reported = world.doctor(&[]).await.expect(3);
         assert!(
-            told.stdout.contains("could not check: "),
+            reported.stdout.contains("could not check: "),
             "{operation}: {}",
-            told.stdout
+            reported.stdout
         );
         assert!(
-            !told.stdout.contains("nothing wrong:"),
+            !reported.stdout.contains("nothing wrong:"),
             "{operation}: {}",
-            told.stdout
+            reported.stdout
         );
     }
     // Whether the bucket exists need not be known of one that tells.
@@ -510,7 +517,7 @@ fn findings_are_documented() {
 
 #[tokio::test]
 async fn without_a_local_stack_the_fix_is_named() {
-    let ended = Bench::new().run(["doctor", "--local"]).await.expect(1);
+    let ended = Fixture::new().run(["doctor", "--local"]).await.expect(1);
     assert!(
         ended
             .stderr

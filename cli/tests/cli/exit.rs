@@ -1,9 +1,9 @@
-use crate::support::{Bench, sample, scan, stack};
+use crate::support::{Fixture, sample, scan, stack};
 
 /// Wrong usage is told by clap, with exit code 2 and without a stack being started.
 #[tokio::test]
 async fn wrong_usage_ends_with_2() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let cases: [(&[&str], &str); 23] = [
         (&["frobnicate"], "unrecognized subcommand"),
         (&["import"], "--table"),
@@ -77,7 +77,7 @@ async fn wrong_usage_ends_with_2() {
 /// A user's mistake is told in one line with its fix, and ends with 1.
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_end_with_1_and_name_the_fix() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     bench.file("empty.json", b"");
     bench.file(
@@ -128,7 +128,7 @@ async fn failures_end_with_1_and_name_the_fix() {
 
 #[tokio::test]
 async fn without_region_or_credentials_the_fix_is_named() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let cases = [
         (
             ("AWS_ACCESS_KEY_ID", "id"),
@@ -156,7 +156,7 @@ async fn without_region_or_credentials_the_fix_is_named() {
 
 #[tokio::test]
 async fn validate_says_what_import_would() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let [inventory, csv, bad] = ["inventory.json", "inventory.csv", "bad-rows.jsonl"].map(sample);
     let [inventory, csv, bad] = [&inventory, &csv, &bad].map(|path| path.to_str().unwrap());
     let cases: [(&[&str], i32); 8] = [
@@ -205,7 +205,7 @@ async fn validate_says_what_import_would() {
 /// More rejected rows than are allowed make a file a failure; before that they are only rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_rejected_rows_end_with_1() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let _stack = stack(&bench).await;
     let good = |n| format!("{{\"productId\":\"G{n}\"}}\n");
     let mut rows: String = (0..98).map(good).collect();
@@ -235,7 +235,7 @@ async fn too_many_rejected_rows_end_with_1() {
 
 #[tokio::test]
 async fn generate_survives_a_reader_that_leaves() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for format in ["json", "jsonl", "csv", "ddb-json"] {
         let args = [
             "generate", "--rows", "1000000", "--shape", "catalog", "--format", format,
@@ -249,7 +249,7 @@ async fn generate_survives_a_reader_that_leaves() {
 
 #[tokio::test]
 async fn help_teaches_every_command() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for command in [
         "import", "validate", "status", "cancel", "doctor", "local", "generate",
     ] {

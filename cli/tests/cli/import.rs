@@ -7,7 +7,7 @@ use intake::aws::Clients;
 use local::Endpoints;
 use serde_json::Value;
 
-use crate::support::{Bench, for_each_item, normalised, rows, sample, scan, stack};
+use crate::support::{Fixture, for_each_item, normalised, rows, sample, scan, stack};
 
 const FORMATS: [Format; 4] = [Format::Json, Format::Jsonl, Format::Csv, Format::DdbJson];
 
@@ -56,7 +56,7 @@ async fn assert_agrees(endpoints: &Endpoints, generator: &Generator, what: &str)
 /// The table must agree with the generator item by item, for every format and packing.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_and_packing_arrives_item_by_item() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for (format, packing) in [
         (Format::Json, Packing::Plain),
         (Format::Jsonl, Packing::Plain),
@@ -88,7 +88,7 @@ async fn every_format_and_packing_arrives_item_by_item() {
 /// As in `intake generate … | intake import -`, with the format given instead of found out.
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_input_is_imported() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for (format, name) in FORMATS
         .into_iter()
         .zip(["json", "jsonl", "csv", "ddb-json"])
@@ -112,7 +112,7 @@ async fn standard_input_is_imported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_row_of_a_key_wins() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for writer in ["wire", "sdk"] {
         let stack = stack(&bench).await;
         let generator = Generator::new(rows(), Shape::Small, Format::Jsonl).duplicates_percent(10);
@@ -137,7 +137,7 @@ async fn the_last_row_of_a_key_wins() {
 /// An object's metadata says how to read it, and arguments override it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_is_imported_as_its_metadata_says() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     let endpoints = stack.endpoints();
     let text = "productId;name;price\nO1;Caf\u{e9};1,5\n";
@@ -196,7 +196,7 @@ async fn an_object_is_imported_as_its_metadata_says() {
 /// `aws dynamodb scan` prints typed items under `/Items`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_output_of_a_scan_is_imported() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     let generator = Generator::new(50, Shape::Catalog, Format::DdbJson);
     let items: Vec<Value> = (0..50).map(|row| generator.expected_item(row)).collect();
@@ -227,7 +227,7 @@ async fn the_output_of_a_scan_is_imported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_writes_nothing() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     let args = ["--table", "InventoryTable", "--local", "--dry-run"];
     let good = sample("inventory.json");
@@ -250,7 +250,7 @@ async fn a_dry_run_writes_nothing() {
 
 #[tokio::test]
 async fn without_a_running_stack_one_is_started_and_said_so() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let inventory = sample("inventory.json.gz");
     let args = [
         "import",

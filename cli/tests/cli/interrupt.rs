@@ -5,11 +5,11 @@ use local::{Fault, FaultPlan, Stack, StackOptions};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::support::{Bench, LIMIT, scan, signal, until};
+use crate::support::{Fixture, LIMIT, scan, signal, until};
 
 const ROWS: u64 = 20_000;
 
-fn catalog(bench: &Bench) -> String {
+fn catalog(bench: &Fixture) -> String {
     let mut bytes = Vec::new();
     let generator = Generator::new(ROWS, Shape::Small, Format::Jsonl);
     generator.write_to(&mut bytes).unwrap();
@@ -30,7 +30,7 @@ fn number_before(text: &str, what: &str) -> u64 {
 /// The first Ctrl-C finishes what is in flight: what it says is written is what is in the table.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_ctrl_c_drains_and_says_where_it_stopped() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = crate::support::stack(&bench).await;
     let path = catalog(&bench);
     // Two hundred rows a second: a hundred seconds, of which a few are waited for.
@@ -80,7 +80,7 @@ async fn the_first_ctrl_c_drains_and_says_where_it_stopped() {
 /// Ctrl-C also ends the program that feeds standard input: a file cut off there must not pass for a whole one.
 #[tokio::test(flavor = "multi_thread")]
 async fn standard_input_that_ends_after_ctrl_c_is_not_taken_for_complete() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = crate::support::stack(&bench).await;
     let args = ["import", "-", "--table", "InventoryTable", "--local"];
     let mut child = bench.command(args).stdin(Stdio::piped()).spawn().unwrap();
@@ -113,7 +113,7 @@ async fn standard_input_that_ends_after_ctrl_c_is_not_taken_for_complete() {
 /// The second one ends it at once, though no write ever succeeds and standard input never ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_ctrl_c_aborts() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = Stack::start(StackOptions {
         faults: FaultPlan::default().fail("BatchWriteItem", 1.., Fault::Throttle),
         ..StackOptions::default()
@@ -147,7 +147,7 @@ async fn the_second_ctrl_c_aborts() {
 /// Without a terminal, progress is a plain line every few seconds; `--quiet` has none.
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_is_plain_lines_without_a_terminal() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let _stack = crate::support::stack(&bench).await;
     let path = catalog(&bench);
     let args = [

@@ -10,7 +10,7 @@ use local::{Endpoints, Stack};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::{Bench, LIMIT, sample, scan, stack, stack_with_importer, until, wait};
+use crate::support::{Fixture, LIMIT, sample, scan, stack, stack_with_importer, until, wait};
 
 const IDENTITY: &str = "eu-west-1:12345678-1234-1234-1234-123456789012";
 
@@ -71,7 +71,7 @@ fn url(stack: &Stack, key: &str) -> String {
 /// What the importer made of each file is told, by each name that a job has, with the exit code of an import.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_shown_as_they_ended() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack_with_importer(&bench, &[]).await;
     let identity = format!("uploads/{IDENTITY}/mine.csv");
     let broken = b"[{\"productId\":\"B1\"},{\"productId\" \"B2\"}]".to_vec();
@@ -126,18 +126,22 @@ async fn jobs_are_shown_as_they_ended() {
     }
 
     let broken = url(&stack, "uploads/broken.json");
-    let told = bench.run(["status", &broken, "--local"]).await.expect(0);
+    let reported = bench.run(["status", &broken, "--local"]).await.expect(0);
     for part in [
         "Reason      the file is broken at line 1",
         "Fix         ",
         "Summary     s3://",
     ] {
-        assert!(told.stdout.contains(part), "{part:?}: {}", told.stdout);
+        assert!(
+            reported.stdout.contains(part),
+            "{part:?}: {}",
+            reported.stdout
+        );
     }
     let rejected = url(&stack, "uploads/bad rows.jsonl");
     let args = ["status", &rejected, "--local", "--json", "--watch"];
-    let told = bench.run(args).await.expect(3);
-    let job: Value = serde_json::from_str(&told.stdout).unwrap();
+    let reported = bench.run(args).await.expect(3);
+    let job: Value = serde_json::from_str(&reported.stdout).unwrap();
     assert_eq!(job["status"], "COMPLETED_WITH_REJECTS");
     assert_eq!(job["rows_rejected"], 11);
     assert!(job["rejects"].as_str().unwrap().starts_with("s3://"));
@@ -157,7 +161,7 @@ async fn jobs_are_shown_as_they_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_jobs_are_listed_first() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     let none = bench.run(["status", "--local"]).await.expect(0);
     assert_eq!(none.stdout, "");
@@ -223,7 +227,7 @@ async fn the_newest_jobs_are_listed_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_shown_is_explained() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let alone = bench.run(["status", "--local"]).await.expect(1);
     assert!(
         alone.stderr.contains("no local stack is running") && alone.stderr.contains("intake local"),
@@ -291,7 +295,7 @@ async fn what_cannot_be_shown_is_explained() {
 /// A running import stops at its next checkpoint, and what it has written by then is what it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_import_stops_and_says_what_it_has_written() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack_with_importer(&bench, &SLOW).await;
     stack
         .put_object("uploads/slow.jsonl", catalog())
@@ -342,7 +346,7 @@ async fn a_cancelled_import_stops_and_says_what_it_has_written() {
 /// Whether or not somebody is at work on it, the request stands, and is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_nobody_works_on_is_cancelled_when_its_message_comes() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     let store = store(stack.endpoints());
     let running = begin(&store, "uploads/a.csv", "2026-11-23T10:00:00.000Z").await;
@@ -375,7 +379,7 @@ async fn a_job_that_nobody_works_on_is_cancelled_when_its_message_comes() {
 /// Whoever uploads a corrected file and watches it does not see how the broken one ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn watching_an_object_means_its_current_version() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack_with_importer(&bench, &[]).await;
     let object = url(&stack, "uploads/a.json");
     let args = ["status", &object, "--watch", "--local"];

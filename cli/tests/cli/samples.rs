@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{Bench, sample, scan, stack};
+use crate::support::{Fixture, sample, scan, stack};
 
 /// The same two rows in every format give the same two items.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_inventory_gives_the_same_items() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let inventory = serde_json::json!([
         {"productId": {"S": "P1001"}, "name": {"S": "Laptop"}, "quantity": {"N": "2e1"}, "price": {"N": "12e2"}},
         {"productId": {"S": "P1002"}, "name": {"S": "Mouse"}, "quantity": {"N": "1e2"}, "price": {"N": "2e1"}},
@@ -55,7 +55,7 @@ fn reasons(file: &str) -> Vec<(u64, String)> {
 /// Each bad row is rejected for the reason that the samples' README states, and the good rows are written.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_rows_are_rejected_and_the_others_written() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for (file, extra) in [
         ("bad-rows.jsonl", [].as_slice()),
         ("bad-rows.csv", &["--types", "price:N"]),

@@ -5,11 +5,11 @@ use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::support::{Bench, LIMIT, sample, scan, signal, wait};
+use crate::support::{Fixture, LIMIT, sample, scan, signal, wait};
 use intake::local_stack::state::State;
 
 /// Starts `intake local` and reads what it prints until it is ready.
-async fn start(bench: &Bench, args: &[&str]) -> (Child, BufReader<ChildStdout>, Vec<String>) {
+async fn start(bench: &Fixture, args: &[&str]) -> (Child, BufReader<ChildStdout>, Vec<String>) {
     let mut command = bench.command(["local"].iter().chain(args));
     let objects = bench.path("objects");
     std::fs::create_dir_all(&objects).unwrap();
@@ -53,7 +53,7 @@ fn exports(lines: &[String]) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn a_running_stack_is_found_and_used_and_stops_when_told() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for stop in [Signal::INT, Signal::TERM] {
         let (child, stdout, lines) = start(&bench, &[]).await;
         let state = State::running(&bench.state_path()).expect("the stack is announced");
@@ -103,7 +103,7 @@ async fn a_running_stack_is_found_and_used_and_stops_when_told() {
 
 #[tokio::test]
 async fn an_upload_is_imported_by_the_function() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let (child, _stdout, _) = start(&bench, &[]).await;
     let endpoints = State::running(&bench.state_path()).unwrap().endpoints;
     intake::aws::Clients::for_local(&endpoints)
@@ -131,7 +131,7 @@ async fn an_upload_is_imported_by_the_function() {
 #[ignore = "needs the functions that `sam build` makes: `make sam` runs it"]
 async fn the_built_functions_import_the_samples_and_tell_of_them() {
     let functions = std::env::var("INTAKE_FUNCTIONS").expect("INTAKE_FUNCTIONS names a folder");
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let log = bench.path("log");
     let mut command = bench.command(["local", "--inbox", "--functions", &functions]);
     command.env("RUST_LOG", "lambda=debug");
@@ -170,10 +170,14 @@ async fn the_built_functions_import_the_samples_and_tell_of_them() {
         .collect();
     assert!(names.iter().any(|name| name.contains("P1001")), "{names:?}");
 
-    let mut told = String::new();
+    let mut reported = String::new();
     let digest = async {
-        while !told.contains("Laptop") || !told.contains("Import finished: inventory.csv") {
-            assert_ne!(stdout.read_line(&mut told).await.unwrap(), 0, "{told}");
+        while !reported.contains("Laptop") || !reported.contains("Import finished: inventory.csv") {
+            assert_ne!(
+                stdout.read_line(&mut reported).await.unwrap(),
+                0,
+                "{reported}"
+            );
         }
     };
     tokio::time::timeout(LIMIT, digest)
@@ -197,19 +201,19 @@ async fn the_built_functions_import_the_samples_and_tell_of_them() {
         ("notifier", &["records", "digests"]),
     ] {
         for metric in metrics {
-            let told = log.lines().any(|line| {
+            let reported = log.lines().any(|line| {
                 line.contains("CloudWatchMetrics")
                     && line.contains(service)
                     && line.contains(&format!("\"{metric}\":["))
             });
-            assert!(told, "no {metric} of the {service} in:\n{log}");
+            assert!(reported, "no {metric} of the {service} in:\n{log}");
         }
     }
 }
 
 #[tokio::test]
 async fn functions_that_are_not_there_are_missed() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let ended = bench
         .run(["local", "--functions", "nowhere"])
         .await
@@ -230,7 +234,7 @@ async fn functions_that_are_not_there_are_missed() {
 
 #[tokio::test]
 async fn the_dashboard_is_served_with_somebody_who_can_sign_in() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let folder = bench.path("dist");
     std::fs::create_dir_all(&folder).unwrap();
     let args = ["--dashboard", folder.to_str().unwrap()];
@@ -278,7 +282,7 @@ async fn the_dashboard_is_served_with_somebody_who_can_sign_in() {
 
 #[tokio::test]
 async fn ports_can_be_chosen() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     // Below the range that the kernel hands out by itself: what is free there stays free for the moment that it takes to start.
     for port in (10_000..32_000)
         .step_by(8)
@@ -294,7 +298,7 @@ async fn ports_can_be_chosen() {
         assert_eq!(endpoints.s3, format!("http://127.0.0.1:{port}"));
         assert_eq!(endpoints.dynamodb, format!("http://127.0.0.1:{}", port + 1));
         // A second stack cannot have the same ports, and says so.
-        let other = Bench::new();
+        let other = Fixture::new();
         let refused = other
             .run(["local", "--port", &port.to_string()])
             .await

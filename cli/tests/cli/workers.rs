@@ -9,7 +9,7 @@ use local::{BUCKET, Stack};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 
-use crate::support::{Bench, Ended, LIMIT, scan, signal, stack, until, wait};
+use crate::support::{Ended, Fixture, LIMIT, scan, signal, stack, until, wait};
 
 const URL: &str = "s3://inventory-upload-local/uploads/catalog";
 const ROWS: u64 = 3_000;
@@ -69,7 +69,7 @@ fn workers(command: &Child) -> Vec<i32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_workers_do_what_one_does() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     for format in [Format::Json, Format::Csv] {
         let serial = stack(&bench).await;
         put(&serial, file(format), true).await;
@@ -112,7 +112,7 @@ async fn several_workers_do_what_one_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_is_replaced() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     put(&stack, file(Format::Json), true).await;
     // A few hundred rows a second, so that there is something left to do when a worker is killed.
@@ -141,7 +141,7 @@ async fn a_worker_that_is_killed_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_ctrl_c_the_same_command_goes_on() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     put(&stack, file(Format::Jsonl), false).await;
     let more = ["--workers", "2", "--parallel", "--range-size", "40KiB"];
@@ -171,7 +171,7 @@ async fn after_ctrl_c_the_same_command_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_order_matters_is_not_cut() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let stack = stack(&bench).await;
     let bad = "{\"name\":\"no key\"}\n";
     put(&stack, bad.repeat(2).into_bytes(), false).await;
@@ -211,7 +211,7 @@ async fn a_file_whose_order_matters_is_not_cut() {
 
 #[tokio::test]
 async fn what_workers_cannot_do_is_wrong_usage() {
-    let bench = Bench::new();
+    let bench = Fixture::new();
     let path = bench.file("a.json", b"[]");
     let path = path.to_str().unwrap();
     for (args, said) in [

@@ -8,7 +8,10 @@
 //! | `settling` | the tasks that write them, one a lane |
 //! | `settled`, `checkpoint` | which rows are settled, and so how far the import is |
 //! | `journaling`, `journal` | keep what must outlive it: rejected rows and checkpoints |
+//! | `reject_file`, `object_writer` | rejected rows in a local file, and objects in S3 |
+//! | `options`, `stop` | how a file is imported, and how to end that early |
 //! | `summary` | how it ended |
+//! | `tasks` | what the tasks have in common |
 //!
 //! Nothing here knows jobs, Lambda or the table of jobs: a checkpoint goes wherever the [`Journal`] puts it.
 

@@ -47,8 +47,8 @@ const PART_RETRIES: RetryPolicy = RetryPolicy {
     budget: Duration::from_mins(1),
 };
 
-/// Parts of an object, in order.
-pub(crate) type Parts = BoxStream<'static, Result<Vec<u8>, Error>>;
+/// PartStream of an object, in order.
+pub(crate) type PartStream = BoxStream<'static, Result<Vec<u8>, Error>>;
 
 /// A file to import.
 pub struct Source {
@@ -183,13 +183,13 @@ impl Object {
     }
 
     /// The object's bytes from the offset `begin` to `end`, part by part, for somebody who does not need them in one piece.
-    /// Parts that are done with may be given back, to be filled again.
+    /// PartStream that are done with may be given back, to be filled again.
     pub(crate) fn pieces(
         &self,
         client: &Client,
         begin: u64,
         end: u64,
-    ) -> (Parts, mpsc::UnboundedSender<Vec<u8>>) {
+    ) -> (PartStream, mpsc::UnboundedSender<Vec<u8>>) {
         self.parts(client, begin, end, READ_AHEAD)
     }
 
@@ -199,7 +199,7 @@ impl Object {
         begin: u64,
         end: u64,
         ahead: Ahead,
-    ) -> (Parts, mpsc::UnboundedSender<Vec<u8>>) {
+    ) -> (PartStream, mpsc::UnboundedSender<Vec<u8>>) {
         let (emptied, mut empty) = mpsc::unbounded_channel::<Vec<u8>>();
         let (object, client) = (self.clone(), client.clone());
         let end = end.min(self.size_bytes);

@@ -136,8 +136,9 @@ impl JobStore {
         update.set("gave_up", AttributeValue::Bool(false));
         let gave_up = update.name("gave_up");
         let condition = format!(
-            "{gave_up} = {}",
-            update.value("was", AttributeValue::Bool(true))
+            "{gave_up} = {} AND {}",
+            update.value("was", AttributeValue::Bool(true)),
+            update.is_in(Transition::Reopen.from())
         );
         Ok(self.update(key, update, Some(condition)).await?.is_ok())
     }

@@ -3,8 +3,8 @@
 //! | Transition | From | To | Condition | Where |
 //! |---|---|---|---|---|
 //! | [`Claim`](Transition::Claim) | none, `QUEUED`, `RUNNING` | `RUNNING` | no lease, an expired one, or the claimer's own | [`JobStore::claim`](super::store::JobStore::claim) |
-//! | [`Release`](Transition::Release) | `RUNNING` | `QUEUED` | the claimer still has the job | `function::ending::release` |
-//! | [`End`](Transition::End) | `RUNNING` | one that ends it | the claimer still has the job | `function::ending::end`, `large::finish` |
+//! | [`Release`](Transition::Release) | `RUNNING` | `QUEUED` | the claimer still has the job | `function::ending` |
+//! | [`End`](Transition::End) | `RUNNING` | one that ends it | the claimer still has the job | `function::ending`, `large::finish` |
 //! | [`Reopen`](Transition::Reopen) | `FAILED` | `QUEUED` | it failed because it was given up | `JobStore::reopen` |
 //!
 //! Nothing else writes a job's status. A request to cancel sets a flag, and the importer that has the job ends it.

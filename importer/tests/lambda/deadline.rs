@@ -11,7 +11,7 @@ use local::BUCKET;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, TIMEOUT, config, handed_back, invocation, notification, queued};
+use crate::fixture::{Fixture, TIMEOUT, config, handed_back, invocation, notification, queued};
 use crate::support::clients::Services;
 use crate::support::scripted::{Bucket, Reply};
 use crate::support::with_each_writer;
@@ -35,7 +35,7 @@ fn slow(writer: WriterKind, max_wcu: u32, lanes: usize) -> Config {
 
 #[tokio::test]
 async fn a_deadline_that_has_passed_hands_everything_back() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(1)).await;
     let (event, ids) = queued(&[notification(&[KEY]), notification(&[KEY])]);
     let importer = bench.importer(config());
@@ -56,7 +56,7 @@ async fn a_deadline_that_has_passed_hands_everything_back() {
 }
 
 /// Takes the one message out of the queue, as an event.
-async fn next_event(bench: &Bench) -> Option<Value> {
+async fn next_event(bench: &Fixture) -> Option<Value> {
     let sqs = aws_sdk_sqs::Client::new(&bench.services.sdk_config());
     let received = sqs
         .receive_message()
@@ -106,7 +106,7 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
         _ => format!("{{\"productId\":\"P{}\",\"row\":{n}}}\n", n - n % 4 / 3),
     };
     let file: String = (0..ROWS).map(line).collect();
-    let undisturbed = Bench::start().await;
+    let undisturbed = Fixture::start().await;
     undisturbed.put(KEY, file.clone()).await;
     let (event, _) = queued(&[notification(&[KEY])]);
     let importer = undisturbed.importer(Config {
@@ -121,7 +121,7 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
     let limit = began.elapsed().max(Duration::from_secs(5));
     let max_wcu = u32::try_from(225_000 / limit.as_millis()).unwrap().max(1);
 
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, file).await;
     let importer = bench.importer(Config {
         writer,
@@ -177,7 +177,7 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
 }
 
 async fn an_attempt_without_progress_is_followed_by_two_more(writer: WriterKind) {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(1)).await;
     let hangs = Bucket::new(rows(1)).serve(|_, _| Reply::Hang).await;
     let services = Services {
@@ -210,7 +210,7 @@ async fn an_attempt_without_progress_is_followed_by_two_more(writer: WriterKind)
 
 #[tokio::test]
 async fn without_a_queue_the_next_delivery_goes_on() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(1000)).await;
     let importer = bench.importer(slow(WriterKind::Wire, 100, 2));
     let event = notification(&[KEY]);

@@ -7,7 +7,7 @@ use importer::write::WriterKind;
 use local::{BUCKET, TABLE};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, TIMEOUT, config, invocation, notification, sample};
+use crate::fixture::{Fixture, TIMEOUT, config, invocation, notification, sample};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
 use crate::support::with_each_writer;
@@ -57,7 +57,7 @@ fn claimed_job() -> Value {
 
 #[tokio::test]
 async fn an_object_that_was_deleted_meanwhile() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let error = error(&bench.importer(config()), BUCKET).await;
     let url = format!("s3://{BUCKET}/{KEY}");
     assert_says(
@@ -74,7 +74,7 @@ async fn an_object_that_was_deleted_meanwhile() {
 
 #[tokio::test]
 async fn a_missing_table() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("inventory.json")).await;
     let mut config = config();
     config.table = "Inventroy".to_owned();
@@ -111,7 +111,7 @@ async fn a_missing_table() {
 
 #[tokio::test]
 async fn a_missing_bucket() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let error = error(&bench.importer(config()), "no-such-bucket").await;
     // S3 says no more about a HEAD; that the report has no bucket either tells it apart from a missing object.
     assert_says(&error, &["HeadObject", "does not exist"]);
@@ -127,7 +127,7 @@ async fn a_missing_bucket() {
 
 #[tokio::test]
 async fn s3_denies_access() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("inventory.json")).await;
     let services = Services {
         secret: "wrong".to_owned(),
@@ -175,7 +175,7 @@ async fn dynamodb_denies_access(writer: WriterKind) {
             )
         })
         .await;
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         bench.put(KEY, sample("inventory.json")).await;
         let services = Services {
             dynamodb: dynamodb.url.clone(),
@@ -194,7 +194,7 @@ async fn dynamodb_denies_access(writer: WriterKind) {
 
 #[tokio::test]
 async fn dynamodb_is_not_there() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("inventory.json")).await;
     let gone = Server::start(|_| Reply::Reset).await;
     let services = Services {

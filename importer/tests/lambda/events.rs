@@ -4,7 +4,9 @@ use local::BUCKET;
 use local::events::{self, ObjectCreated, eventbridge_object_created};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, LAPTOP, MOUSE, handed_back, notification, queued, sample, sample_event};
+use crate::fixture::{
+    Fixture, LAPTOP, MOUSE, handed_back, notification, queued, sample, sample_event,
+};
 
 fn row(id: &str) -> String {
     json!({ "productId": id }).to_string()
@@ -23,7 +25,7 @@ async fn the_sample_events_are_imported() {
         ("s3.json", both, 1),
         ("eventbridge-object-created.json", both, 1),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         for name in ["inventory.json", "inventory.csv", "inventory.jsonl"] {
             bench.put(&format!("uploads/{name}"), sample(name)).await;
         }
@@ -44,7 +46,7 @@ async fn the_sample_events_are_imported() {
         }
     }
     for event in ["s3-test-event.json", "sqs-s3-test-event.json"] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         bench.handle(sample_event(event)).await.unwrap();
         assert_eq!(bench.items().await, none, "{event}");
         assert_eq!(bench.reports().await, none, "{event}");
@@ -53,7 +55,7 @@ async fn the_sample_events_are_imported() {
 
 #[tokio::test]
 async fn a_test_event_in_the_queue_is_done_with() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put("uploads/a.jsonl", row("a")).await;
     let bodies = [
         events::s3_test_event(BUCKET),
@@ -68,7 +70,7 @@ async fn a_test_event_in_the_queue_is_done_with() {
 
 #[tokio::test]
 async fn exactly_the_messages_that_failed_are_handed_back() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     for id in ["a", "b", "c", "d"] {
         bench.put(&format!("uploads/{id}.jsonl"), row(id)).await;
     }
@@ -93,7 +95,7 @@ async fn exactly_the_messages_that_failed_are_handed_back() {
 
 #[tokio::test]
 async fn a_bare_event_fails_if_one_of_its_objects_does() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     for id in ["a", "b"] {
         bench.put(&format!("uploads/{id}.jsonl"), row(id)).await;
     }
@@ -115,7 +117,7 @@ async fn a_bare_event_fails_if_one_of_its_objects_does() {
 
 #[tokio::test]
 async fn an_event_of_another_kind_is_an_error_that_names_those_that_are_taken() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     for event in [
         json!({}),
         json!({ "Records": [{ "eventSource": "aws:sns" }] }),
@@ -138,7 +140,7 @@ async fn keys_with_special_characters_are_fetched() {
         "uploads/日本/🛒.jsonl",
         "uploads/(1)&=?#;,'.jsonl",
     ];
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     for key in keys {
         bench.put(key, row(key)).await;
     }
@@ -148,7 +150,7 @@ async fn keys_with_special_characters_are_fetched() {
     assert_eq!(bench.items().await, expected);
 
     // EventBridge gives keys as they are.
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     for key in keys {
         bench.put(key, row(key)).await;
         let event = eventbridge_object_created(&ObjectCreated::put(BUCKET, key, 1));
@@ -159,7 +161,7 @@ async fn keys_with_special_characters_are_fetched() {
 
 #[tokio::test]
 async fn the_sample_event_with_an_encoded_key_finds_its_object() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let key = "uploads/2026 Q4/Preisliste + Größen 50%.json";
     bench.put(key, sample("inventory.json")).await;
     let answer = bench
@@ -176,7 +178,7 @@ async fn the_sample_event_with_an_encoded_key_finds_its_object() {
 
 #[tokio::test]
 async fn reports_and_folders_are_not_imported() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let report = "reports/20261123T091527412Z-0123456789abcdef/rejects.jsonl";
     bench.put(report, row("from a report")).await;
     let (event, _) = queued(&[notification(&[report]), notification(&["uploads/folder/"])]);
@@ -194,7 +196,7 @@ async fn reports_and_folders_are_not_imported() {
 
 #[tokio::test]
 async fn an_event_that_comes_twice_leaves_one_report_and_the_same_table() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench
         .put("uploads/inventory.json", sample("inventory.json"))
         .await;

@@ -4,10 +4,10 @@ use importer::jobs::{NOBODY, Status};
 use local::BUCKET;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, handed_back, notification, queued, sample};
+use crate::fixture::{Fixture, handed_back, notification, queued, sample};
 
 /// Hands the function a message about one object, with which it is done then, and says whether the job has failed.
-async fn fails(bench: &Bench, key: &str) -> bool {
+async fn fails(bench: &Fixture, key: &str) -> bool {
     let (event, _) = queued(&[notification(&[key])]);
     assert_eq!(bench.handle(event).await.unwrap(), handed_back(&[]));
     let jobs = bench.jobs().newest(NOBODY, 100).await.unwrap();
@@ -18,7 +18,7 @@ async fn fails(bench: &Bench, key: &str) -> bool {
 
 #[tokio::test]
 async fn a_good_file_is_summed_up() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench
         .put("uploads/inventory.json.gz", sample("inventory.json.gz"))
         .await;
@@ -55,7 +55,7 @@ async fn a_good_file_is_summed_up() {
 
 #[tokio::test]
 async fn bad_rows_are_reported_and_the_message_is_done() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench
         .put("uploads/bad-rows.jsonl", sample("bad-rows.jsonl"))
         .await;
@@ -119,7 +119,7 @@ async fn bad_rows_are_reported_and_the_message_is_done() {
 
 #[tokio::test]
 async fn a_broken_file_is_handed_back_with_its_place_and_the_rows_before_it() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let file = "[{\"productId\":\"a\"},\n{\"productId\":\"b\"},\n{\"productId\" \"c\"}]";
     bench.put("uploads/broken.json", file).await;
     assert!(fails(&bench, "uploads/broken.json").await);
@@ -164,7 +164,7 @@ async fn files_that_cannot_be_read_at_all_fail_with_the_reason() {
             "/Items",
         ),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         let key = format!("uploads/{name}");
         bench.put(&key, file).await;
         assert!(fails(&bench, &key).await, "{name}");
@@ -177,7 +177,7 @@ async fn files_that_cannot_be_read_at_all_fail_with_the_reason() {
 
 #[tokio::test]
 async fn an_empty_array_is_a_success() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put("uploads/none.json", "[]").await;
     assert!(!fails(&bench, "uploads/none.json").await);
     let summary = bench.summary().await;
@@ -195,7 +195,7 @@ async fn rejects_of_many_mebibytes_come_back_whole() {
     let file: String = (0..ROWS)
         .map(|n| format!("{{\"n\":{n},\"padding\":\"{padding}\"}}\n"))
         .collect();
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put("uploads/keyless.jsonl", file.as_str()).await;
     assert!(!fails(&bench, "uploads/keyless.jsonl").await);
     assert_eq!(bench.summary().await["rows_rejected"], ROWS);

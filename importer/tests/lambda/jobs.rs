@@ -8,13 +8,13 @@ use importer::jobs::{JobKey, Status};
 use local::{BUCKET, Fault, FaultPlan};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, TIMEOUT, handed_back, invocation, notification, queued, sample};
+use crate::fixture::{Fixture, TIMEOUT, handed_back, invocation, notification, queued, sample};
 
 const KEY: &str = "uploads/bad-rows.jsonl";
 
 #[tokio::test]
 async fn the_end_is_told_once_to_people_and_machines() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("bad-rows.jsonl")).await;
     let importer = bench.importer(bench.deployed());
     let (event, _) = queued(&[notification(&[KEY])]);
@@ -54,7 +54,7 @@ async fn the_end_is_told_once_to_people_and_machines() {
 
 #[tokio::test]
 async fn an_end_that_could_not_be_told_is_told_by_the_next_delivery() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("bad-rows.jsonl")).await;
     let importer = bench.importer(bench.deployed());
     let denied = FaultPlan::default().fail("Publish", 1.., Fault::AccessDenied);
@@ -79,7 +79,7 @@ async fn an_end_that_could_not_be_told_is_told_by_the_next_delivery() {
 
 #[tokio::test]
 async fn a_job_that_is_cancelled_ends_at_its_next_checkpoint() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let rows: String = (0..20_000)
         .map(|n| format!("{{\"productId\":\"P{n}\"}}\n"))
         .collect();
@@ -128,7 +128,7 @@ async fn a_file_that_is_plainly_wrong_fails() {
         (MaxRejects::Percent(60.0), Status::Failed),
         (MaxRejects::Percent(70.0), Status::CompletedWithRejects),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         bench.put(KEY, sample("bad-rows.jsonl")).await;
         let importer = bench.importer(Config {
             max_rejects: Some(max_rejects),
@@ -152,7 +152,7 @@ async fn a_file_that_is_plainly_wrong_fails() {
 async fn a_job_that_another_invocation_holds_is_left_alone() {
     // Long enough for what comes while it lasts, on a busy machine, too.
     const CLAIMED: Duration = Duration::from_secs(6);
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("bad-rows.jsonl")).await;
     let importer = bench.importer(bench.deployed());
     // It ends without a word when its rows are read.
@@ -199,7 +199,7 @@ fn event_of(queued: &Value) -> Value {
 
 #[tokio::test]
 async fn events_written_by_hand_import_what_is_there_now() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let importer = bench.importer(bench.deployed());
     let event = json!({ "Records": [{ "s3": { "bucket": { "name": BUCKET }, "object": { "key": "uploads/a.jsonl" } } }] });
     for id in ["a", "b", "b"] {

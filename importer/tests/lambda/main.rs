@@ -6,11 +6,11 @@
 #[allow(dead_code, reason = "shared: each suite uses its part")]
 mod support;
 
-mod bench;
 mod deadline;
 mod errors;
 mod events;
 mod files;
+mod fixture;
 mod jobs;
 mod large;
 mod metadata;

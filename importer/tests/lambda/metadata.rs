@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, notification};
+use crate::fixture::{Fixture, notification};
 
 #[tokio::test]
 async fn each_metadata_is_obeyed() {
@@ -56,7 +56,7 @@ async fn each_metadata_is_obeyed() {
             "a=N:1 b=S:2 productId=S:P1",
         ),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         bench.put_with("uploads/file", file, metadata).await;
         let answer = bench.handle(notification(&["uploads/file"])).await;
         assert_eq!(answer, Ok(Value::Null), "{metadata:?}");
@@ -74,7 +74,7 @@ async fn metadata_that_does_not_fit_fails_the_file_and_is_named() {
         ("intake-delimiter", "::"),
         ("intake-encoding", "klingon"),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         bench
             .put_with("uploads/file.csv", file, &[(name, value)])
             .await;
@@ -106,7 +106,7 @@ async fn metadata_that_does_not_fit_fails_the_file_and_is_named() {
 
 #[tokio::test]
 async fn rows_at_that_is_not_there_fails_the_file_and_is_named() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let metadata = [("intake-rows-at", "/rows")];
     bench
         .put_with("uploads/file.json", br#"{"Items":[]}"#, &metadata)

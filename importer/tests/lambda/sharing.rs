@@ -10,7 +10,7 @@ use importer::write::share::page::{Change, Swap, Value, Worker};
 use importer::write::share::{Pages, TablePages};
 use local::{JOBS_TABLE, TABLE};
 
-use crate::bench::{Bench, LAPTOP, TIMEOUT, config, invocation, notification, sample};
+use crate::fixture::{Fixture, LAPTOP, TIMEOUT, config, invocation, notification, sample};
 
 const KEY: &str = "uploads/laptop.json";
 const LAPTOP_FILE: &str =
@@ -23,19 +23,19 @@ fn capped(max_wcu: u32) -> Config {
     }
 }
 
-fn pages(bench: &Bench) -> TablePages {
+fn pages(bench: &Fixture) -> TablePages {
     TablePages::new(&bench.services.sdk_config(), JOBS_TABLE, TABLE)
 }
 
 /// What the registers say that say anything.
-async fn values(bench: &Bench) -> Vec<Value> {
+async fn values(bench: &Fixture) -> Vec<Value> {
     let pages = pages(bench).look().await.unwrap();
     pages.into_values().flatten().flatten().collect()
 }
 
 #[tokio::test]
 async fn an_import_gives_its_share_back() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, sample("inventory.json")).await;
     let importer = bench.importer(capped(50));
     let handled = importer.handle(notification(&[KEY]), invocation(TIMEOUT));
@@ -49,14 +49,14 @@ async fn an_import_gives_its_share_back() {
 
 #[tokio::test]
 async fn an_import_without_a_cap_shares_nothing() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, LAPTOP_FILE).await;
     bench.handle(notification(&[KEY])).await.unwrap();
     assert!(values(&bench).await.is_empty());
 }
 
 /// Somebody has the one slot that there is.
-async fn occupy(bench: &Bench, from: Option<Value>, to: Option<Value>) {
+async fn occupy(bench: &Fixture, from: Option<Value>, to: Option<Value>) {
     let swaps = vec![Swap {
         register: 0,
         from,
@@ -68,7 +68,7 @@ async fn occupy(bench: &Bench, from: Option<Value>, to: Option<Value>) {
 
 #[tokio::test]
 async fn waiting_for_a_share_is_no_failure() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let by_another = Some(Value::Held {
         by: Worker::new(7),

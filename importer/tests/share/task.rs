@@ -162,7 +162,7 @@ async fn a_table_that_fails_for_a_while_costs_a_while() {
 
 #[tokio::test(start_paused = true)]
 async fn a_table_that_cannot_be_used_is_an_error_that_says_so() {
-    let told = |error: &Error| {
+    let reported = |error: &Error| {
         assert_eq!(error.class(), Class::Fatal);
         assert!(!error.is_final(), "it may be granted");
         assert_eq!(error.fix(), Some("tell it otherwise"));
@@ -178,7 +178,7 @@ async fn a_table_that_cannot_be_used_is_an_error_that_says_so() {
         let share = join(&way).await;
         way.is(mood);
         let error = timeout(within, share.failed()).await.unwrap();
-        let text = told(&error);
+        let text = reported(&error);
         assert!(
             text.starts_with("the write cap cannot be shared with other imports: Query failed"),
             "{text}"
@@ -188,6 +188,6 @@ async fn a_table_that_cannot_be_used_is_an_error_that_says_so() {
         let joined = timeout(within, Share::join(way.clone(), CAP))
             .await
             .unwrap();
-        told(&joined.unwrap_err());
+        reported(&joined.unwrap_err());
     }
 }

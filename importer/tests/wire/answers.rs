@@ -10,7 +10,7 @@ use importer::write::WriterKind;
 use rows::{KeyAttribute, KeyType, Schema};
 use serde_json::{Value, json};
 
-use crate::bench::{file, import, options, write};
+use crate::fixture::{file, import, options, write};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
 use crate::support::{WRITERS, with_each_writer};
@@ -46,7 +46,7 @@ fn with_header(name: &str, value: &str) -> Response<Bytes> {
 }
 
 /// What an error says and means.
-fn told(error: &Error) -> (String, String, Option<&str>) {
+fn reported(error: &Error) -> (String, String, Option<&str>) {
     (
         error.to_string(),
         format!("{:?}", error.class()),
@@ -96,7 +96,7 @@ async fn errors_are_the_same_for_both_writers() {
                     .unwrap_err(),
             );
         }
-        assert_eq!(told(&errors[1]), told(&errors[0]), "{reply:?}");
+        assert_eq!(reported(&errors[1]), reported(&errors[0]), "{reply:?}");
     }
 }
 

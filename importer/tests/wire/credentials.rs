@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::answers::{good, schema};
-use crate::bench::{file, import, options, write};
+use crate::fixture::{file, import, options, write};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
 use crate::support::{WRITERS, with_each_writer};

@@ -6,7 +6,7 @@ use importer::write::WriterKind;
 use local::{Fault, FaultPlan, When};
 use rows::Format;
 
-use crate::bench::{Bench, as_format, file};
+use crate::fixture::{Fixture, as_format, file};
 use crate::support::with_each_writer;
 
 const ROWS: u32 = 10_000;
@@ -46,7 +46,7 @@ async fn survives(
     format: Format,
     content: fn(&[(u32, u32)]) -> String,
 ) {
-    let bench = Bench::start(
+    let bench = Fixture::start(
         writer,
         Some(
             FaultPlan::default()

@@ -11,14 +11,14 @@ use local::{Fault, FaultPlan, When};
 use rows::{Format, KeyAttribute, KeyType, Schema};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, as_format, file, import, options, write};
+use crate::fixture::{Fixture, as_format, file, import, options, write};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
 use crate::support::with_each_writer;
 
 async fn a_number_written_differently_is_one_key(writer: WriterKind) {
     let spellings = ["1", "1.0", "1e0", "10E-1", "0.1e1", "1.00"];
-    let bench = Bench::start(writer, None).await;
+    let bench = Fixture::start(writer, None).await;
     let schema = bench.table("Numbers", &[("id", "N")], &[]).await;
     let rows = spellings.iter().enumerate();
     let lines: String = rows
@@ -64,7 +64,7 @@ async fn rows_with_number_and_binary_keys_come_back_unprocessed_and_are_written(
     };
     let bytes = |n: u32| BASE64.encode(n.to_be_bytes());
     for (kind, key) in [("N", &spell as &dyn Fn(u32) -> String), ("B", &bytes)] {
-        let bench = Bench::start(
+        let bench = Fixture::start(
             writer,
             Some(FaultPlan::default().seed(3).fail(
                 "BatchWriteItem",

@@ -11,7 +11,7 @@ use importer::{Class, Error};
 use rows::{Format, Schema};
 use serde_json::{Value, json};
 
-use crate::bench::{Attribute, Bench, as_format, file, write};
+use crate::fixture::{Attribute, Fixture, as_format, file, write};
 use crate::support::WRITERS;
 use Verdict::{Documented, Refused, Written};
 
@@ -31,11 +31,11 @@ pub(crate) type Case = (&'static str, Value, Verdict);
 /// Checks that the importer and DynamoDB agree on each case, and that the rows around it are written.
 pub(crate) async fn check(key: &[Attribute], index: &[Attribute], cases: Vec<Case>) {
     for writer in WRITERS {
-        check_with(&Bench::start(writer, None).await, key, index, &cases).await;
+        check_with(&Fixture::start(writer, None).await, key, index, &cases).await;
     }
 }
 
-async fn check_with(bench: &Bench, key: &[Attribute], index: &[Attribute], cases: &[Case]) {
+async fn check_with(bench: &Fixture, key: &[Attribute], index: &[Attribute], cases: &[Case]) {
     for (number, (name, item, verdict)) in cases.iter().enumerate() {
         let schema = bench.table(&format!("Table{number}"), key, index).await;
         let line = |item: &Value| format!("{}\n", json!({ "Item": item }));
@@ -70,7 +70,7 @@ async fn check_with(bench: &Bench, key: &[Attribute], index: &[Attribute], cases
 }
 
 /// Sends an item without a check.
-async fn send(bench: &Bench, schema: &Arc<Schema>, item: &Value) -> Result<Answer, Error> {
+async fn send(bench: &Fixture, schema: &Arc<Schema>, item: &Value) -> Result<Answer, Error> {
     let put = json!({ "PutRequest": { "Item": item } });
     let table = &schema.table;
     let body = json!({ "RequestItems": { table: [put] } }).to_string();
@@ -335,7 +335,7 @@ async fn attribute_names() {
 /// What is written is what was read, to the last digit and character.
 #[tokio::test]
 async fn values_at_the_edge_come_back_unchanged() {
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     let schema = bench.inventory().await;
     let number = "1234567890123456789012345678901234567.8";
     let text = "\u{0}\u{1f}\"\\/\u{7f}\u{2028}Größe 🛒";

@@ -7,9 +7,9 @@
 mod support;
 
 mod answers;
-mod bench;
 mod credentials;
 mod faults;
+mod fixture;
 mod key_limits;
 mod keys;
 mod limits;

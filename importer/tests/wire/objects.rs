@@ -6,7 +6,7 @@ use importer::import::{Object, Status};
 use importer::write::WriterKind;
 use local::BUCKET;
 
-use crate::bench::{Bench, Ended, file, options};
+use crate::fixture::{Ended, Fixture, file, options};
 use crate::support::clients::Services;
 use crate::support::scripted::{Bucket, Reply, Server, error};
 
@@ -44,7 +44,7 @@ fn texts(file: &str) -> BTreeMap<String, String> {
 }
 
 /// Imports [`KEY`] from an S3 that a test serves.
-async fn import_from(bench: &Bench, s3: &Server) -> Ended {
+async fn import_from(bench: &Fixture, s3: &Server) -> Ended {
     let services = Services {
         s3: s3.url.clone(),
         ..Services::of(&bench.stack)
@@ -57,7 +57,7 @@ async fn import_from(bench: &Bench, s3: &Server) -> Ended {
         .await
 }
 
-async fn stored(bench: &Bench) -> BTreeMap<String, String> {
+async fn stored(bench: &Fixture) -> BTreeMap<String, String> {
     let items = bench.scan(&*bench.inventory().await).await;
     let texts = items.iter().map(|item| {
         let text = |name: &str| item[name].as_s().unwrap().clone();
@@ -68,7 +68,7 @@ async fn stored(bench: &Bench) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn an_object_of_several_ranges_arrives_whole() {
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     let content = large(1);
     let put = bench.s3.put_object().bucket(BUCKET).key(KEY);
     put.body(content.clone().into_bytes().into())
@@ -104,7 +104,7 @@ async fn ranges_that_break_off_are_read_again() {
             _ => Reply::Answer(answer),
         })
         .await;
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     let ended = import_from(&bench, &s3).await;
     assert_eq!(ended.whole().counts.bytes_read, content.len() as u64);
     assert_eq!(stored(&bench).await, texts(&content));
@@ -122,7 +122,7 @@ async fn an_object_replaced_meanwhile_is_an_error_and_never_a_mixture() {
             Reply::Answer(answer)
         })
         .await;
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     let ended = import_from(&bench, &s3).await;
     assert_eq!(ended.summary.status, Status::Failed);
     let failure = ended.summary.failure.unwrap();
@@ -145,7 +145,7 @@ async fn an_object_replaced_meanwhile_is_an_error_and_never_a_mixture() {
 
 #[tokio::test]
 async fn an_object_replaced_after_it_was_looked_up_is_an_error() {
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     let put = async |version: u32| {
         let body = format!("{{\"productId\":\"P1\",\"version\":{version}}}").into_bytes();
         let put = bench
@@ -170,7 +170,7 @@ async fn an_object_replaced_after_it_was_looked_up_is_an_error() {
 
 #[tokio::test]
 async fn an_object_deleted_after_it_was_looked_up_is_an_error() {
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     let put = bench.s3.put_object().bucket(BUCKET).key(KEY);
     put.body(b"{}".to_vec().into()).send().await.unwrap();
     let object = Object::head(&bench.s3, BUCKET, KEY).await.unwrap();
@@ -193,7 +193,7 @@ async fn an_object_deleted_after_it_was_looked_up_is_an_error() {
 
 #[tokio::test]
 async fn an_empty_object_is_as_an_empty_file() {
-    let bench = Bench::start(WriterKind::default(), None).await;
+    let bench = Fixture::start(WriterKind::default(), None).await;
     bench
         .s3
         .put_object()

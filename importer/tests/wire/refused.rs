@@ -6,12 +6,12 @@ use importer::import::Status;
 use importer::write::WriterKind;
 use rows::Schema;
 
-use crate::bench::{Bench, file, options};
+use crate::fixture::{Fixture, file, options};
 use crate::support::with_each_writer;
 
 /// An index that is made while an import runs has a key that the importer does not know of.
 async fn a_row_that_only_dynamodb_refuses_costs_that_row(writer: WriterKind) {
-    let bench = Bench::start(writer, None).await;
+    let bench = Fixture::start(writer, None).await;
     let mut schema = Schema::clone(
         &*bench
             .table("Indexed", &[("id", "S")], &[("price", "N")])

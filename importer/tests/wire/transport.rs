@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::answers::{good, schema};
-use crate::bench::{file, import, options};
+use crate::fixture::{file, import, options};
 use crate::support::clients::Services;
 use crate::support::raw;
 use crate::support::scripted::{Reply, Server};

@@ -1,5 +1,7 @@
 //! How users come in: [`cognito`] signs them in, [`access`] gives them keys and enforces what their role allows, and the
 //! dashboard is the page that they use. What they then call is in [`services`](crate::services).
+//!
+//! Nothing here stores objects or items.
 
 mod access;
 mod clock;

@@ -130,8 +130,8 @@ async fn an_identity_is_given_for_a_valid_token_only() {
             (400, &json!(exception)),
             "{answer}"
         );
-        let told = answer["message"].as_str().unwrap();
-        assert!(told.contains(message), "{told}");
+        let reported = answer["message"].as_str().unwrap();
+        assert!(reported.contains(message), "{reported}");
     }
 }
 

@@ -103,7 +103,7 @@ impl Scripted {
     }
 
     /// The events, each as `second: first-last records` and what else is told of it.
-    fn told(&self) -> Vec<String> {
+    fn reported(&self) -> Vec<String> {
         let events = self.events.lock().unwrap();
         events.iter().map(|(at, event)| tell(*at, event)).collect()
     }
@@ -127,16 +127,16 @@ fn numbers(event: &Value) -> Vec<u64> {
 fn tell(at: f64, event: &Value) -> String {
     let numbers = numbers(event);
     let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
-    let mut told = vec![format!("{at:.1}: [{}]", numbers.join(" "))];
+    let mut reported = vec![format!("{at:.1}: [{}]", numbers.join(" "))];
     if let Some(end) = event["window"]["end"].as_str() {
-        told.push(format!("until {} state {}", &end[14..19], event["state"]));
+        reported.push(format!("until {} state {}", &end[14..19], event["state"]));
     }
     for flag in ["isFinalInvokeForWindow", "isWindowTerminatedEarly"] {
         if event[flag] == true {
-            told.push(flag.to_owned());
+            reported.push(flag.to_owned());
         }
     }
-    told.join(" ")
+    reported.join(" ")
 }
 
 impl StreamTarget for Scripted {
@@ -210,7 +210,7 @@ async fn a_window_hands_its_state_on_and_ends_with_an_event_without_records() {
     let times = [1.0, 2.0, 30.0, 59.5, 61.0, 200.0];
     run(inserts(&times), &function, options, 201).await;
     assert_eq!(
-        function.told(),
+        function.reported(),
         [
             // A batch is gathered for 10 s.
             "11.0: [0 1] until 01:00 state {}",
@@ -246,7 +246,7 @@ async fn a_record_of_the_next_window_ends_the_one_before() {
     }
     run(records, &function, options, 100).await;
     assert_eq!(
-        function.told(),
+        function.reported(),
         [
             "100.0: [0 1] until 01:00 state {}",
             r#"100.0: [] until 01:00 state {"n":2} isFinalInvokeForWindow"#,
@@ -264,9 +264,9 @@ async fn a_record_that_is_late_does_not_open_its_window_again() {
     let mut records = inserts(&[1.0, 59.0]);
     records[1].0 = 65.0;
     run(records, &function, StreamMappingOptions::default(), 66).await;
-    let told = function.told();
+    let reported = function.reported();
     assert_eq!(
-        told[1..3],
+        reported[1..3],
         [
             r#"60.5: [] until 01:00 state {"n":1} isFinalInvokeForWindow"#,
             "75.0: [1] until 02:00 state {}",
@@ -290,13 +290,13 @@ async fn a_state_of_more_than_a_megabyte_ends_the_window_early() {
         ..StreamMappingOptions::default()
     };
     run(inserts(&[1.0, 5.0, 10.0]), &function, options, 11).await;
-    let told: Vec<String> = function
-        .told()
+    let reported: Vec<String> = function
+        .reported()
         .into_iter()
-        .map(|told| told.replace(&"x".repeat(1_000_000), "…"))
+        .map(|reported| reported.replace(&"x".repeat(1_000_000), "…"))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "1.0: [0] until 01:00 state {}",
             r#"5.0: [1] until 01:00 state {"s":"y"}"#,
@@ -321,13 +321,13 @@ async fn a_response_of_a_window_without_state_is_a_failure() {
         2,
     )
     .await;
-    let told = function.told();
-    assert_eq!(told.len(), 4, "{told:?}");
+    let reported = function.reported();
+    assert_eq!(reported.len(), 4, "{reported:?}");
     assert!(
-        told[..3]
+        reported[..3]
             .iter()
-            .all(|told| told.ends_with("[0] until 01:00 state {}")),
-        "{told:?}"
+            .all(|reported| reported.ends_with("[0] until 01:00 state {}")),
+        "{reported:?}"
     );
 }
 
@@ -350,11 +350,11 @@ async fn the_last_event_of_a_window_is_offered_again_with_the_same_state() {
         62,
     )
     .await;
-    let told = function.told();
+    let reported = function.reported();
     let last =
         |at: f64| format!(r#"{at:.1}: [] until 01:00 state {{"n":1}} isFinalInvokeForWindow"#);
-    assert_eq!(told[1..5], [60.5, 60.6, 60.8, 61.2].map(last));
-    assert_eq!(told[5], "71.2: [1] until 02:00 state {}");
+    assert_eq!(reported[1..5], [60.5, 60.6, 60.8, 61.2].map(last));
+    assert_eq!(reported[5], "71.2: [1] until 02:00 state {}");
     assert!(function.kept().is_empty());
 }
 
@@ -407,9 +407,9 @@ async fn batches_are_closed_by_size_bytes_and_time() {
         .collect::<Vec<_>>();
     assert_eq!(sizes, [10, 10, 5]);
     assert!(
-        function.told()[2].starts_with("5.0"),
+        function.reported()[2].starts_with("5.0"),
         "{:?}",
-        function.told()
+        function.reported()
     );
 
     let function = Scripted::new(ok);
@@ -420,7 +420,7 @@ async fn batches_are_closed_by_size_bytes_and_time() {
         6,
     )
     .await;
-    assert_eq!(function.told(), ["5.0: [0 1 2]", "10.5: [3]"]);
+    assert_eq!(function.reported(), ["5.0: [0 1 2]", "10.5: [3]"]);
 
     // Each takes 1 MB, so that five fit into 6 MB with what surrounds them.
     let function = Scripted::new(ok);
@@ -448,7 +448,7 @@ async fn records_that_the_filter_leaves_out_do_not_start_the_function() {
             .map(|(number, name)| record(number, 0.0, "a", name))
             .collect::<Vec<_>>()
     };
-    for (names, told) in [
+    for (names, reported) in [
         (&["INSERT"][..], "[0 3]"),
         (&["MODIFY", "REMOVE"], "[1 2]"),
         (&[], "[0 1 2 3]"),
@@ -459,7 +459,7 @@ async fn records_that_the_filter_leaves_out_do_not_start_the_function() {
             ..without_window()
         };
         run(records(), &function, options, 1).await;
-        assert_eq!(function.told(), [format!("0.0: {told}")]);
+        assert_eq!(function.reported(), [format!("0.0: {reported}")]);
     }
     let function = Scripted::new(|_, _| Ok(json!({})));
     run(
@@ -469,7 +469,7 @@ async fn records_that_the_filter_leaves_out_do_not_start_the_function() {
         1,
     )
     .await;
-    assert!(function.told().is_empty());
+    assert!(function.reported().is_empty());
 }
 
 /// What a run says in which every event with record 5 fails.
@@ -488,13 +488,13 @@ async fn poisoned(options: StreamMappingOptions) -> Scripted {
 #[tokio::test(start_paused = true)]
 async fn a_failed_batch_is_halved_until_the_bad_record_stands_alone() {
     let function = poisoned(without_window()).await;
-    let told: Vec<String> = function
+    let reported: Vec<String> = function
         .events()
         .iter()
         .map(|event| format!("{:?}", numbers(event)))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "[0, 1, 2, 3, 4, 5, 6, 7]",
             "[0, 1, 2, 3]",
@@ -547,7 +547,7 @@ async fn without_halving_the_whole_batch_is_given_up() {
     })
     .await;
     assert_eq!(
-        function.told(),
+        function.reported(),
         ["0.0", "0.1", "0.3"].map(|at| format!("{at}: [0 1 2 3 4 5 6 7]"))
     );
     assert!(function.kept().is_empty());
@@ -579,7 +579,7 @@ async fn records_that_get_too_old_are_given_up() {
     assert!(
         first.len() > 5 && first.iter().all(|event| numbers(event) == [0, 1]),
         "{:?}",
-        function.told()
+        function.reported()
     );
     assert_eq!([numbers(&rest[0]), numbers(&rest[1])], [[1], [2]]);
     let kept = function.kept();
@@ -610,7 +610,7 @@ async fn reading_goes_on_at_the_lowest_record_that_failed() {
     });
     run(inserts(&[0.0; 8]), &function, without_window(), 1).await;
     assert_eq!(
-        function.told(),
+        function.reported(),
         ["0.0: [0 1 2 3 4 5 6 7]", "0.1: [2 3 4 5 6 7]"]
     );
 
@@ -621,7 +621,7 @@ async fn reading_goes_on_at_the_lowest_record_that_failed() {
     };
     run(inserts(&[0.0; 8]), &function, options, 1).await;
     assert_eq!(
-        function.told(),
+        function.reported(),
         ["0.0: [0 1 2 3 4 5 6 7]"],
         "the report is not asked for"
     );
@@ -638,11 +638,13 @@ async fn a_report_of_the_first_record_uses_attempts_up_and_is_not_halved() {
         Ok(json!({ "batchItemFailures": failures }))
     });
     run(inserts(&[0.0; 4]), &function, without_window(), 1).await;
-    let told = function.told();
-    assert_eq!(told.len(), 4, "{told:?}");
+    let reported = function.reported();
+    assert_eq!(reported.len(), 4, "{reported:?}");
     assert!(
-        told[1..].iter().all(|told| told.ends_with(": [2 3]")),
-        "{told:?}"
+        reported[1..]
+            .iter()
+            .all(|reported| reported.ends_with(": [2 3]")),
+        "{reported:?}"
     );
     let kept = function.kept();
     assert_eq!(kept[0].1["DDBStreamBatchInfo"]["batchSize"], 2);
@@ -664,13 +666,13 @@ async fn a_partial_failure_in_a_window_keeps_the_state_of_what_was_handled() {
         1,
     )
     .await;
-    let told: Vec<String> = function
-        .told()
+    let reported: Vec<String> = function
+        .reported()
         .iter()
-        .map(|told| told[told.find('[').unwrap()..].to_owned())
+        .map(|reported| reported[reported.find('[').unwrap()..].to_owned())
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             "[0 1 2 3] until 01:00 state {}",
             r#"[2 3] until 01:00 state {"n":2}"#,

@@ -50,16 +50,16 @@ async fn functions_are_told_and_changed() {
     let stack = start().await;
     let function = "/2015-03-31/functions/ProcessInventoryFile";
     let settings = format!("{function}/configuration");
-    let told = get(&stack, &settings).await;
-    assert_eq!(told["Timeout"], 900);
-    let variables = told["Environment"]["Variables"].as_object().unwrap();
+    let reported = get(&stack, &settings).await;
+    assert_eq!(reported["Timeout"], 900);
+    let variables = reported["Environment"]["Variables"].as_object().unwrap();
     assert_eq!(variables["INTAKE_QUEUE_URL"], stack.endpoints().queue_url);
     assert!(
         !variables.keys().any(|name| name.starts_with("AWS_")),
         "{variables:?}"
     );
     assert_eq!(
-        told["Role"],
+        reported["Role"],
         "arn:aws:iam::000000000000:role/intake-importer"
     );
 
@@ -68,7 +68,7 @@ async fn functions_are_told_and_changed() {
     let changed = get(&stack, &settings).await;
     assert_eq!(
         (&changed["Timeout"], &changed["FunctionArn"]),
-        (&json!(3), &told["FunctionArn"])
+        (&json!(3), &reported["FunctionArn"])
     );
 
     let concurrency = "/2019-09-30/functions/ProcessInventoryFile/concurrency";
@@ -163,8 +163,8 @@ async fn a_disabled_mapping_leaves_messages_in_the_queue() {
     let attributes = json!({
         "QueueUrl": stack.endpoints().queue_url, "AttributeNames": ["ApproximateNumberOfMessages"],
     });
-    let (_, told) = sqs(&stack, "GetQueueAttributes", attributes).await;
-    assert_eq!(told["Attributes"]["ApproximateNumberOfMessages"], "1");
+    let (_, reported) = sqs(&stack, "GetQueueAttributes", attributes).await;
+    assert_eq!(reported["Attributes"]["ApproximateNumberOfMessages"], "1");
     assert_eq!(stack.importer().unwrap().invocations(), 0);
 }
 
@@ -172,12 +172,12 @@ async fn a_disabled_mapping_leaves_messages_in_the_queue() {
 async fn a_bucket_tells_as_it_is_configured() {
     let stack = client::start().await;
     let s3 = s3(stack.endpoints());
-    let told = s3
+    let reported = s3
         .get_bucket_notification_configuration()
         .bucket(BUCKET)
         .send();
-    let told = told.await.unwrap();
-    let queue = &told.queue_configurations()[0];
+    let reported = reported.await.unwrap();
+    let queue = &reported.queue_configurations()[0];
     assert_eq!(
         queue.queue_arn(),
         "arn:aws:sqs:us-east-1:000000000000:intake-imports"
@@ -293,17 +293,17 @@ async fn a_topic_tells_who_has_confirmed() {
         pending,
         [(local::SUBSCRIBER, false), ("new@example.com", true)]
     );
-    let told = sns
+    let reported = sns
         .get_topic_attributes()
         .topic_arn(topic)
         .send()
         .await
         .unwrap();
-    let told = told.attributes().unwrap();
+    let reported = reported.attributes().unwrap();
     assert_eq!(
         (
-            told["SubscriptionsConfirmed"].as_str(),
-            told["SubscriptionsPending"].as_str()
+            reported["SubscriptionsConfirmed"].as_str(),
+            reported["SubscriptionsPending"].as_str()
         ),
         ("1", "1")
     );

@@ -95,7 +95,7 @@ pub(super) fn check_importer(facts: &Facts, findings: &mut Vec<Finding>) {
             );
         }
     }
-    if let Fact::Known(loops) = &function.recursive_loop
+    if let Fact::Seen(loops) = &function.recursive_loop
         && loops == "Terminate"
     {
         let problem = "Lambda ends the importer when it has gone on with a large file 16 times (RecursiveLoop is Terminate)";
@@ -251,7 +251,7 @@ fn check_function(
     let (name, what) = (&function.name, ids.what);
     let option = format!("--{what}");
     match &function.configuration {
-        Fact::Known(configuration) => {
+        Fact::Seen(configuration) => {
             if let Some(reason) = &configuration.broken {
                 findings.push(
                     Finding::wrong(
@@ -293,7 +293,7 @@ fn check_function(
         }
     }
     match &function.reserved_concurrency {
-        Fact::Known(Some(0)) => findings.push(
+        Fact::Seen(Some(0)) => findings.push(
             Finding::wrong(
                 ids.concurrency,
                 format!(
@@ -311,7 +311,7 @@ fn check_function(
                 refusal,
             ));
         }
-        Fact::Known(_) | Fact::Missing => {}
+        Fact::Seen(_) | Fact::Missing => {}
     }
     if let Fact::Unknown(refusal) = &function.recursive_loop {
         findings.push(Finding::refused(

@@ -23,7 +23,7 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
             ),
         };
         let lacking = match &permissions.lacking {
-            Fact::Known(lacking) => lacking,
+            Fact::Seen(lacking) => lacking,
             Fact::Missing => {
                 let role = last(&permissions.role_arn);
                 findings.push(

@@ -18,7 +18,7 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
     };
     let name = last(url);
     match fact {
-        Fact::Known(queue) => check_queue(facts, url, queue, findings),
+        Fact::Seen(queue) => check_queue(facts, url, queue, findings),
         Fact::Missing => findings.push(
             Finding::wrong(
                 "queue-missing",
@@ -36,8 +36,8 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
     };
     let dead = last(arn);
     match fact {
-        Fact::Known(0) => {}
-        Fact::Known(messages) => findings.push(
+        Fact::Seen(0) => {}
+        Fact::Seen(messages) => findings.push(
             Finding::wrong(
                 "dead-letters",
                 format!("{messages} messages about files are in the dead-letter queue {dead}: these files were set aside"),

@@ -13,7 +13,7 @@ const EXPIRES: &str = "expires_at";
 pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
     let Named { name, fact } = &facts.table;
     match fact {
-        Fact::Known(table) => check_table(facts, name, table, findings),
+        Fact::Seen(table) => check_table(facts, name, table, findings),
         Fact::Missing => findings.push(
             Finding::wrong("table-missing", format!("table {name} does not exist: nothing can be imported"))
                 .lab(LabBug::TableEmpty)
@@ -28,7 +28,7 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
     }
     let Named { name, fact } = &facts.jobs_table;
     match fact {
-        Fact::Known(jobs) => check_jobs(name, jobs, findings),
+        Fact::Seen(jobs) => check_jobs(name, jobs, findings),
         Fact::Missing => findings.push(
             Finding::wrong(
                 "jobs-table-missing",
@@ -126,8 +126,8 @@ fn check_jobs(name: &str, jobs: &JobsTable, findings: &mut Vec<Finding>) {
         );
     }
     match &jobs.expires_by {
-        Fact::Known(Some(attribute)) if attribute == EXPIRES => {}
-        Fact::Known(_) | Fact::Missing => findings.push(
+        Fact::Seen(Some(attribute)) if attribute == EXPIRES => {}
+        Fact::Seen(_) | Fact::Missing => findings.push(
             Finding::wrong(
                 "jobs-table-ttl",
                 format!(
@@ -153,8 +153,8 @@ fn check_file(facts: &Facts, file: &Named<File>, findings: &mut Vec<Finding>) {
     let table = &facts.table.name;
     let validate = format!("see every such row with: intake validate {name} --table {table}");
     match fact {
-        Fact::Known(File { problem: None }) => {}
-        Fact::Known(File {
+        Fact::Seen(File { problem: None }) => {}
+        Fact::Seen(File {
             problem: Some(FileProblem::Key(row)),
         }) => {
             let key = facts
@@ -171,7 +171,7 @@ fn check_file(facts: &Facts, file: &Named<File>, findings: &mut Vec<Finding>) {
                 .fix(format!("name the attribute as the partition key exactly, and give it its type (--types); {validate}")),
             );
         }
-        Fact::Known(File {
+        Fact::Seen(File {
             problem: Some(FileProblem::Row(row)),
         }) => findings.push(
             Finding::wrong(
@@ -181,7 +181,7 @@ fn check_file(facts: &Facts, file: &Named<File>, findings: &mut Vec<Finding>) {
             .lab(LabBug::TableEmpty)
             .fix(validate),
         ),
-        Fact::Known(File {
+        Fact::Seen(File {
             problem: Some(FileProblem::Broken(problem, fix)),
         }) => findings.push(
             Finding::wrong("file-broken", format!("{name}: {problem}"))

@@ -13,7 +13,7 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:inventory-alerts";
 fn named<T>(name: &str, value: T) -> Named<T> {
     Named {
         name: name.to_owned(),
-        fact: Fact::Known(value),
+        fact: Fact::Seen(value),
     }
 }
 
@@ -39,7 +39,7 @@ fn function(name: &str, source: &str, seconds: u64) -> Function {
     ];
     Function {
         name: name.to_owned(),
-        configuration: Fact::Known(Configuration {
+        configuration: Fact::Seen(Configuration {
             arn: arn.clone(),
             qualifier: Some("live".to_owned()),
             role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
@@ -50,9 +50,9 @@ fn function(name: &str, source: &str, seconds: u64) -> Function {
             log_group: format!("/aws/lambda/{name}"),
             broken: None,
         }),
-        reserved_concurrency: Fact::Known(None),
-        recursive_loop: Fact::Known("Allow".to_owned()),
-        mappings: Fact::Known(vec![Mapping {
+        reserved_concurrency: Fact::Seen(None),
+        recursive_loop: Fact::Seen("Allow".to_owned()),
+        mappings: Fact::Seen(vec![Mapping {
             uuid: "uuid".to_owned(),
             source_arn: source.to_owned(),
             function_arn: arn,
@@ -98,7 +98,7 @@ fn healthy() -> Facts {
         is_confirmed: true,
     };
     let bucket = Bucket {
-        notifications: Fact::Known(Notifications {
+        notifications: Fact::Seen(Notifications {
             targets: vec![trigger],
             event_bridge: false,
         }),
@@ -118,7 +118,7 @@ fn healthy() -> Facts {
             "ImportJobs",
             JobsTable {
                 table: table("ImportJobs", of_jobs),
-                expires_by: Fact::Known(Some("expires_at".to_owned())),
+                expires_by: Fact::Seen(Some("expires_at".to_owned())),
             },
         ),
         notifier: Some(function("NotifyInventoryUpdate", STREAM, 30)),
@@ -131,7 +131,7 @@ fn healthy() -> Facts {
 /// Something to be changed, which the case knows to be there.
 fn known<T>(fact: &mut Fact<T>) -> &mut T {
     match fact {
-        Fact::Known(value) => value,
+        Fact::Seen(value) => value,
         Fact::Missing | Fact::Unknown(_) => panic!("it is known"),
     }
 }
@@ -189,7 +189,7 @@ fn facts_make_findings() {
         (|f| { configuration(&mut f.importer).variables.insert("INTAKE_QUEUE_URL".to_owned(), "https://x/1/other".to_owned()); }, "importer-queue-variable", "to queue other, and is started by queue intake-imports"),
         (|f| { let own = configuration(&mut f.importer); own.variables.insert("TOKEN".to_owned(), "hunter2".to_owned()); own.variables.remove("INTAKE_QUEUE_URL"); }, "importer-queue-variable", "add its other variables"),
         (|f| known(&mut f.table.fact).status = "DELETING".to_owned(), "table-status", "table InventoryTable is DELETING"),
-        (|f| known(&mut f.jobs_table.fact).expires_by = Fact::Known(Some("other".to_owned())), "jobs-table-ttl", "expires_at is off"),
+        (|f| known(&mut f.jobs_table.fact).expires_by = Fact::Seen(Some("other".to_owned())), "jobs-table-ttl", "expires_at is off"),
         (|f| { known(&mut f.table.fact).stream_view = None; f.notifier = None; }, "", ""),
         (|f| { f.table.fact = Fact::Missing; f.file = Some(Named { name: "f.csv".to_owned(), fact: Fact::Missing }); }, "table-missing file-unchecked", "f.csv was not compared with table InventoryTable"),
         (|f| f.topic.as_mut().unwrap().fact = denied(), "not-checked", "allow sns:ListSubscriptionsByTopic to"),
@@ -201,9 +201,9 @@ fn facts_make_findings() {
         let found = all(&facts);
         let ids: Vec<&str> = found.iter().map(|finding| finding.id).collect();
         assert_eq!(ids.join(" "), *id, "case {index}: {found:#?}");
-        let told: String = found.iter().map(ToString::to_string).collect();
-        assert!(told.contains(words), "case {index}: no {words:?} in {told}");
-        assert!(!told.contains("hunter2"), "case {index}: {told}");
+        let reported: String = found.iter().map(ToString::to_string).collect();
+        assert!(reported.contains(words), "case {index}: no {words:?} in {reported}");
+        assert!(!reported.contains("hunter2"), "case {index}: {reported}");
     }
 }
 
@@ -211,7 +211,7 @@ fn facts_make_findings() {
 fn what_is_wrong_comes_first() {
     let mut facts = healthy();
     facts.bucket = None;
-    facts.topic.as_mut().unwrap().fact = Fact::Known(Vec::new());
+    facts.topic.as_mut().unwrap().fact = Fact::Seen(Vec::new());
     configuration(&mut facts.importer).timeout_seconds = 3;
     configuration(&mut facts.importer).variables = BTreeMap::new();
     let levels: Vec<Level> = all(&facts).iter().map(|finding| finding.level).collect();

@@ -32,7 +32,7 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
                 refusal,
             ));
         }
-        Fact::Known(subscriptions) if subscriptions.is_empty() => {
+        Fact::Seen(subscriptions) if subscriptions.is_empty() => {
             let problem = format!("nobody is subscribed to topic {name}: no e-mail is received");
             findings.push(
                 Finding::note("topic-without-subscription", problem)
@@ -40,7 +40,7 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
                     .fix(subscribe),
             );
         }
-        Fact::Known(subscriptions) => {
+        Fact::Seen(subscriptions) => {
             for subscription in subscriptions.iter().filter(|s| !s.is_confirmed) {
                 let (protocol, endpoint) = (&subscription.protocol, &subscription.endpoint);
                 let problem = format!(

@@ -21,8 +21,8 @@ pub(super) fn check(facts: &Facts, findings: &mut Vec<Finding>) {
     };
     let name = &bucket.name;
     match &bucket.fact {
-        Fact::Known(Bucket { notifications }) => match notifications {
-            Fact::Known(notifications) => {
+        Fact::Seen(Bucket { notifications }) => match notifications {
+            Fact::Seen(notifications) => {
                 let trigger = Trigger::new(facts, name);
                 findings.extend(
                     trigger
@@ -162,8 +162,8 @@ impl<'a> Trigger<'a> {
         Some(Finding::note("trigger-unlimited", problem).fix(self.fix()))
     }
 
-    fn is_ours(&self, told: &Notification) -> bool {
-        let target = told.target_arn.as_str();
+    fn is_ours(&self, reported: &Notification) -> bool {
+        let target = reported.target_arn.as_str();
         let function = target
             .split_once(":function:")
             .map(|(_, function)| function);

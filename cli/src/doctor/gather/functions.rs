@@ -109,7 +109,7 @@ pub(super) async fn mappings(signed: &Signed) -> Fact<Vec<Mapping>> {
         all.extend(event_source_mappings.into_iter().map(Mapping::from));
         match next_marker.filter(|marker| !marker.is_empty()) {
             Some(marker) => page = format!("&Marker={}", utf8_percent_encode(&marker, PLAIN)),
-            None => return Fact::Known(all),
+            None => return Fact::Seen(all),
         }
     }
 }

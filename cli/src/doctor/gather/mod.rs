@@ -111,7 +111,7 @@ pub(super) async fn facts(
         name: path.display().to_string(),
         // Without the table's key there is nothing to compare with.
         fact: facts.table.fact.known().map_or(Fact::Missing, |table| {
-            Fact::Known(file::check(path, &table.schema))
+            Fact::Seen(file::check(path, &table.schema))
         }),
     });
     Ok(facts)

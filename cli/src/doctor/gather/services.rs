@@ -76,14 +76,14 @@ impl Services {
         let fact = match (exists, notifications) {
             (Fact::Unknown(refusal), Fact::Unknown(_)) => Fact::Unknown(refusal),
             (_, Fact::Missing) => Fact::Missing,
-            (_, notifications) => Fact::Known(Bucket { notifications }),
+            (_, notifications) => Fact::Seen(Bucket { notifications }),
         };
         Named { name, fact }
     }
 
     pub(super) async fn queue(&self, name: &str) -> Named<Queue> {
         let url = match self.queue_url(name).await {
-            Fact::Known(url) => url,
+            Fact::Seen(url) => url,
             fact => {
                 return Named {
                     name: name.to_owned(),
@@ -116,7 +116,7 @@ impl Services {
     /// How many messages the queue with this ARN holds.
     pub(super) async fn dead_letters(&self, arn: String) -> Named<u64> {
         let url = match self.queue_url(last(&arn)).await {
-            Fact::Known(url) => url,
+            Fact::Seen(url) => url,
             fact => {
                 return Named {
                     name: arn,
@@ -153,7 +153,7 @@ impl Services {
         let fact = fact(action, answer, &["ResourceNotFoundException"]).and_then(|answer| {
             answer.table.map_or(Fact::Missing, |description| {
                 match table::schema(&name, &description) {
-                    Ok(schema) => Fact::Known(Table {
+                    Ok(schema) => Fact::Seen(Table {
                         arn: description.table_arn.clone().unwrap_or_default(),
                         status: description
                             .table_status()
@@ -180,7 +180,7 @@ impl Services {
     pub(super) async fn jobs_table(&self, name: String) -> Named<JobsTable> {
         let Named { name, fact: table } = self.table(name).await;
         let expires_by = match table {
-            Fact::Known(_) => self.expires_by(&name).await,
+            Fact::Seen(_) => self.expires_by(&name).await,
             Fact::Missing | Fact::Unknown(_) => Fact::Missing,
         };
         let fact = table.map(|table| JobsTable { table, expires_by });
@@ -213,7 +213,7 @@ impl Services {
             // A malformed ARN names no topic.
             let missing = &["NotFound", "NotFoundException", "InvalidParameter"];
             match fact("sns:ListSubscriptionsByTopic", page, missing) {
-                Fact::Known(page) => all.extend(page.subscriptions().iter().map(subscription)),
+                Fact::Seen(page) => all.extend(page.subscriptions().iter().map(subscription)),
                 fact => {
                     return Named {
                         name: arn,
@@ -224,7 +224,7 @@ impl Services {
         }
         Named {
             name: arn,
-            fact: Fact::Known(all),
+            fact: Fact::Seen(all),
         }
     }
 }

@@ -70,11 +70,11 @@ impl From<Output> for Ended {
 }
 
 /// A folder of its own for a test, and a command that sees nothing of the developer's AWS configuration.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     folder: TempDir,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -180,7 +180,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
 }
 
 /// A stack whose importer is set up by `env`, announced to `bench`.
-pub(crate) async fn stack_with_importer(bench: &Bench, env: &[(&str, &str)]) -> Stack {
+pub(crate) async fn stack_with_importer(bench: &Fixture, env: &[(&str, &str)]) -> Stack {
     let mut importer = LambdaProgram::new("ProcessInventoryFile", env!("CARGO_BIN_EXE_intake"));
     importer.args = ["lambda", "importer"].map(OsString::from).into();
     let env = env.iter();
@@ -198,7 +198,7 @@ pub(crate) async fn stack_with_importer(bench: &Bench, env: &[(&str, &str)]) -> 
 }
 
 /// A stack without functions, announced to `bench`.
-pub(crate) async fn stack(bench: &Bench) -> Stack {
+pub(crate) async fn stack(bench: &Fixture) -> Stack {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
     bench.announce(&stack);
     stack

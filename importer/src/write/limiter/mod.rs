@@ -20,6 +20,8 @@
 //! What an import has found out is kept for the next one into the same table, if that begins soon ([`LimiterMemory`]).
 //!
 //! The law is in `control`, which knows no clock; here are the bucket and the cap.
+//!
+//! Nothing here sends or knows rows: it is paid in WCU.
 
 mod control;
 mod memory;

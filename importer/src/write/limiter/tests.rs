@@ -85,11 +85,11 @@ impl World {
             let mut rows = rows_at_once;
             let mut attempts = Attempts::new(RetryPolicy::default(), &self.jitter);
             while rows > 0 {
-                let turn = limiter.payer().await;
-                let fit = (turn.request_wcu_max() / self.load.row_wcu) as usize;
+                let payer = limiter.payer().await;
+                let fit = (payer.request_wcu_max() / self.load.row_wcu) as usize;
                 let sent = rows.min(fit.max(1));
                 let paid = sent as u32 * self.load.row_wcu;
-                turn.pay(paid).await;
+                payer.pay(paid).await;
                 self.travel().await;
                 let items: Vec<ItemCost> = (0..sent)
                     .map(|_| ItemCost {

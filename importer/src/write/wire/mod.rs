@@ -1,7 +1,8 @@
 //! The writer that signs and sends ready-made bodies itself: `BatchWriteItem` without the SDK's cost for each call.
 //!
 //! The SDK decides where requests go and as whom (`endpoint`, `credentials`); signing (`sign`), transport (`connection`)
-//! and reading the answer (`answer`) are done here, with everything prepared that requests have in common. Each lane owns its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
+//! and reading the answer (`answer`) are done here, with everything prepared that requests have in common. Each lane owns
+//! its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
 //!
 //! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`cloud::sdk_config`].
 //!

@@ -8,7 +8,7 @@ use importer::jobs::Status;
 use serde_json::{Value, json};
 
 use super::machine::{Machine, config};
-use crate::bench::{Bench, TIMEOUT, invocation, notification};
+use crate::fixture::{Fixture, TIMEOUT, invocation, notification};
 
 /// Rows of a file: some are rejected, and none has the key of another.
 const ROWS: usize = 120;
@@ -52,7 +52,7 @@ fn csv(end: &str) -> String {
 
 /// What an import leaves behind.
 #[derive(Debug, PartialEq)]
-struct Left {
+struct FinalState {
     status: Status,
     rows: [u64; 4],
     bytes_read: u64,
@@ -63,7 +63,7 @@ struct Left {
     format: Option<String>,
 }
 
-async fn left(bench: &Bench) -> Left {
+async fn left(bench: &Fixture) -> FinalState {
     let job = bench.job().await;
     assert!(job.notified);
     let counts = job.counts;
@@ -86,7 +86,7 @@ async fn left(bench: &Bench) -> Left {
         serde_json::from_slice(&bench.get(&format!("reports/{summary}")).await).unwrap();
     assert_eq!(summary["rows_read"], counts.rows_read);
     assert_eq!(summary["status"], json!(job.status));
-    Left {
+    FinalState {
         status: job.status,
         rows: [
             counts.rows_read,
@@ -104,9 +104,13 @@ async fn left(bench: &Bench) -> Left {
 }
 
 /// Imports a file by one importer and by the steps, each of them taken `times`, and gives what both leave.
-async fn both(body: &[u8], metadata: &[(&str, &str)], times: usize) -> (Left, Left, Value) {
+async fn both(
+    body: &[u8],
+    metadata: &[(&str, &str)],
+    times: usize,
+) -> (FinalState, FinalState, Value) {
     const KEY: &str = "uploads/large";
-    let serial = Bench::start().await;
+    let serial = Fixture::start().await;
     serial.put_with(KEY, body, metadata).await;
     let importer = serial.importer(config(&serial));
     // A file that is broken is an error to the event, and a job that has failed.
@@ -115,7 +119,7 @@ async fn both(body: &[u8], metadata: &[(&str, &str)], times: usize) -> (Left, Le
         .await
         .ok();
 
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put_with(KEY, body, metadata).await;
     let machine = Machine {
         times,
@@ -255,11 +259,11 @@ async fn what_cannot_be_cut_is_imported_in_one_piece() {
             "{name}: {plan}"
         );
         assert_eq!(
-            Left {
+            FinalState {
                 bytes_read: 0,
                 ..parallel
             },
-            Left {
+            FinalState {
                 bytes_read: 0,
                 ..serial
             },

@@ -7,7 +7,7 @@ use importer::function::Config;
 use serde_json::{Value, json};
 
 use super::machine::config;
-use crate::bench::{Bench, TIMEOUT, handed_back, invocation, notification, queued};
+use crate::fixture::{Fixture, TIMEOUT, handed_back, invocation, notification, queued};
 use crate::support::clients::Services;
 use crate::support::scripted::{Reply, Server};
 
@@ -36,7 +36,7 @@ async fn an_object_that_is_large_and_of_unique_keys_is_handed_over() {
         (false, 1, Reply::status(500), false),
         (true, 1000, Reply::status(500), false),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         let metadata: &[_] = if unique {
             &[("intake-unique-keys", "true")]
         } else {
@@ -90,7 +90,7 @@ async fn an_object_that_is_large_and_of_unique_keys_is_handed_over() {
 
 #[tokio::test]
 async fn an_execution_that_cannot_be_started_brings_the_message_back() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench
         .put_with(
             KEY,

@@ -5,7 +5,7 @@ use local::{Fault, FaultPlan, Operation};
 use serde_json::{Value, json};
 
 use super::machine::Machine;
-use crate::bench::{Bench, TIMEOUT, invocation};
+use crate::fixture::{Fixture, TIMEOUT, invocation};
 
 /// Rows of each run's file.
 const ROWS: usize = 40;
@@ -65,7 +65,7 @@ async fn survived(machine: &Machine<'_>, payload: Value, rng: &mut fastrand::Rng
 
 #[tokio::test]
 async fn killed_at_any_call_a_step_that_is_taken_again_does_the_same() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let machine = Machine::new(&bench);
     let mut rejects = None;
     for run in 0..100 {

@@ -6,10 +6,10 @@ use importer::jobs::{Job, JobKey};
 use local::BUCKET;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, TIMEOUT, invocation};
+use crate::fixture::{Fixture, TIMEOUT, invocation};
 
 /// A function that is set up to be tested in small: ranges of hundreds of bytes.
-pub(crate) fn config(bench: &Bench) -> Config {
+pub(crate) fn config(bench: &Fixture) -> Config {
     Config {
         range_bytes: std::num::NonZeroU64::new(300).unwrap(),
         lanes: std::num::NonZeroUsize::new(4),
@@ -20,14 +20,14 @@ pub(crate) fn config(bench: &Bench) -> Config {
 
 /// The steps of one import.
 pub(crate) struct Machine<'a> {
-    pub(crate) bench: &'a Bench,
+    pub(crate) bench: &'a Fixture,
     pub(crate) importer: Importer,
     /// How often each step is taken.
     pub(crate) times: usize,
 }
 
 impl<'a> Machine<'a> {
-    pub(crate) fn new(bench: &'a Bench) -> Self {
+    pub(crate) fn new(bench: &'a Fixture) -> Self {
         Self {
             bench,
             importer: bench.importer(config(bench)),

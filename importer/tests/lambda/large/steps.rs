@@ -10,7 +10,7 @@ use local::{BUCKET, Fault, FaultPlan, Operation};
 use serde_json::{Value, json};
 
 use super::machine::{Machine, config};
-use crate::bench::{Bench, TIMEOUT, invocation};
+use crate::fixture::{Fixture, TIMEOUT, invocation};
 
 const KEY: &str = "uploads/large.jsonl";
 
@@ -39,7 +39,7 @@ async fn a_file_is_cut_only_if_the_order_of_its_rows_does_not_matter() {
         (Some("true"), None, "split"),
         (Some("false"), None, "whole"),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         let metadata: Vec<_> = metadata
             .map(|m| ("intake-unique-keys", m))
             .into_iter()
@@ -74,10 +74,10 @@ async fn a_file_is_cut_only_if_the_order_of_its_rows_does_not_matter() {
 
 #[tokio::test]
 async fn a_job_of_the_steps_is_no_other_importers() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
-    let event = crate::bench::notification(&[KEY]);
+    let event = crate::fixture::notification(&[KEY]);
     let object = &event["Records"][0];
     let s3 = &object["s3"]["object"];
     let plan = machine
@@ -95,7 +95,7 @@ async fn a_job_of_the_steps_is_no_other_importers() {
     assert_eq!(bench.job().await.job, plan["job"].as_str().unwrap());
 
     // Nor the other way round.
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let plan = machine.plan(KEY).await;
@@ -123,7 +123,7 @@ async fn a_job_of_the_steps_is_no_other_importers() {
 
 #[tokio::test]
 async fn a_range_takes_as_many_invocations_as_it_needs() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(1500)).await;
     let machine = Machine {
         importer: bench.importer(Config {
@@ -165,7 +165,7 @@ async fn a_range_takes_as_many_invocations_as_it_needs() {
 
 #[tokio::test]
 async fn a_job_that_is_cancelled_stops_all_its_ranges() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(20_000)).await;
     let machine = Machine {
         importer: bench.importer(Config {
@@ -191,7 +191,7 @@ async fn a_job_that_is_cancelled_stops_all_its_ranges() {
     assert!(job.counts.rows_written > 0 && job.counts.rows_written < 20_000);
     assert_eq!(job.counts.rows_read, job.counts.rows_settled());
     // Cancelled before its ranges are known, there is nothing to import.
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let plan = machine.plan(KEY).await;
@@ -205,7 +205,7 @@ async fn a_job_that_is_cancelled_stops_all_its_ranges() {
 
 #[tokio::test]
 async fn the_end_waits_for_all_ranges() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
@@ -227,7 +227,7 @@ async fn the_end_waits_for_all_ranges() {
 
 #[tokio::test]
 async fn what_was_given_up_is_taken_up_again() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
@@ -266,7 +266,7 @@ fn given_up(plan: &Value) -> Value {
 
 #[tokio::test]
 async fn a_range_that_is_under_way_when_all_is_given_up_can_be_gone_on_with() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(6000)).await;
     let machine = Machine {
         importer: bench.importer(Config {
@@ -317,7 +317,7 @@ async fn too_many_rejects_fail_the_whole_of_a_file() {
         (MaxRejects::Percent(9.0), "FAILED"),
         (MaxRejects::Percent(10.0), "COMPLETED_WITH_REJECTS"),
     ] {
-        let bench = Bench::start().await;
+        let bench = Fixture::start().await;
         bench.put(KEY, bad.clone()).await;
         let machine = Machine {
             importer: bench.importer(Config {
@@ -336,7 +336,7 @@ async fn too_many_rejects_fail_the_whole_of_a_file() {
 
 #[tokio::test]
 async fn an_object_that_is_replaced_is_an_error_and_no_mixture() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
@@ -351,7 +351,7 @@ async fn an_object_that_is_replaced_is_an_error_and_no_mixture() {
 
 #[tokio::test]
 async fn errors_say_whether_to_try_again() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
@@ -433,7 +433,7 @@ async fn errors_say_whether_to_try_again() {
 
 #[tokio::test]
 async fn a_range_that_another_worker_holds_is_tried_again() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
@@ -458,7 +458,7 @@ async fn a_range_that_another_worker_holds_is_tried_again() {
 
 #[tokio::test]
 async fn a_worker_that_was_thought_dead_changes_no_count() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     bench.put(KEY, rows(100)).await;
     let machine = Machine::new(&bench);
     let (plan, ranges) = composed(&machine).await;
@@ -488,7 +488,7 @@ async fn a_worker_that_was_thought_dead_changes_no_count() {
 
 #[tokio::test]
 async fn every_object_under_a_prefix_has_a_job_of_its_own() {
-    let bench = Bench::start().await;
+    let bench = Fixture::start().await;
     let machine = Machine::new(&bench);
     for (key, body) in [
         ("uploads/day/a.jsonl", rows(30)),

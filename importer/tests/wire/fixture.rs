@@ -162,7 +162,7 @@ pub(crate) fn file(content: impl Into<Vec<u8>>) -> Source {
 pub(crate) type Attribute = (&'static str, &'static str);
 
 /// A stack, its clients, and what imports into it.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) writer: WriterKind,
     pub(crate) stack: Stack,
     pub(crate) sdk: SdkConfig,
@@ -170,7 +170,7 @@ pub(crate) struct Bench {
     pub(crate) s3: aws_sdk_s3::Client,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) async fn start(writer: WriterKind, faults: Option<FaultPlan>) -> Self {
         let options = StackOptions {
             faults: faults.unwrap_or_default(),

@@ -82,14 +82,14 @@ pub(crate) fn handed_back(ids: &[&String]) -> Value {
 }
 
 /// The stack and its clients.
-pub(crate) struct Bench {
+pub(crate) struct Fixture {
     pub(crate) stack: Stack,
     pub(crate) services: Services,
     pub(crate) s3: aws_sdk_s3::Client,
     dynamodb: aws_sdk_dynamodb::Client,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) async fn start() -> Self {
         let stack = Stack::start(StackOptions::default()).await.unwrap();
         let services = Services::of(&stack);
