@@ -95,8 +95,9 @@ wasm: ## check that rows compiles for the browser, if rustup has the target
 		echo 'SKIPPED: rustup cannot add the target wasm32-unknown-unknown here' >&2; \
 	fi
 
+# With the examples, Cargo chooses the features that Clippy's run has, so that no dependency is checked again.
 doc: ## build the documentation, warnings denied
-	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="$(RUSTDOCFLAGS) -D warnings" cargo doc --workspace --no-deps --lib --bin sink --bin scale --examples
 
 # Tested is what the functions do, so they are built in the development profile: a quarter of the release build's CPU time.
 sam: ## lint and test the SAM template and the state machine, which moto executes with the built function (Node.js)

@@ -1,6 +1,6 @@
 //! Scanning alone: what one core finds the ends of rows at, beside memchr looking for one byte in the same text.
 //!
-//! `cargo bench -p rows --bench split` ends with a table of the ratios.
+//! `cargo bench -p rows-benches --bench split` ends with a table of the ratios.
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
