@@ -20,7 +20,7 @@
 //!
 //! assert!(decoder.next(&mut row)?);
 //! assert_eq!(row.item, br#"{"productId":{"S":"P1"},"price":{"N":"1299.00"}}"#);
-//! assert_eq!(row.size_bytes, 20);
+//! assert_eq!(row.size_bytes, 19);
 //!
 //! // A row that DynamoDB would refuse costs one row. The error says which, and why.
 //! let error = decoder.next(&mut row).unwrap_err();
