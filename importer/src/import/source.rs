@@ -47,7 +47,7 @@ const PART_RETRIES: RetryPolicy = RetryPolicy {
     budget: Duration::from_mins(1),
 };
 
-/// PartStream of an object, in order.
+/// Parts of an object, in order.
 pub(crate) type PartStream = BoxStream<'static, Result<Vec<u8>, Error>>;
 
 /// A file to import.
@@ -183,7 +183,7 @@ impl Object {
     }
 
     /// The object's bytes from the offset `begin` to `end`, part by part, for somebody who does not need them in one piece.
-    /// PartStream that are done with may be given back, to be filled again.
+    /// Parts that are done with may be given back, to be filled again.
     pub(crate) fn pieces(
         &self,
         client: &Client,
