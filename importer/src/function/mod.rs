@@ -2,7 +2,7 @@
 //!
 //! | File | What it does |
 //! |---|---|
-//! | [`config`], `context` | how the function is set up, and its clients |
+//! | `config`, `context` | how the function is set up, and its clients |
 //! | `invocation` | when an invocation must be where |
 //! | `object` | an object's job in one invocation, from its claim to its end or to the next invocation |
 //! | `attempt`, `cap` | the import itself, below the cap that is shared with other imports |

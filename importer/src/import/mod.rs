@@ -3,7 +3,7 @@
 //! | File | What it does |
 //! |---|---|
 //! | `source` | reads the object's bytes ahead |
-//! | [`pipeline`] | runs the stages and adds up what they did |
+//! | `pipeline` | runs the stages and adds up what they did |
 //! | `decoding` | the thread that reads, decodes and fills batches |
 //! | `settling` | the tasks that write them, one a lane |
 //! | `settled`, `checkpoint` | which rows are settled, and so how far the import is |

@@ -1,7 +1,7 @@
 //! Import jobs: one for each version of an object, however often its event comes and however many invocations it takes.
 //!
-//! A job is an item of the table of jobs. An invocation claims it until its deadline ([`store`]), saves every few seconds how
-//! far it is ([`journal`]), and publishes its end once ([`notice`]). [`states`] is the table of a job's states and of the only
+//! A job is an item of the table of jobs. An invocation claims it until its deadline (`store`), saves every few seconds how
+//! far it is (`journal`), and publishes its end once (`notice`). `states` is the table of a job's states and of the only
 //! ways from one to the next.
 //!
 //! Nothing here imports, decides when to begin or end, or knows the steps of large objects; `ranges` only keeps the jobs of

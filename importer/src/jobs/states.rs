@@ -75,7 +75,7 @@ impl From<summary::Status> for Status {
     }
 }
 
-/// A step from one state to the next: see the [table](self).
+/// A step from one state to the next: the table is in `states`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
     /// An invocation takes the job.
