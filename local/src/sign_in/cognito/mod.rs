@@ -8,7 +8,7 @@
 //! in no time, instead of RS256; PKCE is demanded, where Cognito only checks it if it is there; there are no groups, no
 //! MFA, no forgotten passwords, no triggers and no API of the user pool (`SignUp`, `InitiateAuth`, …); nobody is locked out after wrong passwords; time can be [let pass](Cognito::pass_time).
 //!
-//! Nothing here enforces what the credentials allow: [`access`](super::access) does.
+//! Nothing here enforces what the credentials allow: `access` does.
 
 mod answer;
 mod control;
