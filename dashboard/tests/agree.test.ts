@@ -11,7 +11,9 @@ import type { Schema } from "../src/preview/schema";
 // it; without it this is skipped.
 const program = process.env.INTAKE_BIN;
 if (program === undefined) {
-  console.warn("SKIPPED: the preview is not compared with the importer: set INTAKE_BIN to the program, or run `make browser`");
+  console.warn(
+    "SKIPPED: the preview is not compared with the importer: set INTAKE_BIN to the program, or run `make browser`",
+  );
 }
 const FILES = Number(process.env.INTAKE_AGREE_FILES ?? 300);
 
