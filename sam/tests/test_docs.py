@@ -47,10 +47,10 @@ def test_metrics_are_the_same_in_the_template_and_in_operations(plain):
     assert watched and watched <= documented
 
 
-@pytest.mark.parametrize("service", ["importer", "notifier"])
-def test_metrics_are_the_same_in_the_code_and_in_operations(service):
+@pytest.mark.parametrize(("service", "file"), [("importer", "function/metrics.rs"), ("notifier", "metrics.rs")])
+def test_metrics_are_the_same_in_the_code_and_in_operations(service, file):
     documented = {(cells[0].strip("`"), cells[2]) for cells in table(OPERATIONS, "Metrics") if cells[1] == service}
-    code = (ROOT / service / "src" / "metrics.rs").read_text()
+    code = (ROOT / service / "src" / file).read_text()
     assert set(re.findall(r'\("(\w+)", Unit::(\w+)\)', code)) == documented
 
 

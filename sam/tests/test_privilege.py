@@ -18,7 +18,7 @@ BY_THE_OTHER = {
         ("dynamodb.Query", "jobs/ranges.rs"): "the steps add up the ranges of a job",
     },
     "ImportLargeStepsRole": {
-        ("sqs.SendMessage", "lambda/attempt.rs"): "the state machine goes on with what a step leaves",
+        ("sqs.SendMessage", "function/object.rs"): "the state machine goes on with what a step leaves",
         ("stepfunctions.StartExecution", "large/hand_over.rs"): "the importer hands over; children are started by the machine",
     },
     "NotifierRole": {},
