@@ -80,7 +80,7 @@ impl Serialize for LabBug {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Names what was found: the same in every release.
-    pub id: &'static str,
+    pub id: String,
     /// How much it matters.
     pub level: Level,
     /// Which of the lab's bugs it is.
@@ -93,9 +93,9 @@ pub struct Finding {
 
 impl Finding {
     /// Something that does not work.
-    pub fn wrong(id: &'static str, problem: impl Into<String>) -> Self {
+    pub fn wrong(id: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
-            id,
+            id: id.into(),
             level: Level::Wrong,
             lab_bug: None,
             problem: problem.into(),
@@ -104,7 +104,7 @@ impl Finding {
     }
 
     /// Something that may be meant so.
-    pub fn note(id: &'static str, problem: impl Into<String>) -> Self {
+    pub fn note(id: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
             level: Level::Note,
             ..Self::wrong(id, problem)
@@ -112,7 +112,7 @@ impl Finding {
     }
 
     /// Something that was not looked at, for another reason than a call that was refused.
-    pub fn unchecked(id: &'static str, problem: impl Into<String>) -> Self {
+    pub fn unchecked(id: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
             level: Level::Unchecked,
             ..Self::wrong(id, problem)

@@ -21,9 +21,6 @@ use serde::Deserialize;
 
 use super::facts::Refusal;
 
-/// As the other clients'.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a call is made at most, as the SDKs do.
 const ATTEMPTS_MAX: u32 = 3;
 /// Pause before the second attempt; doubled each time.
@@ -90,8 +87,8 @@ impl Signed {
             .ok_or("no credentials are set")?;
         let credentials = provider.provide_credentials().await?;
         let settings = HttpConnectorSettings::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .connect_timeout(cloud::CONNECT_TIMEOUT)
+            .read_timeout(cloud::READ_TIMEOUT)
             .build();
         let connector = Connector::builder()
             .connector_settings(settings)

@@ -299,17 +299,9 @@ impl Jobs {
     ///
     /// As for [`Jobs::newest`].
     pub async fn get(&self, key: &JobKey) -> Result<Option<JobItem>, Failure> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("owner", AttributeValue::S(key.owner.clone()))
-            .key("job", AttributeValue::S(key.job.clone()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|e| self.failure("GetItem", &e))?;
-        got.item().map(|item| self.parse(item)).transpose()
+        let item = self.store().item(key).await;
+        let item = item.map_err(|e| self.failure("GetItem", &e))?;
+        item.map(|item| self.parse(&item)).transpose()
     }
 
     /// The jobs of an owner, newest first.

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
@@ -186,19 +187,25 @@ impl JobStore {
     ///
     /// As for [`JobStore::claim`].
     pub async fn get(&self, key: &JobKey) -> Result<Option<Job>, Error> {
-        let got = self
-            .client
-            .get_item()
-            .table_name(&self.table)
+        let item = self.item(key).await;
+        let item = item.map_err(|e| service_error("GetItem", &self.table, e))?;
+        item.map(|item| self.parse("GetItem", &item)).transpose()
+    }
+
+    /// Looks a job up, as it stands in the table.
+    ///
+    /// # Errors
+    ///
+    /// The SDK's.
+    pub async fn item(
+        &self,
+        key: &JobKey,
+    ) -> Result<Option<HashMap<String, AttributeValue>>, SdkError<GetItemError>> {
+        let get = self.client.get_item().table_name(&self.table);
+        let get = get
             .key("owner", AttributeValue::S(key.owner.clone()))
-            .key("job", AttributeValue::S(key.job.clone()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|e| service_error("GetItem", &self.table, e))?;
-        got.item()
-            .map(|item| self.parse("GetItem", item))
-            .transpose()
+            .key("job", AttributeValue::S(key.job.clone()));
+        Ok(get.consistent_read(true).send().await?.item)
     }
 
     /// The newest jobs of an owner, at most `count`.

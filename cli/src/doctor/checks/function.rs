@@ -18,43 +18,27 @@ const NOTIFIER_SECONDS: u64 = 30;
 pub(super) const QUEUE_URL: &str = "INTAKE_QUEUE_URL";
 pub(super) const TABLE: &str = "INTAKE_TABLE";
 
-/// What is said of one function, with its own ids.
-pub(super) struct Ids {
+/// One of the two functions, as findings name it.
+pub(super) struct Role {
+    /// Begins the ids of its findings.
     pub(super) what: &'static str,
-    pub(super) missing: &'static str,
-    pub(super) broken: &'static str,
-    pub(super) timeout: &'static str,
-    pub(super) concurrency: &'static str,
-    pub(super) mapping_missing: &'static str,
-    pub(super) mapping_disabled: &'static str,
-    pub(super) mapping_failures: &'static str,
-    pub(super) mapping_problem: &'static str,
     pub(super) bug: LabBug,
 }
 
-const IMPORTER: Ids = Ids {
+impl Role {
+    /// That `problem` keeps it from working.
+    pub(super) fn wrong(&self, kind: &str, problem: impl Into<String>) -> Finding {
+        Finding::wrong(format!("{}-{kind}", self.what), problem).lab(self.bug)
+    }
+}
+
+const IMPORTER: Role = Role {
     what: "importer",
-    missing: "importer-missing",
-    broken: "importer-broken",
-    timeout: "importer-timeout",
-    concurrency: "importer-concurrency",
-    mapping_missing: "importer-mapping-missing",
-    mapping_disabled: "importer-mapping-disabled",
-    mapping_failures: "importer-mapping-failures",
-    mapping_problem: "importer-mapping-problem",
     bug: LabBug::NotTriggered,
 };
 
-const NOTIFIER: Ids = Ids {
+const NOTIFIER: Role = Role {
     what: "notifier",
-    missing: "notifier-missing",
-    broken: "notifier-broken",
-    timeout: "notifier-timeout",
-    concurrency: "notifier-concurrency",
-    mapping_missing: "notifier-mapping-missing",
-    mapping_disabled: "notifier-mapping-disabled",
-    mapping_failures: "notifier-mapping-failures",
-    mapping_problem: "notifier-mapping-problem",
     bug: LabBug::NoStream,
 };
 
@@ -140,16 +124,12 @@ pub(super) fn check_importer(facts: &Facts, findings: &mut Vec<Finding>) {
     }
     check_own_queue(facts, configuration, of_queues.as_deref(), findings);
     if configuration.variable(settings::TOPIC_ARN).is_none() {
-        let topic = facts
-            .topic
-            .as_ref()
-            .map_or("TOPIC_ARN", |topic| topic.name.as_str());
         let problem = "the importer tells nobody when an import ends: INTAKE_TOPIC_ARN is not set";
         findings.push(Finding::note("importer-topic", problem).fix(set_variable(
             function,
             configuration,
             settings::TOPIC_ARN,
-            topic,
+            topic_arn(facts),
         )));
     }
 }
@@ -223,12 +203,13 @@ pub(super) fn check_notifier(facts: &Facts, findings: &mut Vec<Finding>) {
     };
     let lookup = |name: &str| configuration.variable(name).map(str::to_owned);
     if let Err(error) = Settings::from_variables(lookup) {
-        let topic = facts
-            .topic
-            .as_ref()
-            .map_or("TOPIC_ARN", |topic| topic.name.as_str());
         let fix = match configuration.variable(settings::TOPIC_ARN) {
-            None => set_variable(function, configuration, settings::TOPIC_ARN, topic),
+            None => set_variable(
+                function,
+                configuration,
+                settings::TOPIC_ARN,
+                topic_arn(facts),
+            ),
             Some(_) => "put the variable right: sam deploy".to_owned(),
         };
         findings.push(
@@ -244,21 +225,20 @@ pub(super) fn check_notifier(facts: &Facts, findings: &mut Vec<Finding>) {
 
 fn check_function(
     function: &Function,
-    ids: &Ids,
+    role: &Role,
     (least, advised): (u64, u64),
     findings: &mut Vec<Finding>,
 ) {
-    let (name, what) = (&function.name, ids.what);
+    let (name, what) = (&function.name, role.what);
     let option = format!("--{what}");
     match &function.configuration {
         Fact::Seen(configuration) => {
             if let Some(reason) = &configuration.broken {
                 findings.push(
-                    Finding::wrong(
-                        ids.broken,
+                    role.wrong(
+                        "broken",
                         format!("Lambda cannot run function {name}: {reason}"),
                     )
-                    .lab(ids.bug)
                     .fix("sam build && sam deploy"),
                 );
             }
@@ -267,23 +247,18 @@ fn check_function(
                 let problem = format!(
                     "the timeout of function {name}, the {what}, is too low: {seconds} s, and it needs {least} at least"
                 );
-                findings.push(
-                    Finding::wrong(ids.timeout, problem)
-                        .lab(LabBug::Timeout)
-                        .fix(set(
-                            function,
-                            configuration,
-                            &format!("--timeout {advised}"),
-                        )),
-                );
+                findings.push(role.wrong("timeout", problem).lab(LabBug::Timeout).fix(set(
+                    function,
+                    configuration,
+                    &format!("--timeout {advised}"),
+                )));
             }
         }
         Fact::Missing => findings.push(
-            Finding::wrong(
-                ids.missing,
+            role.wrong(
+                "missing",
                 format!("function {name}, the {what}, does not exist"),
             )
-            .lab(ids.bug)
             .fix(format!(
                 "name it with {option}, check AWS_REGION, or sam build && sam deploy"
             )),
@@ -294,13 +269,12 @@ fn check_function(
     }
     match &function.reserved_concurrency {
         Fact::Seen(Some(0)) => findings.push(
-            Finding::wrong(
-                ids.concurrency,
+            role.wrong(
+                "concurrency",
                 format!(
                     "the reserved concurrency of function {name}, the {what}, is 0: it never runs"
                 ),
             )
-            .lab(ids.bug)
             .fix(format!(
                 "aws lambda delete-function-concurrency --function-name {name}"
             )),
@@ -325,6 +299,11 @@ fn check_function(
             refusal,
         ));
     }
+}
+
+fn topic_arn(facts: &Facts) -> &str {
+    let topic = facts.topic.as_ref();
+    topic.map_or("TOPIC_ARN", |topic| topic.name.as_str())
 }
 
 /// Whether it is as in the lab: the bucket starts the importer itself, and no queue does.

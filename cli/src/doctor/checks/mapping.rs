@@ -3,7 +3,7 @@
 use notifier::settings;
 use serde_json::{Value, json};
 
-use super::function::Ids;
+use super::function::Role;
 use crate::doctor::facts::{Configuration, Facts, Function, Mapping, last};
 use crate::doctor::finding::{Finding, LabBug, quoted};
 
@@ -94,13 +94,13 @@ fn covers(pattern: &str, event: &str) -> bool {
 pub(super) fn check(
     function: &Function,
     mappings: &[&Mapping],
-    ids: &Ids,
+    role: &Role,
     create: &str,
     findings: &mut Vec<Finding>,
 ) {
-    let (name, what) = (&function.name, ids.what);
+    let (name, what) = (&function.name, role.what);
     if mappings.is_empty() {
-        let source = if ids.bug == LabBug::NoStream {
+        let source = if role.bug == LabBug::NoStream {
             "stream"
         } else {
             "queue"
@@ -108,11 +108,7 @@ pub(super) fn check(
         let problem = format!(
             "nothing starts function {name}, the {what}: its {source}'s event source mapping is missing"
         );
-        findings.push(
-            Finding::wrong(ids.mapping_missing, problem)
-                .lab(ids.bug)
-                .fix(create),
-        );
+        findings.push(role.wrong("mapping-missing", problem).fix(create));
     }
     for mapping in mappings {
         let source = last(
@@ -127,8 +123,7 @@ pub(super) fn check(
                 "the event source mapping from {source} to function {name}, the {what}, is disabled: nothing starts it"
             );
             findings.push(
-                Finding::wrong(ids.mapping_disabled, problem)
-                    .lab(ids.bug)
+                role.wrong("mapping-disabled", problem)
                     .fix(update(mapping, "--enabled")),
             );
         }
@@ -137,10 +132,12 @@ pub(super) fn check(
                 "the mapping from {source} to the {what} lacks ReportBatchItemFailures: what the function could not do is \
                  taken for done and lost"
             );
-            findings.push(Finding::wrong(ids.mapping_failures, problem).fix(update(
-                mapping,
-                "--function-response-types ReportBatchItemFailures",
-            )));
+            findings.push(
+                Finding::wrong(format!("{what}-mapping-failures"), problem).fix(update(
+                    mapping,
+                    "--function-response-types ReportBatchItemFailures",
+                )),
+            );
         }
         if let Some(result) = mapping
             .last_result
@@ -150,8 +147,7 @@ pub(super) fn check(
             let problem =
                 format!("Lambda says of the mapping from {source} to the {what}: {result}");
             findings.push(
-                Finding::wrong(ids.mapping_problem, problem)
-                    .lab(ids.bug)
+                role.wrong("mapping-problem", problem)
                     .fix(format!("see the function's log: aws logs tail /aws/lambda/{name} --since 1h --filter-pattern ERROR")),
             );
         }

@@ -199,7 +199,7 @@ fn facts_make_findings() {
         let mut facts = healthy();
         change(&mut facts);
         let found = all(&facts);
-        let ids: Vec<&str> = found.iter().map(|finding| finding.id).collect();
+        let ids: Vec<&str> = found.iter().map(|finding| finding.id.as_str()).collect();
         assert_eq!(ids.join(" "), *id, "case {index}: {found:#?}");
         let reported: String = found.iter().map(ToString::to_string).collect();
         assert!(reported.contains(words), "case {index}: no {words:?} in {reported}");

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{StreamViewType, TimeToLiveStatus};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -82,24 +84,8 @@ impl Services {
     }
 
     pub(super) async fn queue(&self, name: &str) -> Named<Queue> {
-        let url = match self.queue_url(name).await {
-            Fact::Seen(url) => url,
-            fact => {
-                return Named {
-                    name: name.to_owned(),
-                    fact: fact.map(|_| Queue::default()),
-                };
-            }
-        };
-        let attributes = self
-            .sqs
-            .get_queue_attributes()
-            .queue_url(&url)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await;
-        let fact = fact("sqs:GetQueueAttributes", attributes, NO_QUEUE).map(|answer| {
-            let attributes = answer.attributes.unwrap_or_default();
+        let (url, fact) = self.attributes(name, QueueAttributeName::All).await;
+        let fact = fact.map(|attributes| {
             let get = |name| attributes.get(&name).cloned();
             let timeout = get(QueueAttributeName::VisibilityTimeout);
             let timeout = timeout.and_then(|timeout| timeout.parse().ok());
@@ -110,31 +96,40 @@ impl Services {
                 redrive: get(QueueAttributeName::RedrivePolicy).and_then(|text| redrive(&text)),
             }
         });
-        Named { name: url, fact }
+        Named {
+            name: url.unwrap_or_else(|| name.to_owned()),
+            fact,
+        }
     }
 
     /// How many messages the queue with this ARN holds.
     pub(super) async fn dead_letters(&self, arn: String) -> Named<u64> {
-        let url = match self.queue_url(last(&arn)).await {
-            Fact::Seen(url) => url,
-            fact => {
-                return Named {
-                    name: arn,
-                    fact: fact.map(|_| 0),
-                };
-            }
-        };
         let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let attributes = self.sqs.get_queue_attributes().queue_url(url);
-        let attributes = attributes.attribute_names(name.clone()).send().await;
-        let fact = fact("sqs:GetQueueAttributes", attributes, NO_QUEUE).map(|answer| {
-            let attributes = answer.attributes.unwrap_or_default();
+        let (_, fact) = self.attributes(last(&arn), name.clone()).await;
+        let fact = fact.map(|attributes| {
             let messages = attributes.get(&name);
             messages
                 .and_then(|messages| messages.parse().ok())
                 .unwrap_or_default()
         });
         Named { name: arn, fact }
+    }
+
+    /// The URL of a queue, if it has one, and those of its attributes.
+    async fn attributes(
+        &self,
+        queue: &str,
+        name: QueueAttributeName,
+    ) -> (Option<String>, Fact<HashMap<QueueAttributeName, String>>) {
+        let url = match self.queue_url(queue).await {
+            Fact::Seen(url) => url,
+            fact => return (None, fact.map(|_| HashMap::new())),
+        };
+        let get = self.sqs.get_queue_attributes().queue_url(&url);
+        let answer = get.attribute_names(name).send().await;
+        let fact = fact("sqs:GetQueueAttributes", answer, NO_QUEUE);
+        let fact = fact.map(|answer| answer.attributes.unwrap_or_default());
+        (Some(url), fact)
     }
 
     async fn queue_url(&self, name: &str) -> Fact<String> {
