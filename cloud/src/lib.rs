@@ -7,7 +7,7 @@ pub mod metrics;
 pub mod retry;
 mod sdk;
 
-pub use sdk::{CONNECT_TIMEOUT, READ_TIMEOUT, sdk_config};
+pub use sdk::{CONNECT_TIMEOUT, READ_TIMEOUT, Unsupported, sdk_config};
 
 /// Sends the process's logs to Lambda, as JSON if the function's log format is JSON. Call it once, before anything else.
 pub fn init_logs() {

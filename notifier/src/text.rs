@@ -8,12 +8,12 @@ const CUT_MARK: &str = "...";
 /// `text` on one line, without the characters SNS refuses, at most `chars_max` characters long.
 ///
 /// SNS accepts the characters of XML 1.0: <https://aws.amazon.com/sns/faqs/>. Line breaks go too, or a row could forge
-/// further lines of a message.
+/// further lines of a message, and so do overrides of writing direction, which turn what stands behind them.
 pub(crate) fn printable(text: &str, chars_max: usize) -> String {
     let text =
         text.trim_matches(|character: char| character.is_whitespace() || character.is_control());
     let mut characters = text.chars().map(|character| match character {
-        '\u{2028}' | '\u{2029}' => ' ',
+        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
         other if other.is_control() => ' ',
         other => other,
@@ -100,6 +100,7 @@ mod tests {
             ("Lap\r\ntop", "Lap  top"),
             ("a\u{0}b\u{7f}c\u{85}d", "a b c d"),
             ("a\u{2028}b\u{2029}c", "a b c"),
+            ("a\u{202e}b\u{2066}c", "a b c"),
             ("a\u{fffe}b\u{ffff}c", "a\u{fffd}b\u{fffd}c"),
             ("Übergröße 👕", "Übergröße 👕"),
         ] {

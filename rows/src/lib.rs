@@ -60,7 +60,7 @@ pub mod split;
 pub use decode::{DecodeOptions, Decoder, Engine, Format, Opened, open, resume};
 pub use error::Error;
 pub use item::{
-    DeclaredType, KeyAttribute, KeyType, Position, REJECT_TEXT_BYTES_MAX, Reason, Reject, Row,
-    Schema, Types, limits,
+    DeclaredType, KeyAttribute, KeyType, PROSE_BYTES_MAX, Position, QUOTED_BYTES_MAX,
+    REJECT_TEXT_BYTES_MAX, Reason, Reject, Row, Schema, Types, limits, prose, quoted,
 };
 pub use read::{Compression, decompress, encoding};

@@ -1,5 +1,12 @@
 /** Where a job is on its way. */
-export type Status = "QUEUED" | "RUNNING" | "COMPLETED" | "COMPLETED_WITH_REJECTS" | "FAILED" | "CANCELLED";
+export type Status =
+  | "QUEUED"
+  | "RUNNING"
+  | "COMPLETED"
+  | "COMPLETED_WITH_REJECTS"
+  | "FAILED"
+  | "CANCELLED"
+  | "SUPERSEDED";
 
 /** An import job, as the table of jobs has it. */
 export interface Job {

@@ -22,6 +22,7 @@ const STATUSES: { id: string; text: string; statuses?: Status[] }[] = [
   { id: "completed", text: "Completed", statuses: ["COMPLETED"] },
   { id: "rejects", text: "Completed with rejects", statuses: ["COMPLETED_WITH_REJECTS"] },
   { id: "failed", text: "Failed", statuses: ["FAILED"] },
+  { id: "superseded", text: "Not imported", statuses: ["SUPERSEDED"] },
   { id: "cancelled", text: "Cancelled", statuses: ["CANCELLED"] },
 ];
 

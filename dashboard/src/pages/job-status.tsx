@@ -8,6 +8,7 @@ const SHOWN: Record<Job["status"], [StatusIndicatorProps.Type, string]> = {
   COMPLETED_WITH_REJECTS: ["warning", "Completed with rejects"],
   FAILED: ["error", "Failed"],
   CANCELLED: ["stopped", "Cancelled"],
+  SUPERSEDED: ["error", "Not imported"],
 };
 
 /** Where a job is on its way, in words. */

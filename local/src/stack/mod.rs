@@ -125,6 +125,11 @@ impl Stack {
         self.imports.purge();
     }
 
+    /// The bodies of messages of the imports queue that were sent with a delay that is not over.
+    pub fn delayed_imports(&self) -> Vec<String> {
+        self.imports.delayed()
+    }
+
     /// Every upload that was announced to the imports queue, oldest first.
     pub fn uploads(&self) -> Vec<ObjectCreated> {
         self.announcements.sent()

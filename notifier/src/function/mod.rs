@@ -287,7 +287,9 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     cloud::init_logs();
     let settings = Settings::from_env()
         .inspect_err(|cause| error!(error = cause.chain(), "unusable configuration"))?;
-    let config = cloud::sdk_config().await;
+    let config = cloud::sdk_config()
+        .await
+        .map_err(|e| format!("{e}; {}", e.fix()))?;
     let topic = Topic::new(&config, &settings.topic_arn);
     let (bucket, table) = (
         Bucket::new(&config, &settings),

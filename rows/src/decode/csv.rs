@@ -2,7 +2,7 @@
 //!
 //! This is the reference. [`super::records`] reads most rows faster, and hands over here what it does not take.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::decoder::Decoder;
 use super::input::{Input, NOT_TEXT_FIX, TableRules, read_error};
 use crate::error::Error;
 use crate::item::reference::{Encoder, infer_cell};
-use crate::item::{DeclaredType, Position, Reason, Reject, Row, Scalar, Schema, Types};
+use crate::item::{DeclaredType, Position, Reason, Reject, Row, Scalar, Schema, Types, quoted};
 use crate::read::Compression;
 use crate::read::window::{self, Window, WindowReader};
 
@@ -303,9 +303,12 @@ fn check_header_size(columns: usize, bytes: u64) -> Result<(), Error> {
 }
 
 /// Checks what makes a header usable: named columns, each once, with the table's key among them.
+///
+/// The first line of a file without a header is a row, and messages go where rows may not. So they give columns by number,
+/// and only a name that is wanted, or like it, by name.
 fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), Error> {
     let unusable = |problem: String, fix: String| Err(Error::Unusable { problem, fix });
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
             return unusable(
@@ -314,10 +317,16 @@ fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), 
                     .to_owned(),
             );
         }
-        if !seen.insert(name.as_str()) {
+        if let Some(first) = seen.insert(name.as_str(), index) {
             return unusable(
-                format!("the header names column \"{name}\" twice"),
-                "rename or remove one of the two: an item has each attribute once".to_owned(),
+                format!(
+                    "columns {} and {} of the header have the same name",
+                    first + 1,
+                    index + 1
+                ),
+                "rename or remove one of the two: an item has each attribute once; if the first line is a row, put one \
+                 with the columns' names before it"
+                    .to_owned(),
             );
         }
     }
@@ -327,24 +336,23 @@ fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), 
         .map(|key| key.name.as_str())
         .chain(types.names())
     {
-        if !seen.contains(name) {
+        if !seen.contains_key(name) {
+            let wanted = quoted(name);
             let squeeze = |text: &str| text.to_lowercase().replace([' ', '_', '-'], "");
             let similar = names.iter().find(|other| squeeze(other) == squeeze(name));
             let fix = match similar {
                 Some(similar) => {
-                    format!("rename column \"{similar}\" to \"{name}\": names match exactly")
+                    let similar = quoted(similar);
+                    format!("rename column \"{similar}\" to \"{wanted}\": names match exactly")
                 }
                 None => format!(
-                    "name a column \"{name}\" in the first line, or give the right --delimiter; the header has: {}",
-                    names
-                        .iter()
-                        .take(20)
-                        .map(String::as_str)
-                        .collect::<Vec<_>>()
-                        .join(", ")
+                    "name a column \"{wanted}\" in the first line, which must be the header, or give the right \
+                     --delimiter; the first line has {} column{}",
+                    names.len(),
+                    if names.len() == 1 { "" } else { "s" }
                 ),
             };
-            return unusable(format!("the header has no column \"{name}\""), fix);
+            return unusable(format!("the header has no column \"{wanted}\""), fix);
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::lines::LineText;
 use super::options::DecodeOptions;
 use super::value::{TypeName, Typing, line, parser};
 use crate::error::Error;
-use crate::item::Schema;
+use crate::item::{Schema, quoted};
 
 /// First bytes of files that people upload by mistake, and what to do instead.
 const FOREIGN: &[(&[u8], &str, &str)] = &[
@@ -169,11 +169,17 @@ fn json_layout(
         && !outline.has_key
         && (!outline.complete || (whole && !outline.followed))
     {
-        let pointer = name.replace('~', "~0").replace('/', "~1");
+        let shown = quoted(&name);
+        // A name that is cut or escaped is none to type.
+        let pointer = if shown == name {
+            format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+        } else {
+            "with its JSON pointer".to_owned()
+        };
         return unusable(
-            format!("the file is one JSON object whose rows are in an array under \"{name}\""),
+            format!("the file is one JSON object whose rows are in an array under \"{shown}\""),
             format!(
-                "name that array: --rows-at /{pointer} (object metadata x-amz-meta-intake-rows-at)"
+                "name that array: --rows-at {pointer} (object metadata x-amz-meta-intake-rows-at)"
             ),
         );
     }
@@ -199,7 +205,7 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, Error> {
     }
     let Some(tokens) = pointer.strip_prefix('/') else {
         return unusable(
-            format!("\"{pointer}\" is not a JSON pointer"),
+            format!("\"{}\" is not a JSON pointer", quoted(pointer)),
             "begin it with a slash, for example --rows-at /Items",
         );
     };

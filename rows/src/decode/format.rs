@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::value::Typing;
+use crate::item::quoted;
 use crate::split::Syntax;
 
 /// A file format, as users name it.
@@ -40,7 +41,8 @@ impl FromStr for Format {
             "ddb-json" => Ok(Self::DynamoDbJson),
             "csv" | "tsv" => Ok(Self::Csv),
             _ => Err(format!(
-                "\"{text}\" is not a format; it is one of json, jsonl, ddb-json, csv, tsv"
+                "\"{}\" is not a format; it is one of json, jsonl, ddb-json, csv, tsv",
+                quoted(text)
             )),
         }
     }

@@ -13,7 +13,7 @@ use super::decoder::Decoder;
 use super::input::{CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, read_error};
 use super::value::{Broken, RowReader, Typing, kind_name, line, offset, parser};
 use crate::error::Error;
-use crate::item::{Encoder, Position, Reason, Reject, Row};
+use crate::item::{Encoder, Position, Reason, Reject, Row, quoted};
 use crate::read::Compression;
 use crate::read::window::{self, Window, WindowReader};
 
@@ -158,7 +158,8 @@ impl<'r> JsonDecoder<'r> {
             let found = self.parser.peek()?;
             if found != ValueType::Object {
                 return Ok(Some(format!(
-                    "there is no \"{name}\" in a JSON {}",
+                    "there is no \"{}\" in a JSON {}",
+                    quoted(name),
                     kind_name(found)
                 )));
             }
@@ -166,7 +167,7 @@ impl<'r> JsonDecoder<'r> {
             self.around.push(true);
             loop {
                 if !self.parser.has_next()? {
-                    return Ok(Some(format!("the file has no \"{name}\"")));
+                    return Ok(Some(format!("the file has no \"{}\"", quoted(name))));
                 }
                 if self.parser.next_name()? == name {
                     break;

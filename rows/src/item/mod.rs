@@ -8,6 +8,7 @@ mod key;
 pub mod limits;
 pub(crate) mod number;
 pub(crate) mod position;
+mod quoted;
 pub(crate) mod reference;
 pub(crate) mod reject;
 pub(crate) mod row;
@@ -16,6 +17,7 @@ pub(crate) mod schema;
 pub(crate) mod writer;
 
 pub use position::Position;
+pub use quoted::{PROSE_BYTES_MAX, QUOTED_BYTES_MAX, prose, quoted};
 pub use reject::{REJECT_TEXT_BYTES_MAX, Reason, Reject};
 pub use row::Row;
 pub use schema::{DeclaredType, KeyAttribute, KeyType, Schema, Types};

@@ -12,6 +12,7 @@ use crate::item::limits::{
     ATTRIBUTE_NAME_BYTES_MAX, DEPTH_MAX, ITEM_BYTES_MAX, LIST_OVERHEAD_BYTES, MEMBER_OVERHEAD_BYTES,
 };
 use crate::item::number::{Number, is_json_number};
+use crate::item::quoted::quoted;
 use crate::item::reject::Reason;
 use crate::item::row::Row;
 use crate::item::scalar::{Scalar, SetKind};
@@ -107,7 +108,7 @@ impl Encoder {
             reason
         } else {
             Reason::Value {
-                name: shorten(&self.attribute),
+                name: quoted(&self.attribute),
                 problem: Box::new(reason),
             }
         });
@@ -131,9 +132,7 @@ impl Encoder {
             });
         }
         if !frame.names.insert(name.to_owned()) {
-            return self.fail(Reason::DuplicateAttribute {
-                name: shorten(name),
-            });
+            return self.fail(Reason::DuplicateAttribute { name: quoted(name) });
         }
         if top_level {
             name.clone_into(&mut self.attribute);
@@ -204,7 +203,7 @@ impl Encoder {
             return Ok(value);
         };
         let mismatch = |problem: String| Reason::DeclaredType {
-            name: shorten(&self.attribute),
+            name: quoted(&self.attribute),
             declared: declared.name(),
             problem,
         };
@@ -362,7 +361,7 @@ impl Encoder {
         }
         match self.types.get(&self.attribute) {
             Some(declared) => Err(Reason::DeclaredType {
-                name: shorten(&self.attribute),
+                name: quoted(&self.attribute),
                 declared: declared.name(),
                 problem: format!("the value is a {found}"),
             }),
@@ -414,14 +413,5 @@ pub(crate) fn infer_cell(text: &str) -> Scalar<'_> {
         Scalar::N(text)
     } else {
         Scalar::S(text)
-    }
-}
-
-/// A name from the file, short enough for a message.
-fn shorten(name: &str) -> String {
-    const CHARS_MAX: usize = 64;
-    match name.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
     }
 }

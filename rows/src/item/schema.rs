@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::item::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
+use crate::item::quoted::quoted;
 
 /// The type of a key attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,7 +175,10 @@ impl FromStr for Types {
         for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
             // The last colon divides, so that an attribute name may hold one.
             let (name, declared) = pair.rsplit_once(':').ok_or_else(|| {
-                format!("\"{pair}\" has no type; write NAME:TYPE, for example price:N")
+                format!(
+                    "\"{}\" has no type; write NAME:TYPE, for example price:N",
+                    quoted(pair)
+                )
             })?;
             let declared = match declared.trim().to_ascii_uppercase().as_str() {
                 "S" => DeclaredType::S,
@@ -183,12 +187,13 @@ impl FromStr for Types {
                 "BOOL" => DeclaredType::Bool,
                 other => {
                     return Err(format!(
-                        "\"{other}\" is not a type; it is one of S, N, B, BOOL"
+                        "\"{}\" is not a type; it is one of S, N, B, BOOL",
+                        quoted(other)
                     ));
                 }
             };
             if types.insert(name.trim().to_owned(), declared).is_some() {
-                return Err(format!("\"{}\" is declared twice", name.trim()));
+                return Err(format!("\"{}\" is declared twice", quoted(name.trim())));
             }
         }
         Ok(Self(types))

@@ -6,6 +6,7 @@ use std::ops::Range;
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::decompress::peek;
+use crate::item::quoted;
 
 const UTF_8_BOM: &[u8] = &[0xEF, 0xBB, 0xBF];
 /// Bytes converted at a time.
@@ -80,6 +81,7 @@ pub fn encoding(name: &str) -> Result<&'static Encoding, String> {
         "utf-16be" => Ok(UTF_16BE),
         "utf-16" | "utf-16le" => Ok(UTF_16LE),
         _ => Encoding::for_label_no_replacement(name.as_bytes()).ok_or_else(|| {
+            let name = quoted(name);
             format!("\"{name}\" is not an encoding; use a name such as utf-8, windows-1252, utf-16le, shift_jis, gbk")
         }),
     }

@@ -164,7 +164,7 @@ fn delimiters_are_sniffed_or_given() {
         &plain().delimiter(b';'),
         "id,v\na,x\n",
         &[
-            "unusable: the header has no column \"id\" | name a column \"id\" in the first line, or give the right --delimiter; the header has: id,v",
+            "unusable: the header has no column \"id\" | name a column \"id\" in the first line, which must be the header, or give the right --delimiter; the first line has 1 column",
         ],
     );
 }

@@ -15,13 +15,14 @@ fn every_column_has_a_name_of_its_own() {
     check(&plain(), ",id\nb,a\n", &[&unnamed(1)]);
     check(&plain(), "id,v,\na,b,\n", &[&unnamed(3)]);
     check(&plain(), "id,\"\"\na,b\n", &[&unnamed(2)]);
-    let twice = |name: &str| {
+    let twice = |first: u32, second: u32| {
         format!(
-            "unusable: the header names column \"{name}\" twice | rename or remove one of the two: an item has each attribute once"
+            "unusable: columns {first} and {second} of the header have the same name | rename or remove one of the two: an \
+             item has each attribute once; if the first line is a row, put one with the columns' names before it"
         )
     };
-    check(&plain(), "id,v,id\na,b,c\n", &[&twice("id")]);
-    check(&plain(), "id,v w,\"v w\"\na,b,c\n", &[&twice("v w")]);
+    check(&plain(), "id,v,id\na,b,c\n", &[&twice(1, 3)]);
+    check(&plain(), "id,v w,\"v w\"\na,b,c\n", &[&twice(2, 3)]);
     check(
         &plain(),
         "id,v,V\na,b,c\n",
@@ -52,14 +53,14 @@ fn the_key_must_be_a_column_and_a_near_match_is_suggested() {
         &product(),
         "sku,v\na,b\n",
         &[
-            "unusable: the header has no column \"productId\" | name a column \"productId\" in the first line, or give the right --delimiter; the header has: sku, v",
+            "unusable: the header has no column \"productId\" | name a column \"productId\" in the first line, which must be the header, or give the right --delimiter; the first line has 2 columns",
         ],
     );
     check(
         &plain().sort("no", KeyType::N),
         "id,v\na,b\n",
         &[
-            "unusable: the header has no column \"no\" | name a column \"no\" in the first line, or give the right --delimiter; the header has: id, v",
+            "unusable: the header has no column \"no\" | name a column \"no\" in the first line, which must be the header, or give the right --delimiter; the first line has 2 columns",
         ],
     );
     check(
@@ -81,4 +82,28 @@ fn names_are_taken_as_they_are() {
             "end",
         ],
     );
+}
+
+/// What stands in the first line of a file without a header is a row.
+#[test]
+fn nothing_of_a_first_line_is_quoted_but_a_name_like_the_one_that_is_wanted() {
+    let key = || plain().key("productId", KeyType::S);
+    let long = "Jane Doe\u{202e}".repeat(50_000);
+    for (file, count) in [
+        ("P1,Jane Doe,jane@example.com\n".to_owned(), "3 columns"),
+        (format!("{long}\nx\n"), "1 column"),
+    ] {
+        let expected = format!(
+            "unusable: the header has no column \"productId\" | name a column \"productId\" in the first line, which must be \
+             the header, or give the right --delimiter; the first line has {count}"
+        );
+        check(&key(), file, &[&expected]);
+    }
+    let padded = format!("product{}Id", "_".repeat(500));
+    let expected = format!(
+        "unusable: the header has no column \"productId\" | rename column \"product{}…\" to \"productId\": names match \
+         exactly",
+        "_".repeat(190)
+    );
+    check(&key(), format!("{padded},v\na,b\n"), &[&expected]);
 }

@@ -187,6 +187,19 @@ fn the_error_for_an_object_with_an_array_of_objects_suggests_its_pointer() {
             &[&suggested(name, pointer)],
         );
     }
+    // A pointer that is no text to type is left out.
+    let long = "x".repeat(201);
+    for (name, shown) in [
+        ("a\u{202e}b", r"a\u{202e}b".to_owned()),
+        (&long, format!("{}…", "x".repeat(197))),
+    ] {
+        let file = format!(r#"{{"{name}":[{{"id":"a"}}]}}"#);
+        check(
+            &plain(),
+            file,
+            &[&suggested(&shown, "with its JSON pointer")],
+        );
+    }
     // Cut off within its first rows, or longer than what the format is recognised by.
     check(
         &plain(),

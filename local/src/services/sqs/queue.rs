@@ -218,6 +218,16 @@ impl Queue {
         id
     }
 
+    /// The bodies of messages that were never received, and are not to be yet.
+    pub(crate) fn delayed(&self) -> Vec<String> {
+        let now = Instant::now();
+        let messages = lock(&self.messages);
+        let delayed = messages
+            .iter()
+            .filter(|message| message.receive_count == 0 && message.visible_at > now);
+        delayed.map(|message| message.body.clone()).collect()
+    }
+
     fn store(&self, message: StoredMessage) {
         let mut messages = lock(&self.messages);
         messages.push(message);
