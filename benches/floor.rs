@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let key = KeyAttribute::partition("productId", KeyType::S);
     let schema = Arc::new(Schema::new("InventoryTable", key, None));
-    let writer = WireWriter::new(&cloud::sdk_config().await, schema).await?;
+    let writer = WireWriter::new(&cloud::sdk_config().await?, schema).await?;
     let next = Arc::new(AtomicUsize::new(0));
     let mut lanes = tokio::task::JoinSet::new();
     for index in 0..arguments.lanes {

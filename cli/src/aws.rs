@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::ProvideCredentials;
 
-use crate::terminal::Failure;
+use crate::terminal::{Failure, causes};
 
 /// The clients an import needs.
 #[derive(Clone, Debug)]
@@ -33,9 +33,10 @@ impl Clients {
     ///
     /// # Errors
     ///
-    /// A [`Failure`] that names the fix when there is no region or there are no credentials.
+    /// A [`Failure`] that names the fix when there is no region, there are no credentials, or the environment asks for a way
+    /// to AWS that Intake does not take.
     pub async fn from_environment() -> Result<Self, Failure> {
-        let config = cloud::sdk_config().await;
+        let config = cloud::sdk_config().await?;
         if config.region().is_none() {
             return Err(Failure::new("no AWS region is set").fix(concat!(
                 "export AWS_REGION=eu-central-1 (your table's region)",
@@ -56,9 +57,27 @@ async fn check_credentials(config: &SdkConfig) -> Result<(), Failure> {
     let provider = config
         .credentials_provider()
         .ok_or_else(|| Failure::new("no AWS credentials are set").fix(FIX))?;
-    provider
-        .provide_credentials()
-        .await
-        .map(drop)
-        .map_err(|error| Failure::caused("no AWS credentials were found", &error).fix(FIX))
+    provider.provide_credentials().await.map(drop).map_err(|error| {
+        // The SDK has a part for each kind of profile, and names the one that is not built in as a developer knows it.
+        if causes(&error).contains("cargo feature") {
+            return Failure::new(format!(
+                "Intake cannot load the credentials of {} by itself (those of `aws login`, for example)",
+                profile()
+            ))
+            .fix(
+                "let the AWS CLI hand them over: eval \"$(aws configure export-credentials --format env)\", then run intake \
+                 again; do so again when they have expired",
+            );
+        }
+        Failure::caused("no AWS credentials were found", &error).fix(FIX)
+    })
+}
+
+/// The profile whose credentials are used.
+fn profile() -> String {
+    let named = std::env::var("AWS_PROFILE").ok();
+    match named.filter(|name| !name.is_empty()) {
+        Some(name) => format!("profile {name}"),
+        None => "the default profile".to_owned(),
+    }
 }

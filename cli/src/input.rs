@@ -1,7 +1,7 @@
 //! Where rows are read from, as it is typed.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// A file, an object or standard input.
@@ -30,6 +30,39 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// Whether `path` is this very file, whatever it is called: by a link, another spelling, or as what standard input comes
+    /// from. Devices do not count, as what is written to a terminal is not what is read from it.
+    #[cfg(unix)]
+    pub fn is_file(&self, path: &Path) -> bool {
+        use std::os::fd::AsFd as _;
+        use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+        let input = match self {
+            Self::Stdin => {
+                let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+                stdin.and_then(|stdin| std::fs::File::from(stdin).metadata())
+            }
+            Self::File(path) => path.metadata(),
+            Self::Object { .. } => return false,
+        };
+        // What cannot be looked at cannot be opened, either; that is told then.
+        let (Ok(input), Ok(output)) = (input, path.metadata()) else {
+            return false;
+        };
+        (input.dev(), input.ino()) == (output.dev(), output.ino())
+            && !input.file_type().is_char_device()
+    }
+
+    /// Whether `path` is this very file, whatever it is called.
+    #[cfg(not(unix))]
+    pub fn is_file(&self, path: &Path) -> bool {
+        match (self, path.canonicalize()) {
+            (Self::File(input), Ok(path)) => input.canonicalize().is_ok_and(|input| input == path),
+            _ => false,
+        }
+    }
+}
+
 impl FromStr for Input {
     type Err = String;
 
@@ -40,6 +73,14 @@ impl FromStr for Input {
         let Some(address) = text.strip_prefix("s3://") else {
             return Ok(Self::File(PathBuf::from(text)));
         };
+        // Its own name has a slash: what is behind the first one is not the key.
+        if address.starts_with("arn:") {
+            return Err(
+                "an access point is named by its alias, not by its ARN: s3://ALIAS/KEY (aws s3control get-access-point \
+                 says the alias)"
+                    .to_owned(),
+            );
+        }
         match address.split_once('/') {
             Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(Self::Object {
                 bucket: bucket.to_owned(),
@@ -50,13 +91,15 @@ impl FromStr for Input {
     }
 }
 
+/// The name as people see it: on one line.
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdin => f.write_str("standard input"),
-            Self::File(path) => path.display().fmt(f),
-            Self::Object { bucket, key } => write!(f, "s3://{bucket}/{key}"),
-        }
+        let name = match self {
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(path) => path.display().to_string(),
+            Self::Object { bucket, key } => format!("s3://{bucket}/{key}"),
+        };
+        f.write_str(&rows::prose(&name))
     }
 }
 
@@ -82,9 +125,25 @@ mod tests {
             ("s3://b", Err(())),
             ("s3://b/", Err(())),
             ("s3:///k", Err(())),
+            (
+                "s3://ap-x7-s3alias/a/b.csv",
+                object("ap-x7-s3alias", "a/b.csv"),
+            ),
+            (
+                "s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/ap/a/b.csv",
+                Err(()),
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse().map_err(|_: String| ()), expected, "{text}");
         }
+        let error = "s3://arn:aws:s3:eu-west-1:1:accesspoint/ap/k".parse::<Input>();
+        assert!(error.unwrap_err().contains("s3://ALIAS/KEY"));
+    }
+
+    #[test]
+    fn a_name_is_on_one_line() {
+        let input: Input = "s3://b/a\n\u{1b}[2J\u{202e}.csv".parse().unwrap();
+        assert_eq!(input.to_string(), r"s3://b/a\n\u{1b}[2J\u{202e}.csv");
     }
 }

@@ -35,9 +35,26 @@ pub struct Run {
     /// How to read and write.
     pub options: ImportOptions,
     /// Where rejected rows go.
-    pub rejects: Option<PathBuf>,
+    pub rejects: Option<RejectFile>,
     /// Whether to show no progress.
     pub quiet: bool,
+}
+
+/// Opens the file of `--rejects`, before anything is read or written.
+///
+/// # Errors
+///
+/// It is the input, which would be lost, or it cannot be written.
+pub fn open_rejects(path: Option<&PathBuf>, input: &Input) -> Result<Option<RejectFile>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    if input.is_file(path) {
+        return Err(Failure::usage(format!(
+            "--rejects {} is the file that is read, {input}: its rows would be lost",
+            path.display()
+        ))
+        .fix("name another file for the rejected rows"));
+    }
+    Ok(Some(RejectFile::create(path.clone())?))
 }
 
 impl Run {
@@ -116,7 +133,7 @@ impl Run {
         let counters = Arc::new(Counters::default());
         let first_rejects = Arc::new(Mutex::new(Vec::new()));
         let rejects = Rejects {
-            file: self.rejects.map(RejectFile::new),
+            file: self.rejects,
             first: Arc::clone(&first_rejects),
         };
         let display = (!self.quiet).then(|| {
@@ -151,7 +168,7 @@ impl Run {
     }
 }
 
-/// The first signal lets the import finish what is under way, the second one gives it up.
+/// The first signal lets the import finish what it has sent, the second one gives it up.
 ///
 /// Also returns whether there was a signal.
 async fn until_interrupted_twice(
@@ -167,7 +184,9 @@ async fn until_interrupted_twice(
         summary = &mut import => return Ok((summary, false)),
     }
     stop.request(StopReason::Interrupted);
-    tell("stopping: finishing the writes in flight (Ctrl-C again aborts them)");
+    tell(
+        "stopping: finishing the writes in flight, dropping what waits (Ctrl-C again aborts them)",
+    );
     tokio::select! {
         summary = &mut import => Ok((summary, true)),
         () = signals.wait() => {

@@ -10,6 +10,8 @@ use rows::Position;
 pub enum Class {
     /// The same call may succeed later: try again, within the budget.
     Retry,
+    /// As [`Class::Retry`], but the call may still be carried out, at any later time: no answer says that it is over.
+    Unanswered,
     /// One row is at fault: report it and go on.
     RejectRow,
     /// The import cannot go on.
@@ -19,7 +21,7 @@ pub enum Class {
 /// Any failure of the importer.
 ///
 /// A message says what happened; [`Error::fix`] says what to do. The cause, where there is one, is only in
-/// [`std::error::Error::source`].
+/// [`std::error::Error::source`]. No message quotes a row: it gets into logs, messages and the table of jobs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -37,7 +39,7 @@ pub enum Error {
     },
 
     /// An AWS call failed.
-    #[error("{operation} failed: {problem}")]
+    #[error("{operation} failed: {}", without_rows(.problem, *.class))]
     Service {
         /// The operation, as AWS names it.
         operation: &'static str,
@@ -86,12 +88,12 @@ pub enum Error {
         why: StopReason,
     },
 
-    /// The object is not the one that was to be imported, or not there.
+    /// The object is not the one that was to be imported, not there, or not to be read as it is stored.
     #[error("{operation} failed: {problem}")]
     Object {
         /// The operation, as AWS names it.
         operation: &'static str,
-        /// The error code and message of the service, or what has changed.
+        /// The error code and message of the service, or what is wrong with the object.
         problem: String,
         /// How to repair it.
         fix: String,
@@ -109,6 +111,10 @@ pub enum Error {
     /// Another invocation imports the file.
     #[error("another invocation has taken the job over")]
     LeaseLost,
+
+    /// Another invocation publishes the end of the job, or has died before it did.
+    #[error("another invocation was about to publish the end of the job")]
+    Untold,
 
     /// What the import may write is not known: the pages of the write cap that it shares cannot be used.
     #[error("the write cap cannot be shared with other imports")]
@@ -168,6 +174,9 @@ pub enum StopReason {
     /// More rows were rejected than is allowed.
     #[error("more rows were rejected than is allowed")]
     TooManyRejects,
+    /// Another importer may have the job.
+    #[error("the claim on the job could not be renewed in time")]
+    LeaseLost,
 }
 
 impl Error {
@@ -184,6 +193,7 @@ impl Error {
             | Self::Object { .. }
             | Self::Stalled { .. }
             | Self::LeaseLost
+            | Self::Untold
             | Self::Share { .. }
             | Self::Accounting { .. }
             | Self::RangesLeft { .. }
@@ -207,12 +217,13 @@ impl Error {
             },
             Self::Stopped { why, .. } => match why {
                 StopReason::Cancelled | StopReason::TooManyRejects => true,
-                StopReason::Deadline | StopReason::Interrupted => false,
+                StopReason::Deadline | StopReason::Interrupted | StopReason::LeaseLost => false,
             },
             Self::Service { .. }
             | Self::Throttled { .. }
             | Self::RetriesExhausted { .. }
             | Self::LeaseLost
+            | Self::Untold
             | Self::RangesLeft { .. }
             | Self::Share { .. }
             | Self::Report { .. } => false,
@@ -274,13 +285,15 @@ impl Error {
             Self::Stalled { .. } => {
                 Some("look into the function's log for the job, then upload the file again")
             }
-            Self::LeaseLost => {
-                Some("nothing: the other one goes on; intake status shows how far it is")
-            }
+            Self::LeaseLost
+            | Self::Stopped {
+                why: StopReason::LeaseLost,
+                ..
+            } => Some("nothing: the other one goes on; intake status shows how far it is"),
             Self::Accounting { .. } => {
                 Some("this is a defect in Intake; please report it with the summary")
             }
-            Self::RangesLeft { .. } | Self::Report { .. } => None,
+            Self::Untold | Self::RangesLeft { .. } | Self::Report { .. } => None,
         }
     }
 
@@ -301,7 +314,7 @@ impl Error {
         }
     }
 
-    /// The message with every cause behind it, separated by `: `.
+    /// The message with every cause behind it, separated by `: `, as [`rows::prose`].
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -310,7 +323,15 @@ impl Error {
             text.push_str(&error.to_string());
             cause = error.source();
         }
-        text
+        rows::prose(&text)
+    }
+}
+
+/// What a service said, without its words if it means a row: DynamoDB quotes values in them. The report has all of it.
+fn without_rows(problem: &str, class: Class) -> &str {
+    match class {
+        Class::RejectRow => problem.split(": ").next().unwrap_or_default(),
+        Class::Retry | Class::Unanswered | Class::Fatal => problem,
     }
 }
 

@@ -4,11 +4,18 @@
 //! the function itself), and EventBridge's `Object Created`, bare or in SQS. `s3:TestEvent`, which S3 sends when a
 //! notification is set up, tells of no object.
 
+use std::time::Duration;
+
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::sqs::SqsEvent;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// Most bytes of a key.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+const KEY_BYTES_MAX: usize = 1024;
 
 /// An object that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +32,72 @@ pub struct ObjectCreated {
     pub sequencer: Option<String>,
     /// When, in RFC 3339.
     pub time: Option<String>,
+    /// The job that this message waits for, as it was when the message was sent.
+    pub seen: Option<Seen>,
+}
+
+/// How a job stood when somebody looked at it who may not go on with it. If it stands like that for longer than a lease, the
+/// one that had it is dead. So no clocks are compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The job's name.
+    pub job: String,
+    /// Its last claim.
+    pub attempt: u32,
+    /// How often it was saved.
+    pub saves: u64,
+    /// When it was saved last: versions of Intake before this one did not count.
+    #[serde(default)]
+    pub updated_at: String,
+    /// For how long it has stood like that, by the delays of the messages that waited for it.
+    #[serde(default)]
+    pub waited_seconds: u64,
+    /// Who was about to publish its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teller: Option<String>,
+}
+
+impl Seen {
+    /// Whether `now` is how the job stood.
+    pub fn is(&self, now: &Self) -> bool {
+        let of = |seen: &Self| Self {
+            waited_seconds: 0,
+            ..seen.clone()
+        };
+        of(self) == of(now)
+    }
+
+    /// Whether the job stood like that for so long that whoever had it is dead.
+    pub fn is_dead(&self, now: &Self, takeover: Duration) -> bool {
+        self.is(now) && self.waited_seconds >= takeover.as_secs()
+    }
 }
 
 impl ObjectCreated {
+    /// Whether the event is about the object that has this version and `ETag` now, as far as the event knows.
+    pub fn is_about(&self, version_id: Option<&str>, etag: Option<&str>) -> bool {
+        if let (Some(announced), Some(current)) = (self.version_id.as_deref(), version_id) {
+            return announced == current;
+        }
+        let unquoted = |etag: &str| etag.trim_matches('"').to_owned();
+        let announced = self.etag.as_deref().map(unquoted);
+        announced.is_none_or(|announced| Some(announced) == etag.map(unquoted))
+    }
+
+    /// The notification again, for a message that waits for a job, or goes on with one.
+    pub fn waiting_for(&self, seen: Option<Seen>) -> Value {
+        let waiting = Self {
+            seen,
+            ..self.clone()
+        };
+        waiting.to_event()
+    }
+
+    /// The object, as `s3://bucket/key`, for people.
+    pub fn url(&self) -> String {
+        rows::prose(&format!("s3://{}/{}", self.bucket, self.key))
+    }
+
     /// An S3 notification that tells of the object, to be put into the queue again.
     pub fn to_event(&self) -> Value {
         let key = percent_encode(self.key.as_bytes(), NON_ALPHANUMERIC).to_string();
@@ -41,13 +111,17 @@ impl ObjectCreated {
                 object[name] = json!(value);
             }
         }
-        json!({ "Records": [{
+        let mut record = json!({
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",
             "eventTime": self.time,
             "s3": { "bucket": { "name": self.bucket }, "object": object },
-        }] })
+        });
+        if let Some(seen) = &self.seen {
+            record["intakeSeen"] = json!(seen);
+        }
+        json!({ "Records": [record] })
     }
 }
 
@@ -65,6 +139,8 @@ pub enum Event {
 pub struct Message {
     /// The name by which a failure is reported.
     pub id: String,
+    /// How often it was received, this time included.
+    pub receives: u32,
     /// The objects it tells of, or why it cannot be read.
     pub objects: Result<Vec<ObjectCreated>, EventError>,
 }
@@ -75,6 +151,13 @@ pub struct Message {
     "the event is not one that Intake knows: {0}; it takes S3 notifications, bare or in SQS, and EventBridge's Object Created"
 )]
 pub struct EventError(String);
+
+impl EventError {
+    /// `problem` may quote the event.
+    fn new(problem: impl std::fmt::Display) -> Self {
+        Self(rows::prose(&problem.to_string()))
+    }
+}
 
 /// Reads an event.
 ///
@@ -89,11 +172,17 @@ pub fn parse(event: Value) -> Result<Event, EventError> {
     if source != Some("aws:sqs") {
         return objects(event).map(Event::Objects);
     }
-    let event: SqsEvent = serde_json::from_value(event).map_err(|e| EventError(e.to_string()))?;
+    let event: SqsEvent = serde_json::from_value(event).map_err(EventError::new)?;
     let messages = event.records.into_iter().map(|message| Message {
         id: message.message_id.unwrap_or_default(),
+        // Events written by hand do not say: as if it were the last time.
+        receives: message
+            .attributes
+            .get("ApproximateReceiveCount")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(u32::MAX),
         objects: serde_json::from_str(&message.body.unwrap_or_default())
-            .map_err(|e| EventError(format!("a message's body is not JSON ({e})")))
+            .map_err(|e| EventError::new(format_args!("a message's body is not JSON ({e})")))
             .and_then(objects),
     });
     Ok(Event::Messages(messages.collect()))
@@ -101,33 +190,26 @@ pub fn parse(event: Value) -> Result<Event, EventError> {
 
 /// The objects that an S3 or EventBridge event tells of.
 fn objects(event: Value) -> Result<Vec<ObjectCreated>, EventError> {
-    let unreadable = |e: serde_json::Error| EventError(e.to_string());
+    let unreadable = |e: serde_json::Error| EventError::new(e);
     if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
         return Ok(Vec::new());
     }
     if event.get("detail-type").is_some() {
         let event: EventBridgeEvent = serde_json::from_value(event).map_err(unreadable)?;
         if event.source != "aws.s3" || event.detail_type != "Object Created" {
-            return Err(EventError(format!(
+            return Err(EventError::new(format_args!(
                 "{} from {}",
                 event.detail_type, event.source
             )));
         }
         let detail: Detail = serde_json::from_value(event.detail).map_err(unreadable)?;
-        return Ok(vec![ObjectCreated {
-            bucket: detail.bucket.name,
-            // Unlike S3's own notifications, EventBridge gives keys as they are.
-            key: detail.object.key,
-            version_id: detail.object.version_id,
-            etag: detail.object.etag,
-            sequencer: detail.object.sequencer,
-            time: event.time.map(|time| time.to_rfc3339()),
-        }]);
+        // Unlike S3's own notifications, EventBridge gives keys as they are.
+        let key = checked_key(detail.object.key.clone())?;
+        let time = event.time.map(|time| time.to_rfc3339());
+        return Ok(vec![created(detail.bucket, key, detail.object, time, None)]);
     }
     let Some(Value::Array(records)) = event.get("Records") else {
-        return Err(EventError(
-            "it has neither Records nor detail-type".to_owned(),
-        ));
+        return Err(EventError::new("it has neither Records nor detail-type"));
     };
     let mut objects = Vec::new();
     for record in records {
@@ -139,16 +221,32 @@ fn objects(event: Value) -> Result<Vec<ObjectCreated>, EventError> {
         {
             continue;
         }
-        objects.push(ObjectCreated {
-            bucket: record.s3.bucket.name,
-            key: decode_key(&record.s3.object.key)?,
-            version_id: record.s3.object.version_id,
-            etag: record.s3.object.etag,
-            sequencer: record.s3.object.sequencer,
-            time: record.event_time,
-        });
+        let key = decode_key(&record.s3.object.key)?;
+        let S3Entity { bucket, object } = record.s3;
+        objects.push(created(bucket, key, object, record.event_time, record.seen));
     }
     Ok(objects)
+}
+
+fn created(
+    bucket: Bucket,
+    key: String,
+    object: S3Object,
+    time: Option<String>,
+    seen: Option<Seen>,
+) -> ObjectCreated {
+    // Events written by hand have empty members.
+    let filled = |member: Option<String>| member.filter(|text| !text.is_empty());
+    ObjectCreated {
+        bucket: bucket.name,
+        key,
+        // What is put while versioning is suspended is called null, and so is what replaces it.
+        version_id: filled(object.version_id).filter(|version| version != "null"),
+        etag: filled(object.etag),
+        sequencer: filled(object.sequencer),
+        time,
+        seen,
+    }
 }
 
 /// Undoes the encoding of a key in an S3 notification: a space is `+`, everything else is percent-encoded.
@@ -157,9 +255,19 @@ fn objects(event: Value) -> Result<Vec<ObjectCreated>, EventError> {
 fn decode_key(key: &str) -> Result<String, EventError> {
     let spaced = key.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| EventError("an object's key is not UTF-8".to_owned()))
+    let key = decoded.map_err(|_| EventError::new("an object's key is not UTF-8"))?;
+    checked_key(key.into())
+}
+
+/// A key that S3 may have. A longer one, which only an event that is not S3's has, could make a job that cannot be saved.
+fn checked_key(key: String) -> Result<String, EventError> {
+    if key.len() <= KEY_BYTES_MAX {
+        return Ok(key);
+    }
+    let length = key.len();
+    Err(EventError::new(format_args!(
+        "an object's key has {length} bytes, S3 allows {KEY_BYTES_MAX}"
+    )))
 }
 
 /// The part of an S3 notification that matters here. `aws_lambda_events` demands fields that people who write an event
@@ -170,6 +278,8 @@ struct S3Record {
     event_name: Option<String>,
     #[serde(rename = "eventTime")]
     event_time: Option<String>,
+    #[serde(rename = "intakeSeen")]
+    seen: Option<Seen>,
     s3: S3Entity,
 }
 
@@ -272,6 +382,7 @@ mod tests {
             etag: Some("e".to_owned()),
             sequencer: Some("01".to_owned()),
             time: Some("2026-11-23T10:00:00.000Z".to_owned()),
+            seen: None,
         };
         let few = ObjectCreated {
             version_id: None,
@@ -295,6 +406,28 @@ mod tests {
         ] {
             assert!(parse(event.clone()).is_err(), "{event}");
         }
+    }
+
+    #[test]
+    fn what_an_event_says_is_bounded_in_an_error() {
+        let long = "x\u{202e}\n".repeat(100_000);
+        let long_key = "k".repeat(KEY_BYTES_MAX + 1);
+        let bridge = |key: &str| {
+            json!({"detail-type": "Object Created", "source": "aws.s3",
+                "detail": {"bucket": {"name": "b"}, "object": {"key": key}}})
+        };
+        for event in [
+            json!({"detail-type": &long, "source": "y", "detail": {}}),
+            json!({"Records": [{"s3": &long}]}),
+            json!({"Records": [s3(&long_key)]}),
+            bridge(&long_key),
+        ] {
+            let error = parse(event).unwrap_err().to_string();
+            assert!(error.len() < rows::PROSE_BYTES_MAX + 200, "{}", error.len());
+            assert!(!error.contains(['\n', '\u{202e}']), "{error}");
+        }
+        let longest = "k".repeat(KEY_BYTES_MAX);
+        assert_eq!(keys(json!({"Records": [s3(&longest)]})), [longest]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ mod handler;
 pub mod import;
 pub mod jobs;
 mod large;
+#[cfg(test)]
+#[path = "../tests/meeting/mod.rs"]
+mod meeting;
 pub mod progress;
 pub mod retry;
 pub mod table;

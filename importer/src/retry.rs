@@ -1,6 +1,6 @@
 //! When to try again, and when to give up.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cloud::retry::full_jitter;
@@ -15,7 +15,8 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// Longest wait.
     pub cap: Duration,
-    /// How long a batch may go without progress until the import is given up.
+    /// How long a batch may go without progress until the import is given up. Waits for the write rate are left out, unless
+    /// the whole import makes no progress.
     pub budget: Duration,
 }
 
@@ -90,6 +91,47 @@ impl<'a> Attempts<'a> {
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.since.elapsed()
+    }
+}
+
+/// Failures that say that nothing works, besides one of each lane: all lanes may fail at one moment.
+const FAILURES_CERTAIN: u32 = 3;
+
+/// Tells when a table takes nothing at all, whichever lane asks. Such a table also makes the write rate so low that waiting
+/// for it takes most of the time, and [`Attempts`] leaves that out.
+#[derive(Debug)]
+pub(crate) struct Standstill {
+    failures_max: u32,
+    /// When the first call failed since the last progress of any lane, and how many did since.
+    failed: Mutex<Option<(Instant, u32)>>,
+}
+
+impl Standstill {
+    /// That of so many lanes.
+    pub(crate) fn new(lanes: usize) -> Self {
+        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
+        Self {
+            failures_max: lanes.saturating_add(FAILURES_CERTAIN),
+            failed: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, u32)>> {
+        // One value, set at once: a panic elsewhere leaves it usable.
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A row was written.
+    pub(crate) fn ended(&self) {
+        *self.lock() = None;
+    }
+
+    /// Notes a call that wrote nothing, and says whether there were enough of them for longer than `budget`.
+    pub(crate) fn failed(&self, budget: Duration) -> bool {
+        let mut failed = self.lock();
+        let (since, failures) = failed.get_or_insert((Instant::now(), 0));
+        *failures += 1;
+        *failures >= self.failures_max && since.elapsed() > budget
     }
 }
 

@@ -16,13 +16,24 @@ use crate::error::Error;
 ///
 /// [`Error::Service`] if there is no such table or it may not be described.
 pub async fn describe(client: &Client, name: &str) -> Result<Schema, Error> {
+    identify(client, name).await.map(|(schema, _)| schema)
+}
+
+/// The same, with the table's id: one that is deleted and created again has another.
+///
+/// # Errors
+///
+/// As for [`describe`].
+pub async fn identify(client: &Client, name: &str) -> Result<(Schema, String), Error> {
     let output = client
         .describe_table()
         .table_name(name)
         .send()
         .await
         .map_err(|e| service_error("DescribeTable", name, e))?;
-    schema(name, output.table().ok_or_else(|| unusable(name))?)
+    let table = output.table().ok_or_else(|| unusable(name))?;
+    let id = table.table_id().or(table.table_arn()).unwrap_or(name);
+    Ok((schema(name, table)?, id.to_owned()))
 }
 
 /// The keys in the description of the table `name`, which may be a name or an ARN.

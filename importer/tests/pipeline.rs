@@ -8,11 +8,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use importer::import::{Checkpoint, Import, ImportOptions, Journal, Source, Status, Stop, Summary};
+use importer::import::{
+    Checkpoint, Import, ImportOptions, Journal, MaxRejects, Source, Status, Stop, Summary,
+};
 use importer::progress::Progress;
 use importer::retry::RetryPolicy;
 use importer::write::{BatchWrite, LaneWrite, Written};
@@ -26,17 +29,25 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Unprocessed,
+    /// All rows come back.
+    NothingProcessed,
     Throttle,
     ServerError,
     /// The rows are taken, but the answer is lost.
     AnswerLost,
     AccessDenied,
+    /// All rows are taken, three seconds later.
+    Slow,
+    /// No answer, ever.
+    Hang,
 }
 
 /// A table in memory that fails when `fault` says so for the number of the call.
 struct Table<F> {
     items: Mutex<BTreeMap<String, Value>>,
     calls: Mutex<u64>,
+    /// Rows of each call.
+    sizes: Mutex<Vec<usize>>,
     fault: F,
 }
 
@@ -45,6 +56,7 @@ impl<F: Fn(u64) -> Option<Fault>> Table<F> {
         Arc::new(Self {
             items: Mutex::default(),
             calls: Mutex::default(),
+            sizes: Mutex::default(),
             fault,
         })
     }
@@ -106,21 +118,28 @@ impl<F: Fn(u64) -> Option<Fault> + Send + Sync + 'static> LaneWrite for Writer<F
             return Err(service("ValidationException: poisoned", Class::RejectRow));
         }
         let fault = (self.0.fault)(call);
+        match fault {
+            Some(Fault::Slow) => tokio::time::sleep(Duration::from_secs(3)).await,
+            Some(Fault::Hang) => std::future::pending().await,
+            _ => {}
+        }
         let taken = match fault {
-            None | Some(Fault::AnswerLost) => items.len(),
+            None | Some(Fault::AnswerLost | Fault::Slow) => items.len(),
             Some(Fault::Unprocessed) => items.len() / 2,
             Some(_) => 0,
         };
+        self.0.sizes.lock().unwrap().push(items.len());
         for item in &items[..taken] {
             let key = item["k"]["S"].as_str().unwrap().to_owned();
             self.0.items.lock().unwrap().insert(key, (*item).clone());
         }
         match fault {
-            None | Some(Fault::Unprocessed) => Ok(Written {
-                unprocessed: items[taken..].iter().map(|item| key_of(item)).collect(),
-                unprocessed_body: None,
-                consumed_wcu: Some(taken as f64),
-            }),
+            None | Some(Fault::Unprocessed | Fault::Slow | Fault::NothingProcessed) => {
+                Ok(Written {
+                    unprocessed: items[taken..].iter().map(|item| key_of(item)).collect(),
+                    consumed_wcu: Some(taken as f64),
+                })
+            }
             Some(Fault::Throttle) => Err(Error::Throttled {
                 operation: "BatchWriteItem",
                 problem: "ThrottlingException".to_owned(),
@@ -128,7 +147,9 @@ impl<F: Fn(u64) -> Option<Fault> + Send + Sync + 'static> LaneWrite for Writer<F
             Some(Fault::ServerError | Fault::AnswerLost) => {
                 Err(service("InternalServerError", Class::Retry))
             }
-            Some(Fault::AccessDenied) => Err(service("AccessDeniedException", Class::Fatal)),
+            Some(Fault::AccessDenied | Fault::Hang) => {
+                Err(service("AccessDeniedException", Class::Fatal))
+            }
         }
     }
 }
@@ -189,6 +210,13 @@ fn run<T>(import: impl AsyncFnOnce() -> T) -> T {
     runtime.block_on(import())
 }
 
+/// Waits for what takes a thread's real time, which paused time does not wait for.
+async fn until(mut holds: impl FnMut() -> bool) {
+    while !holds() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 fn import<F>(file: &[u8], options: ImportOptions, table: &Arc<Table<F>>) -> (Summary, Rejects)
 where
     F: Fn(u64) -> Option<Fault> + Send + Sync + 'static,
@@ -235,7 +263,7 @@ fn assert_adds_up(summary: &Summary) {
         "{summary:?}"
     );
     assert!(
-        summary.status == Status::Failed || summary.rows_unsettled == 0,
+        matches!(summary.status, Status::Failed | Status::Cancelled) || summary.rows_unsettled == 0,
         "{summary:?}"
     );
 }
@@ -331,6 +359,38 @@ fn a_table_that_never_answers_well_exhausts_the_budget() {
     assert!(failure.message.contains("gave up after"), "{failure}");
     assert!(failure.message.contains("ThrottlingException"), "{failure}");
     assert!(failure.fix.unwrap().contains("--max-wcu"));
+}
+
+/// Such a table makes the write rate as low as it gets, so that most of the time is spent on waiting for it.
+#[test]
+fn a_table_that_gives_everything_back_ends_the_import() {
+    let row = |n: u32| format!("{{\"k\":\"{n}\",\"text\":\"{}\"}}\n", "x".repeat(20_000));
+    let file: String = (0..400).map(row).collect();
+    let writer = Writer(Table::new(|_| Some(Fault::NothingProcessed)));
+    let (summary, took) = run(async || {
+        let began = Instant::now();
+        let import = new(std::io::Cursor::new(file), options(16));
+        let summary = import.run(writer, Rejects::default()).await.summary;
+        (summary, began.elapsed())
+    });
+    assert_eq!(summary.status, Status::Failed);
+    let failure = summary.failure.unwrap();
+    assert!(failure.message.contains("gave up after"), "{failure}");
+    assert!(failure.message.contains("UnprocessedItems"), "{failure}");
+    assert!(took > RetryPolicy::default().budget, "{took:?}");
+    assert!(took < Duration::from_mins(5), "{took:?}");
+}
+
+#[test]
+fn what_comes_back_is_sent_again_in_requests_that_the_rate_allows() {
+    let table = Table::new(|call| (call <= 12).then_some(Fault::NothingProcessed));
+    let (summary, _) = import(&lines(&distinct(25)), options(1), &table);
+    assert_eq!(summary.status, Status::Completed, "{summary:?}");
+    let sizes = table.sizes.lock().unwrap();
+    // The rate has gone down, and a request is a fortieth of a second of it.
+    assert_eq!(sizes[0], 25, "{sizes:?}");
+    assert!(sizes[12] < 25, "{sizes:?}");
+    assert_eq!(table.items().len(), 25);
 }
 
 #[test]
@@ -441,6 +501,7 @@ struct Endless {
     line: usize,
     rest: std::io::Cursor<Vec<u8>>,
     stop: Stop,
+    reason: StopReason,
 }
 
 impl Read for Endless {
@@ -448,7 +509,7 @@ impl Read for Endless {
         if self.rest.position() == self.rest.get_ref().len() as u64 {
             self.line += 1;
             if self.line == 100_000 {
-                self.stop.request(StopReason::Interrupted);
+                self.stop.request(self.reason);
             }
             self.rest = std::io::Cursor::new(lines(&[(self.line as u32 % 5000, self.line)]));
         }
@@ -456,39 +517,229 @@ impl Read for Endless {
     }
 }
 
+fn lines_given(options: ImportOptions) -> ImportOptions {
+    ImportOptions {
+        decode: DecodeOptions {
+            format: Some(Format::JsonLines),
+            ..DecodeOptions::default()
+        },
+        ..options
+    }
+}
+
 #[test]
-fn stopping_writes_what_was_read_and_says_where() {
-    let stop = Stop::default();
-    let table = Table::new(|call| (call % 5 == 0).then_some(Fault::Unprocessed));
-    let file = Endless {
-        line: 0,
-        rest: std::io::Cursor::default(),
-        stop: stop.clone(),
+fn stopping_at_a_deadline_writes_what_was_read_and_others_say_what_they_drop() {
+    for (reason, told) in [
+        (StopReason::Deadline, "the time given is used up"),
+        (StopReason::Interrupted, "interrupted"),
+    ] {
+        let stop = Stop::default();
+        let table = Table::new(|call| (call % 5 == 0).then_some(Fault::Unprocessed));
+        let file = Endless {
+            line: 0,
+            rest: std::io::Cursor::default(),
+            stop: stop.clone(),
+            reason,
+        };
+        let import = Import {
+            stop,
+            ..new(file, lines_given(options(4)))
+        };
+        let writer = Writer(Arc::clone(&table));
+        let summary = run(async || import.run(writer, Rejects::default()).await.summary);
+        assert_eq!(summary.status, Status::Failed);
+        assert_adds_up(&summary);
+        if reason == StopReason::Deadline {
+            assert_eq!(summary.rows_unsettled, 0);
+            assert_eq!(table.items().len(), 5000);
+        }
+        let failure = summary.failure.unwrap();
+        assert!(failure.message.contains(told), "{failure}");
+        let position = failure.position.unwrap();
+        assert_eq!(position.record, summary.counts.rows_read + 1);
+    }
+}
+
+/// Whatever rows wait for, they are dropped at once; only requests that were sent are waited for, and those not for long.
+#[test]
+fn a_stop_drops_what_waits_and_counts_it_as_unsettled() {
+    let capped = |wcu| ImportOptions {
+        max_wcu: NonZeroU32::new(wcu),
+        ..options(16)
     };
-    let decode = DecodeOptions {
-        format: Some(Format::JsonLines),
-        ..DecodeOptions::default()
+    let patient = ImportOptions {
+        retry: RetryPolicy {
+            base: Duration::from_hours(1),
+            cap: Duration::from_hours(1),
+            budget: Duration::from_hours(9),
+        },
+        ..options(16)
     };
-    let import = Import {
-        stop,
-        ..new(
-            file,
-            ImportOptions {
-                decode,
-                ..options(4)
-            },
-        )
-    };
-    let writer = Writer(Arc::clone(&table));
-    let summary = run(async || import.run(writer, Rejects::default()).await.summary);
-    assert_eq!(summary.status, Status::Failed);
+    let cases: [(&str, Option<Fault>, ImportOptions, u64); 5] = [
+        ("the limiter", None, capped(25), 1),
+        ("the limiter, all of it", None, capped(1), 1),
+        ("its retry", Some(Fault::ServerError), patient.clone(), 1),
+        ("a throttled table", Some(Fault::Throttle), patient, 1),
+        ("an answer", Some(Fault::Hang), options(16), 6),
+    ];
+    for (waits_for, fault, options, seconds) in cases {
+        for reason in [StopReason::Interrupted, StopReason::Cancelled] {
+            let table = Table::new(move |_| fault);
+            let import = new(
+                std::io::Cursor::new(lines(&distinct(20_000))),
+                options.clone(),
+            );
+            let (stop, writer) = (import.stop.clone(), Writer(Arc::clone(&table)));
+            let (summary, took) = run(async || {
+                let import = tokio::spawn(import.run(writer, Rejects::default()));
+                until(|| *table.calls.lock().unwrap() > 0).await;
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                let asked = Instant::now();
+                stop.request(reason);
+                (import.await.unwrap().summary, asked.elapsed())
+            });
+            let what = format!("{waits_for}, {reason}: {summary:?}");
+            assert!(took <= Duration::from_secs(seconds), "{took:?}, {what}");
+            assert_adds_up(&summary);
+            assert!(summary.rows_unsettled > 0, "{what}");
+            let failure = summary.failure.as_ref().unwrap();
+            assert!(failure.message.contains(&reason.to_string()), "{what}");
+            assert_eq!(
+                table.items().len() as u64,
+                summary.counts.rows_written,
+                "{what}"
+            );
+        }
+    }
+}
+
+/// What is sent when the stop is asked for is settled.
+#[test]
+fn a_stop_waits_for_the_answers_to_what_was_sent() {
+    let table = Table::new(|_| Some(Fault::Slow));
+    let import = new(std::io::Cursor::new(lines(&distinct(100))), options(1));
+    let (stop, writer) = (import.stop.clone(), Writer(Arc::clone(&table)));
+    let summary = run(async || {
+        let import = tokio::spawn(import.run(writer, Rejects::default()));
+        until(|| *table.calls.lock().unwrap() == 1).await;
+        assert!(table.items().is_empty());
+        stop.request(StopReason::Interrupted);
+        import.await.unwrap().summary
+    });
     assert_adds_up(&summary);
-    assert_eq!(summary.rows_unsettled, 0);
-    assert_eq!(table.items().len(), 5000);
-    let failure = summary.failure.unwrap();
-    assert!(failure.message.contains("interrupted"), "{failure}");
-    let position = failure.position.unwrap();
-    assert_eq!(position.record, summary.counts.rows_read + 1);
+    assert_eq!(summary.counts.rows_written, 25, "{summary:?}");
+    assert_eq!(table.items().len(), 25);
+    assert_eq!(summary.status, Status::Failed, "{summary:?}");
+}
+
+/// Nothing was dropped, so there is nothing to complain of.
+#[test]
+fn a_stop_after_the_last_row_changes_nothing() {
+    let table = Table::new(|_| Some(Fault::Slow));
+    let import = new(std::io::Cursor::new(lines(&distinct(10))), options(1));
+    let (stop, writer) = (import.stop.clone(), Writer(Arc::clone(&table)));
+    let summary = run(async || {
+        let import = tokio::spawn(import.run(writer, Rejects::default()));
+        until(|| *table.calls.lock().unwrap() == 1).await;
+        stop.request(StopReason::Interrupted);
+        import.await.unwrap().summary
+    });
+    assert_eq!(summary.status, Status::Completed, "{summary:?}");
+    assert_eq!(table.items().len(), 10);
+}
+
+/// Gives some bytes, and then neither more nor an end.
+struct Quiet {
+    bytes: std::io::Cursor<Vec<u8>>,
+    is_quiet: Arc<AtomicBool>,
+}
+
+impl Read for Quiet {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self.bytes.read(out)? {
+            0 => {
+                self.is_quiet.store(true, Ordering::SeqCst);
+                loop {
+                    std::thread::park();
+                }
+            }
+            read => Ok(read),
+        }
+    }
+}
+
+/// A pipe or a terminal that is quiet must not hold an import that has failed or is to stop.
+#[test]
+fn an_import_ends_though_its_reader_is_quiet() {
+    // More than is read ahead to look at a file's beginning.
+    let bad = || "{\"v\":1}\n".repeat(20_000).into_bytes();
+    let good = || lines(&distinct(20_000));
+    let rejecting = ImportOptions {
+        max_rejects: Some(MaxRejects::Rows(3)),
+        ..options(4)
+    };
+    let unkept = Rejects {
+        fail_at: Some(1),
+        ..Rejects::default()
+    };
+    let kept = Rejects::default;
+    let denied = Some(Fault::AccessDenied);
+    let (ctrl_c, cancel) = (StopReason::Interrupted, StopReason::Cancelled);
+    let cases = [
+        ("AccessDenied", good(), options(4), denied, kept(), None),
+        ("disk full", bad(), options(4), None, unkept, None),
+        (
+            "more rows were rejected",
+            bad(),
+            rejecting,
+            None,
+            kept(),
+            None,
+        ),
+        (
+            "interrupted",
+            good(),
+            options(4),
+            None,
+            kept(),
+            Some(ctrl_c),
+        ),
+        (
+            "interrupted",
+            Vec::new(),
+            options(4),
+            None,
+            kept(),
+            Some(ctrl_c),
+        ),
+        ("cancelled", good(), options(4), None, kept(), Some(cancel)),
+    ];
+    for (told, file, options, fault, rejects, stop) in cases {
+        let is_quiet = Arc::new(AtomicBool::new(false));
+        let file = Quiet {
+            bytes: std::io::Cursor::new(file),
+            is_quiet: Arc::clone(&is_quiet),
+        };
+        let import = new(file, lines_given(options));
+        let (stopping, writer) = (import.stop.clone(), Writer(Table::new(move |_| fault)));
+        let (summary, took) = run(async || {
+            let import = tokio::spawn(import.run(writer, rejects));
+            if let Some(reason) = stop {
+                until(|| is_quiet.load(Ordering::SeqCst)).await;
+                stopping.request(reason);
+            }
+            let asked = Instant::now();
+            (import.await.unwrap().summary, asked.elapsed())
+        });
+        assert!(took <= Duration::from_secs(10), "{told}: {took:?}");
+        assert_adds_up(&summary);
+        let failure = summary.failure.unwrap();
+        assert!(failure.message.contains(told), "{told}: {failure}");
+        if stop.is_some() {
+            let record = failure.position.unwrap().record;
+            assert_eq!(record, summary.counts.rows_read + 1, "{told}");
+        }
+    }
 }
 
 #[test]

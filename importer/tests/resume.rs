@@ -29,6 +29,8 @@ use tokio::time::Instant;
 struct World {
     items: BTreeMap<String, Value>,
     checkpoint: Checkpoint,
+    /// Whether the last import ended without its last checkpoint.
+    is_interrupted: bool,
     /// Rejected rows that are durable; the first `counted` belong to the checkpoint.
     rejects: Vec<String>,
     counted: usize,
@@ -101,7 +103,6 @@ impl LaneWrite for Table {
         tokio::time::sleep(after).await;
         Ok(Written {
             unprocessed: items[taken..].iter().map(|item| key_of(item)).collect(),
-            unprocessed_body: None,
             consumed_wcu: Some(taken as f64),
         })
     }
@@ -171,7 +172,9 @@ impl Journal for Saves {
     }
 
     async fn finish(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        self.save(checkpoint).await.map(drop)
+        self.save(checkpoint).await?;
+        self.world.lock().unwrap().is_interrupted = false;
+        Ok(())
     }
 
     fn place(&self) -> Option<String> {
@@ -193,7 +196,22 @@ impl File {
 
     /// Imports what is left of the file. It may be killed, by dropping the future.
     async fn import(&self, world: &Shared, stop_after: Option<Duration>) -> (Summary, Counts) {
-        let checkpoint = world.lock().unwrap().checkpoint.clone();
+        self.import_until(world, stop_after, Stop::default()).await
+    }
+
+    /// The same, unless it is stopped.
+    async fn import_until(
+        &self,
+        world: &Shared,
+        stop_after: Option<Duration>,
+        stop: Stop,
+    ) -> (Summary, Counts) {
+        let (checkpoint, is_interrupted) = {
+            let mut world = world.lock().unwrap();
+            let before = world.is_interrupted;
+            world.is_interrupted = true;
+            (world.checkpoint.clone(), before)
+        };
         let row = checkpoint.row.filter(|_| checkpoint.seekable);
         let import = Import {
             name: "test".to_owned(),
@@ -202,6 +220,7 @@ impl File {
             resume: Some(Resume {
                 beginning: checkpoint.row.map(|_| self.source(0)),
                 checkpoint,
+                is_interrupted,
                 until: None,
             }),
             schema: Arc::new(Schema::new(
@@ -216,11 +235,13 @@ impl File {
                     cap: Duration::from_millis(4),
                     budget: Duration::from_mins(1),
                 },
+                // A request that is dropped is over here. Those that arrive late are in `late`.
+                request_lasts: Duration::from_millis(10),
                 seed: Some(7),
                 stop_reading_at: stop_after.map(|after| Instant::now() + after),
                 ..ImportOptions::default()
             },
-            stop: Stop::default(),
+            stop,
         };
         let ended = import
             .run(Table(Arc::clone(world)), Saves::new(world))
@@ -396,6 +417,48 @@ proptest! {
         prop_assert_eq!(left(&world, &counts), expected);
     }
 
+    /// What a cancelled or interrupted import drops is written by whoever goes on, and counted once.
+    #[test]
+    fn an_import_that_drops_what_waits_ends_as_if_nothing_had_happened(
+        shape in prop::sample::select(&SHAPES[..]),
+        seed in any::<u64>(),
+        rows in 1_usize..1500,
+        keys in prop::sample::select(&[3_usize, 100, 5000][..]),
+        lanes in 1_usize..9,
+        stops in prop::collection::vec(0_u64..60, 1..6),
+    ) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let file = file(shape, rows, keys, lanes, &mut rng);
+        let (expected, _) = undisturbed(&file);
+
+        let world = world(seed);
+        let mut ended = None;
+        for millis in stops {
+            let stop = Stop::default();
+            let asking = stop.clone();
+            let (summary, counts) = paused(async || {
+                let import = file.import_until(&world, None, stop);
+                let ask = async {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    asking.request(StopReason::Cancelled);
+                };
+                tokio::join!(import, ask).0
+            });
+            let all = summary.counts;
+            prop_assert_eq!(all.rows_read, all.rows_settled() + summary.rows_unsettled);
+            if summary.failure.is_none() {
+                ended = Some(counts);
+                break;
+            }
+            prop_assert_eq!(summary.status, Status::Cancelled);
+        }
+        let counts = match ended {
+            Some(counts) => counts,
+            None => paused(async || file.import(&world, None).await).1,
+        };
+        prop_assert_eq!(left(&world, &counts), expected);
+    }
+
     /// Stopping in time, as before a deadline, leaves nothing under way: no row is written twice.
     #[test]
     fn an_import_that_stops_in_time_writes_no_row_twice(
@@ -455,4 +518,106 @@ fn a_lane_that_gets_few_rows_does_not_hold_the_mark_back() {
         "{furthest} of {}",
         file.stored.len()
     );
+}
+
+#[test]
+fn a_file_of_rejected_rows_only_makes_checkpoints() {
+    let row = |n: usize| format!("{{\"n\":{n},\"text\":\"{}\"}}\n", "x".repeat(10_000));
+    let stored = (0..1500).map(row).collect::<String>().into_bytes();
+    let file = File { stored, lanes: 4 };
+    let world = world(1);
+    paused(async || file.import(&world, None).await);
+    let marks = &world.lock().unwrap().marks;
+    let furthest = marks.iter().max().unwrap();
+    assert!(
+        *furthest > file.stored.len() as u64 / 2,
+        "{furthest} of {}",
+        file.stored.len()
+    );
+}
+
+/// Stops to read where the import goes on until it is asked to stop.
+struct SlowStart {
+    file: Cursor<Vec<u8>>,
+    stop: Stop,
+}
+
+impl std::io::Read for SlowStart {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.stop.requested().is_none() {
+            std::thread::yield_now();
+        }
+        self.file.read(out)
+    }
+}
+
+#[test]
+fn a_file_whose_skipping_takes_all_the_time_fails_at_once() {
+    let row = |n: usize| format!("{{\"k\":\"{n:04}\"}}\n");
+    let lines = (0..100).map(row).collect::<String>();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(lines.as_bytes()).unwrap();
+    let stored = gzip.finish().unwrap();
+    let file = File { stored, lanes: 1 };
+    // The half of it is done.
+    let checkpoint = Checkpoint {
+        row: Some(rows::Position {
+            byte: 50 * row(0).len() as u64,
+            line: 51,
+            record: 51,
+        }),
+        lanes: vec![51],
+        ..Checkpoint::default()
+    };
+    let time = Duration::from_mins(1);
+    // Whatever an attempt may have, it has `time`.
+    let import = |most: Duration| {
+        let (file, checkpoint) = (&file, checkpoint.clone());
+        paused(async move || {
+            let stop = Stop::default();
+            let slow = SlowStart {
+                file: Cursor::new(file.stored.clone()),
+                stop: stop.clone(),
+            };
+            let import = Import {
+                name: "test".to_owned(),
+                source: Source::reader(slow, Some(file.stored.len() as u64)),
+                progress: Arc::new(checkpoint.progress()),
+                resume: Some(Resume {
+                    beginning: Some(file.source(0)),
+                    checkpoint,
+                    ..Resume::default()
+                }),
+                schema: Arc::new(Schema::new(
+                    "T",
+                    KeyAttribute::partition("k", KeyType::S),
+                    None,
+                )),
+                options: ImportOptions {
+                    lanes: NonZeroUsize::MIN,
+                    stop_reading_at: Some(Instant::now() + time),
+                    give_up_at: Some(Instant::now() + time * 2),
+                    reading_time_max: Some(most),
+                    ..ImportOptions::default()
+                },
+                stop,
+            };
+            let world = world(1);
+            let saves = Saves::new(&world);
+            let ended = import.run(Table(world), saves).await;
+            (
+                ended.error.unwrap().is_final(),
+                ended.summary.failure.unwrap(),
+            )
+        })
+    };
+    let (is_final, failure) = import(time);
+    assert!(is_final);
+    for said in ["line 51", "MiB/s", "more memory"] {
+        assert!(failure.to_string().contains(said), "{failure}");
+    }
+    // It began late in an invocation: the next one has more time.
+    let (is_final, failure) = import(time * 2);
+    assert!(!is_final, "{failure}");
+    assert!(failure.message.contains("time given is used up"));
 }

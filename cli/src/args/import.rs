@@ -49,6 +49,9 @@ pub struct ImportArgs {
     pub writer: Writer,
 
     /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
+    ///
+    /// FILE may not be the input. It is replaced when the import ends, also by Ctrl-C or a failure; until then the rows are in a
+    /// file intake-rejects-….partial beside it. What is no regular file, such as /dev/stdout, is written to at once.
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
 
@@ -121,6 +124,9 @@ pub struct ValidateArgs {
     pub local: bool,
 
     /// Write rejected rows to FILE, one JSON object a line [default: the first ones are shown]
+    ///
+    /// FILE may not be the input. It is replaced when the import ends, also by Ctrl-C or a failure; until then the rows are in a
+    /// file intake-rejects-….partial beside it. What is no regular file, such as /dev/stdout, is written to at once.
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
 

@@ -48,7 +48,8 @@ pub enum Command {
     /// wins. A row that DynamoDB would refuse is rejected with its reason, and the rows around it are written.
     ///
     /// Region and credentials come from where every AWS tool takes them: environment, profile, or the machine's role.
-    /// The first Ctrl-C finishes the writes in flight and says where it stopped; the second one aborts.
+    /// The first Ctrl-C finishes the writes in flight, drops the rows that wait, and says within seconds how many those are; the
+    /// second one aborts.
     Import(ImportArgs),
     /// Check files as import would, without writing anything
     ///
@@ -62,8 +63,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Stop the import of an uploaded file
     ///
-    /// The import stops at its next checkpoint and ends as CANCELLED. Rows written until then stay written, and its reports
-    /// say how many those are.
+    /// The import stops at its next checkpoint and ends as CANCELLED. Rows written until then stay written, and its summary
+    /// says how many those are. What waits for the write rate is dropped.
     Cancel(CancelArgs),
     /// Check a deployment: what is wrong, and how to repair it
     ///

@@ -37,6 +37,10 @@ pub struct WorkersArgs {
     /// Bytes of a range, such as 64MiB: the smaller, the less is done again after a crash [default: 256MiB]
     #[arg(long, value_name = "BYTES", requires = "workers", value_parser = bytes)]
     pub range_size: Option<NonZeroU64>,
+
+    /// Imports a version of an object that was imported before once more
+    #[arg(long, requires = "workers")]
+    pub again: bool,
 }
 
 pub(super) fn up_to<const MAX: usize>(text: &str) -> Result<NonZeroUsize, String> {

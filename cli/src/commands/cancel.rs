@@ -1,6 +1,6 @@
 //! `intake cancel`.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::SystemTime;
 
 use importer::jobs::{Job, Status};
@@ -8,7 +8,7 @@ use importer::jobs::{Job, Status};
 use super::jobs_table;
 use crate::args::CancelArgs;
 use crate::jobs::{self, JobItem, Jobs, watch};
-use crate::terminal::{Failure, Outcome};
+use crate::terminal::{Failure, Outcome, Output};
 
 /// Requests that the import of a job's file stops.
 pub(super) async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &CancelArgs) -> Result<Outcome, Failure> {
         let ended = jobs.store().get(&key).await?;
         return Err(too_late(&jobs, &ended.unwrap_or(found.job)));
     };
-    let mut out = io::stdout();
+    let mut out = Output::new();
     writeln!(out, "cancelling job {} of {}", job.job, job.url())?;
     if !args.wait {
         writeln!(out, "{}", what_happens(&jobs, &job, SystemTime::now()))?;

@@ -2,34 +2,47 @@
 
 use std::sync::Arc;
 
-use importer::import::ImportOptions;
+use importer::import::{ImportOptions, RejectFile};
 use importer::table;
 use importer::write::share::Share;
 use rows::DecodeOptions;
 
 use crate::args::ImportArgs;
 use crate::aws::Clients;
-use crate::run::Run;
+use crate::run::{Run, open_rejects};
 use crate::terminal::{Failure, Outcome, tell};
 use crate::{jobs, workers};
 
+/// What an import by one process does not do.
+const NOT_KEPT_APART: &str = "note: not kept apart from other imports of the same keys at the same time; with --workers, \
+                              or by the deployed function, imports of one object are";
+
 /// Imports a file, into the caller's table or a local one.
 pub(super) async fn run(mut args: ImportArgs) -> Result<Outcome, Failure> {
+    let rejects = open_rejects(args.rejects.as_ref(), &args.source)?;
+    let has_job = args.workers.workers.is_some();
+    if !has_job && !args.dry_run && !args.quiet {
+        tell(NOT_KEPT_APART);
+    }
     #[cfg(feature = "local")]
     if args.local {
         let stack = crate::local_stack::LocalStack::find_or_start().await?;
         let jobs_table = &stack.endpoints.jobs_table;
         args.jobs_table.get_or_insert_with(|| jobs_table.clone());
-        let ended = import(args, &Clients::for_local(&stack.endpoints)).await;
+        let ended = import(args, rejects, &Clients::for_local(&stack.endpoints)).await;
         stack.release().await;
         return ended;
     }
     let jobs_table = args.jobs_table.or_else(jobs::table_from_environment);
     args.jobs_table = jobs_table.filter(|name| !name.is_empty());
-    import(args, &Clients::from_environment().await?).await
+    import(args, rejects, &Clients::from_environment().await?).await
 }
 
-async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure> {
+async fn import(
+    args: ImportArgs,
+    rejects: Option<RejectFile>,
+    clients: &Clients,
+) -> Result<Outcome, Failure> {
     if args.workers.workers.is_some() {
         return Box::pin(workers::run(args, clients)).await;
     }
@@ -47,7 +60,7 @@ async fn import(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure>
             max_rejects: args.max_rejects,
             ..defaults
         },
-        rejects: args.rejects,
+        rejects,
         quiet: args.quiet,
     };
     if args.dry_run {

@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Cli, Command};
 #[cfg(feature = "local")]
 use crate::local_stack::{demo, serve};
-use crate::terminal::{Failure, Outcome};
+use crate::terminal::{Failure, Outcome, forgive_reader};
 use crate::workers::worker;
 
 /// What is logged unless `RUST_LOG` says otherwise: whatever needs attention.
@@ -38,7 +38,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         #[cfg(not(feature = "local"))]
         None => {
             let printed = <Cli as clap::CommandFactory>::command().print_help();
-            printed.map(|()| Outcome::Complete).map_err(Failure::from)
+            forgive_reader(printed.map(|()| Outcome::Complete).map_err(Failure::from))
         }
         #[cfg(feature = "local")]
         Some(Command::Local(args)) => {
@@ -52,7 +52,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Some(Command::Doctor(args)) => run(one_thread, Some(LOG_FILTER), doctor::run(&args)),
         Some(Command::Generate(args)) => generate::run(&args),
         // The process that started it reports what went wrong.
-        Some(Command::Worker) => run(one_thread, Some("off"), worker::run()),
+        Some(Command::Worker) => forgive_reader(run(one_thread, Some("off"), worker::run())),
         // A function sets up its logs itself, as Lambda expects them.
         Some(Command::Lambda { function }) => run(one_thread, None, lambda::run(function)),
     };
@@ -72,6 +72,8 @@ fn run(
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(io::stderr)
+            // Where standard error is closed, to complain of that there would end the command.
+            .log_internal_errors(false)
             .init();
     }
     let runtime = runtime

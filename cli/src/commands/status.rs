@@ -8,10 +8,19 @@ use importer::jobs::Mode;
 use super::jobs_table;
 use crate::args::StatusArgs;
 use crate::jobs::{self, JobItem, Jobs, watch};
-use crate::terminal::{Failure, Outcome, tell};
+use crate::terminal::{Failure, Outcome, Output, forgive_reader, tell};
 
-/// Shows jobs, or one of them.
+/// Shows jobs, or one of them. Only the exit code of `--watch` says more than what is shown.
 pub(super) async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
+    let ended = show(args).await;
+    if args.watch {
+        ended
+    } else {
+        forgive_reader(ended)
+    }
+}
+
+async fn show(args: &StatusArgs) -> Result<Outcome, Failure> {
     let jobs = jobs_table::open(&args.jobs).await?;
     let Some(selector) = &args.job else {
         return list(&jobs, args).await;
@@ -21,33 +30,41 @@ pub(super) async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
     } else {
         jobs.find(selector).await?
     };
-    let show_ranges = async |found: &JobItem| -> Result<(), Failure> {
+    let show_ranges = async |found: &JobItem, out: &mut dyn Write| -> Result<(), Failure> {
         let is_cut = matches!(found.job.mode, Some(Mode::Split | Mode::Whole));
         if is_cut && !args.json {
-            let ranges = jobs.store().ranges(&found.job.job).await?;
+            let ranges = jobs.store().ranges(&found.job).await?;
             let text = jobs::ranges(&found.job, &ranges);
-            io::stdout().write_all(text.as_bytes())?;
+            out.write_all(text.as_bytes())?;
         }
         Ok(())
     };
-    let show = |found: &JobItem| -> io::Result<()> {
-        let mut out = io::stdout();
+    let show = |found: &JobItem, out: &mut dyn Write| -> io::Result<()> {
         if args.json {
             return writeln!(out, "{}", found.attributes);
         }
         out.write_all(jobs::describe(&found.job, SystemTime::now()).as_bytes())
     };
     if !args.watch {
-        show(&found)?;
-        show_ranges(&found).await?;
+        let mut out = io::stdout();
+        show(&found, &mut out)?;
+        show_ranges(&found, &mut out).await?;
         return Ok(Outcome::Complete);
     }
+    // The job's end is what is waited for, whether or not somebody still reads how it is described.
     let ended = if args.json {
+        let show = |found: &JobItem| {
+            if found.job.status.is_ended() {
+                show(found, &mut Output::new())
+            } else {
+                show(found, &mut io::stdout())
+            }
+        };
         watch::each_change(&jobs, found, show).await?
     } else {
         let ended = watch::with_progress(&jobs, found).await?;
-        show(&ended)?;
-        show_ranges(&ended).await?;
+        show(&ended, &mut Output::new())?;
+        show_ranges(&ended, &mut Output::new()).await?;
         ended
     };
     Ok(Outcome::of(ended.job.status))

@@ -21,7 +21,7 @@ use self::facts::Facts;
 use self::finding::{Finding, Level};
 use self::gather::Fallback;
 use crate::args::DoctorArgs;
-use crate::terminal::{Failure, Outcome};
+use crate::terminal::{Failure, Outcome, Output};
 
 /// Checks a deployment and prints what is wrong with it.
 ///
@@ -36,7 +36,7 @@ pub async fn run(
     // Boxed: a dozen clients' calls are one large future.
     let facts = Box::pin(gather::facts(args, config, fallback)).await?;
     let findings = checks::all(&facts);
-    let mut out = io::stdout().lock();
+    let mut out = Output::new();
     if args.json {
         for finding in &findings {
             // Strings and small numbers under string names are JSON.

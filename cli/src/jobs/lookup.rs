@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use importer::Error;
-use importer::event::ObjectCreated;
 use importer::import::Object;
 use importer::jobs::{Job, JobKey, JobStore, NOBODY, attributes};
 use serde_json::Value;
@@ -28,8 +27,7 @@ const EVENT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Leaves out items that are not jobs: the notifier keeps its budget in the same table, and importers their shares of the
 /// write cap.
-const JOBS_ONLY: &str =
-    "#owner <> :notifier AND NOT begins_with(#owner, :cap) AND NOT begins_with(#owner, :ranges)";
+const JOBS_ONLY: &str = "#owner <> :notifier AND NOT begins_with(#owner, :cap) AND NOT begins_with(#owner, :ranges) AND NOT begins_with(#owner, :object)";
 
 /// [`JOBS_ONLY`]'s values. A range is a job, but only a part of one that people know.
 fn jobs_only() -> HashMap<String, AttributeValue> {
@@ -37,6 +35,7 @@ fn jobs_only() -> HashMap<String, AttributeValue> {
         (":notifier", "notifier"),
         (":cap", "cap/"),
         (":ranges", "ranges/"),
+        (":object", "object/"),
     ]
     .into_iter()
     .map(|(name, owner)| (name.to_owned(), AttributeValue::S(owner.to_owned())))
@@ -158,6 +157,7 @@ impl Jobs {
         {
             found.push(self.parse(&item.map_err(|e| self.failure("Query", &e))?)?);
         }
+        found.sort_by(|a, b| b.job.by_time(&a.job));
         Ok(found)
     }
 
@@ -177,7 +177,7 @@ impl Jobs {
                 found.push(self.parse(item)?);
             }
             // Names are in the order of the uploads' times.
-            found.sort_by(|a: &JobItem, b| b.job.job.cmp(&a.job.job));
+            found.sort_by(|a: &JobItem, b| b.job.by_time(&a.job));
             found.truncate(limit);
         }
         Ok(found)
@@ -269,22 +269,15 @@ impl Jobs {
     }
 
     async fn newest_of(&self, bucket: &str, key: &str) -> Result<Option<JobItem>, Failure> {
-        let object = ObjectCreated {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            version_id: None,
-            etag: None,
-            sequencer: None,
-            time: None,
-        };
-        let owner = JobKey::of(&object).owner;
+        let owner = self.owner.as_deref();
+        let owner = owner.unwrap_or_else(|| JobKey::owner_of(key));
         let mut items = self
-            .of_owner(self.owner.as_ref().unwrap_or(&owner))
+            .of_owner(owner)
             .filter_expression("#bucket = :bucket AND #key = :key")
             .expression_attribute_names("#bucket", "bucket")
             .expression_attribute_names("#key", "key")
-            .expression_attribute_values(":bucket", AttributeValue::S(object.bucket))
-            .expression_attribute_values(":key", AttributeValue::S(object.key))
+            .expression_attribute_values(":bucket", AttributeValue::S(bucket.to_owned()))
+            .expression_attribute_values(":key", AttributeValue::S(key.to_owned()))
             .into_paginator()
             .items()
             .send();

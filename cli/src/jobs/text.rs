@@ -63,10 +63,10 @@ pub fn describe(job: &Job, now: SystemTime) -> String {
     let is_ended = job.status.is_ended();
     line("Status", &job.status);
     if let Some(reason) = &job.reason {
-        line("Reason", reason);
+        line("Reason", &rows::prose(reason));
     }
     if let Some(fix) = &job.fix {
-        line("Fix", fix);
+        line("Fix", &rows::prose(fix));
     }
     if job.cancel_requested && !is_ended {
         line("Cancelled", &"at its next checkpoint");
@@ -118,7 +118,7 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
             bytes_read(&snapshot(range)),
             range.counts.rows_read.to_string(),
             range.counts.rows_rejected.to_string(),
-            range.reason.clone().unwrap_or_default(),
+            rows::prose(range.reason.as_deref().unwrap_or_default()),
         ]
     };
     let ended = ranges.iter().filter(|range| range.status.is_ended());

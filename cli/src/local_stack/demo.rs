@@ -14,7 +14,7 @@ use super::stack;
 use crate::aws::Clients;
 use crate::jobs::{JobItem, Jobs};
 use crate::terminal::columns::{self, Item};
-use crate::terminal::{Failure, Outcome, Signals};
+use crate::terminal::{Failure, Outcome, Output, Signals};
 
 /// The files that are uploaded: they hold the same two rows.
 const FILES: [(&str, &[u8]); 2] = [
@@ -62,7 +62,7 @@ async fn show(stack: &Stack, started: Instant) -> Result<Outcome, Failure> {
         table, jobs_table, ..
     } = stack.endpoints();
     let clients = Clients::for_local(stack.endpoints());
-    let mut out = io::stdout();
+    let mut out = Output::new();
     let mut problems = Vec::new();
 
     writeln!(
@@ -131,7 +131,7 @@ async fn import(
         .send()
         .await
         .map_err(|error| Failure::caused(format!("cannot upload s3://{bucket}/{key}"), &error))?;
-    writeln!(io::stdout(), "Uploaded {name} to s3://{bucket}/{key}")?;
+    writeln!(Output::new(), "Uploaded {name} to s3://{bucket}/{key}")?;
     stack
         .wait_idle(IMPORT_LIMIT)
         .await

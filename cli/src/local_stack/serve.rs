@@ -9,7 +9,7 @@ use local::{Endpoints, Ports, Stack};
 use super::state::{self, State};
 use super::{inbox, stack};
 use crate::args::{LocalArgs, Protocol};
-use crate::terminal::{Failure, Outcome, Signals};
+use crate::terminal::{Failure, Outcome, Output, Signals};
 
 /// What is logged unless `RUST_LOG` says otherwise: the functions' logs are part of what one wants to see. A request that S3
 /// refuses is no error of the stack: the client reports it.
@@ -67,7 +67,10 @@ pub async fn run(args: &LocalArgs) -> Result<Outcome, Failure> {
 /// Shows the messages, if that is asked for, as long as somebody reads them.
 async fn show_inbox(stack: &Stack, protocols: Option<&[Protocol]>) -> Result<(), Failure> {
     match protocols {
-        Some(protocols) => Ok(inbox::follow(stack, protocols).await?),
+        Some(protocols) => match inbox::follow(stack, protocols).await {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            followed => Ok(followed?),
+        },
         None => std::future::pending().await,
     }
 }
@@ -83,12 +86,7 @@ async fn serve(
         Failure::caused(format!("cannot write {}", path.display()), &error)
             .fix(format!("name a writable file in {}", state::PATH_VARIABLE))
     })?;
-    describe(
-        &state.endpoints,
-        window,
-        dashboard,
-        &mut io::stdout().lock(),
-    )?;
+    describe(&state.endpoints, window, dashboard, &mut Output::new())?;
     signals.wait().await;
     Ok(())
 }

@@ -4,10 +4,12 @@
 
 pub mod columns;
 mod outcome;
+mod output;
 pub mod progress;
 mod signal;
 mod summary;
 
 pub use outcome::{Failure, Outcome, causes, tell};
+pub use output::{Output, forgive_reader};
 pub use signal::Signals;
 pub use summary::conclude;

@@ -26,7 +26,11 @@ impl Outcome {
         match status {
             Status::Completed => Self::Complete,
             Status::CompletedWithRejects => Self::Rejects,
-            Status::Failed | Status::Cancelled | Status::Queued | Status::Running => Self::Failed,
+            Status::Failed
+            | Status::Superseded
+            | Status::Cancelled
+            | Status::Queued
+            | Status::Running => Self::Failed,
         }
     }
 }
@@ -67,7 +71,7 @@ enum Kind {
     Failed,
     /// Exit code 2, as for arguments that do not parse.
     Usage,
-    /// Whoever read standard output has seen enough: exit code 0.
+    /// The reader of standard output has gone: exit code 1, unless to print is all that the command does.
     ReaderGone,
 }
 
@@ -101,14 +105,16 @@ impl Failure {
         self
     }
 
-    /// Tells standard error, unless the failure is only that the reader of standard output has gone.
+    /// Whether all that failed is that the reader of standard output has gone.
+    pub(super) fn is_reader_gone(&self) -> bool {
+        self.kind == Kind::ReaderGone
+    }
+
+    /// Tells standard error.
     pub fn report(&self) -> ExitCode {
-        if self.kind != Kind::ReaderGone {
-            tell(self);
-        }
+        tell(self);
         ExitCode::from(match self.kind {
-            Kind::ReaderGone => 0,
-            Kind::Failed => 1,
+            Kind::Failed | Kind::ReaderGone => 1,
             Kind::Usage => 2,
         })
     }
@@ -124,7 +130,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A failure to write what was asked for; a closed pipe, as in `intake generate … | head`, is no failure.
+/// A failure to write what was asked for.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let kind = match error.kind() {
@@ -138,11 +144,17 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<cloud::Unsupported> for Failure {
+    fn from(error: cloud::Unsupported) -> Self {
+        Self::usage(error.to_string()).fix(error.fix())
+    }
+}
+
 impl From<importer::Error> for Failure {
     fn from(error: importer::Error) -> Self {
-        let failure = Self::new(causes(&error));
+        let failure = Self::new(rows::prose(&causes(&error)));
         match error.fix() {
-            Some(fix) => failure.fix(fix),
+            Some(fix) => failure.fix(rows::prose(fix)),
             None => failure,
         }
     }
@@ -200,11 +212,25 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_not_reported_as_a_failure() {
-        let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(closed.report(), ExitCode::SUCCESS);
-        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
-        assert_eq!(full.report(), ExitCode::from(1));
-        assert_eq!(Failure::usage("no").report(), ExitCode::from(2));
+    fn a_closed_pipe_is_forgiven_only_where_that_is_asked_for() {
+        use super::super::forgive_reader;
+        let failures = [
+            (
+                Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)),
+                1,
+                true,
+            ),
+            (
+                Failure::from(io::Error::from(io::ErrorKind::StorageFull)),
+                1,
+                false,
+            ),
+            (Failure::new("no"), 1, false),
+            (Failure::usage("no"), 2, false),
+        ];
+        for (failure, code, is_forgiven) in failures {
+            assert_eq!(failure.report(), ExitCode::from(code));
+            assert_eq!(forgive_reader(Err(failure)).is_ok(), is_forgiven);
+        }
     }
 }

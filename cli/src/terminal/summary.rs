@@ -1,24 +1,28 @@
 //! The line that sums an import up.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use importer::import::{Status, Summary};
 
 use super::outcome::{Failure, Outcome};
+use super::output::Output;
 use super::progress::Work;
 
 /// Prints how many rows were read and what became of them, and turns a failed import into a failure.
 ///
 /// # Errors
 ///
-/// The import failed, or standard output cannot be written to.
+/// The import failed, or standard output cannot be written to. That its reader has gone changes nothing.
 pub fn conclude(summary: &Summary, work: Work) -> Result<Outcome, Failure> {
-    if summary.counts.rows_read > 0 || summary.failure.is_none() {
-        writeln!(io::stdout(), "{}", accounts(summary, work))?;
-    }
+    let told = if summary.counts.rows_read > 0 || summary.failure.is_none() {
+        writeln!(Output::new(), "{}", accounts(summary, work))
+    } else {
+        Ok(())
+    };
+    // How the import ended comes first: a line that cannot be written must not hide it.
     match (summary.status, &summary.failure) {
-        (Status::Completed, None) => Ok(Outcome::Complete),
-        (Status::CompletedWithRejects, None) => Ok(Outcome::Rejects),
+        (Status::Completed, None) => Ok(told.map(|()| Outcome::Complete)?),
+        (Status::CompletedWithRejects, None) => Ok(told.map(|()| Outcome::Rejects)?),
         (_, failure) => {
             let message = failure
                 .as_ref()

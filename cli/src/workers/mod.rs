@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use importer::import::{MaxRejects, Summary};
-use importer::jobs::{JobKey, JobStore};
+use importer::jobs::{Job, JobKey, JobStore, LEASE};
 use importer::progress::Counts;
 use importer::write::WriterKind;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use self::pool::{Pool, StepError, WorkerCommand, lock};
+use self::pool::{Pool, StepError, Stop, WorkerCommand, lock};
 use crate::args::ImportArgs;
 use crate::aws::Clients;
 use crate::input::Input;
@@ -31,6 +31,10 @@ use crate::terminal::{Failure, Outcome, Signals, causes, conclude, tell};
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often workers save how far they are, unless `INTAKE_CHECKPOINT_SECONDS` says so: somebody is watching.
 const CHECKPOINT_SECONDS: &str = "1";
+/// How often a job that another one has is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the job is kept claimed.
+const RENEW_INTERVAL: Duration = Duration::from_secs(15);
 /// Ranges of a step: with one in each, no worker waits for a slow one.
 const RANGES_AT_ONCE: usize = 1;
 /// Variables that set up the function on AWS, and not what is started here.
@@ -64,6 +68,8 @@ pub async fn run(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure
     );
     let stop = pool.stop();
     let coordinator = Coordinator {
+        executor: executor(),
+        stop: stop.clone(),
         source: args.source.to_string(),
         store: JobStore::new(clients.dynamodb.clone(), jobs_table),
         s3: clients.s3.clone(),
@@ -75,6 +81,10 @@ pub async fn run(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure
         "bucket": bucket,
         "key": key,
         "parallel": args.workers.parallel,
+        "again": args.workers.again,
+        "holder": coordinator.executor,
+        "lease_seconds": LEASE.as_secs(),
+        "watches": true,
     });
     if let Some(range_size) = args.workers.range_size {
         plan["range_bytes"] = json!(range_size.get());
@@ -96,6 +106,9 @@ pub async fn run(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure
 
 /// Takes the steps of one import.
 struct Coordinator {
+    /// By this the job knows that it is this command's.
+    executor: String,
+    stop: Stop,
     source: String,
     store: JobStore,
     s3: aws_sdk_s3::Client,
@@ -104,14 +117,19 @@ struct Coordinator {
 }
 
 impl Coordinator {
-    async fn import(&self, mut pool: Pool, plan: Value) -> Result<Outcome, Failure> {
-        let planned = match pool.one(plan).await {
-            Ok(planned) => planned,
-            Err(StepError::Stopped) => {
-                return Err(Failure::new("interrupted before the import began"));
-            }
-            Err(StepError::Failed(message)) => {
-                return Err(Failure::new(format!("{}: {message}", self.source)));
+    async fn import(&self, mut pool: Pool, mut plan: Value) -> Result<Outcome, Failure> {
+        let planned = loop {
+            match pool.one(plan.clone()).await {
+                Ok(planned) if planned["mode"] == "busy" => {
+                    self.watch(&planned).await?;
+                    plan["seen"] = planned["seen"].clone();
+                    plan["seen"]["waited_seconds"] = planned["watch_seconds"].clone();
+                }
+                Ok(planned) => break planned,
+                Err(StepError::Stopped) => return Err(interrupted()),
+                Err(StepError::Failed(message)) => {
+                    return Err(Failure::new(format!("{}: {message}", self.source)));
+                }
             }
         };
         let name = |member: &str| planned[member].as_str().unwrap_or_default().to_owned();
@@ -122,7 +140,7 @@ impl Coordinator {
         let is_ended = planned["mode"] == "ended";
         if is_ended {
             tell(format!(
-                "this object has been imported before, as job {}; to import it again, upload it again",
+                "this version of the object was imported before, as job {}; --again imports it once more",
                 key.job
             ));
         } else {
@@ -142,9 +160,17 @@ impl Coordinator {
         let taken = if is_ended {
             Ok(())
         } else {
-            self.steps(&mut pool, &key, &planned).await
+            tokio::select! {
+                taken = self.steps(&mut pool, &key, &planned) => taken,
+                lost = self.keep(&key) => Err(lost),
+            }
         };
-        let finish = json!({ "step": "finish", "owner": key.owner, "job": key.job });
+        let finish = json!({
+            "step": "finish",
+            "owner": key.owner,
+            "job": key.job,
+            "holder": self.executor,
+        });
         let summary = match taken {
             Ok(()) => pool.one(finish).await,
             Err(StepError::Failed(message)) => {
@@ -156,6 +182,7 @@ impl Coordinator {
             Err(StepError::Stopped) => Err(StepError::Stopped),
         };
         match summary {
+            Ok(Value::Null) => Err(self.without_rows(&key).await),
             Ok(summary) => self.concluded(summary, !is_ended),
             Err(StepError::Stopped) => Err(self.stopped(&key).await),
             Err(StepError::Failed(message)) => {
@@ -164,18 +191,88 @@ impl Coordinator {
         }
     }
 
+    /// Watches a job that another one has, until its lease is over.
+    async fn watch(&self, busy: &Value) -> Result<(), Failure> {
+        let name = |member: &str| busy[member].as_str().unwrap_or_default().to_owned();
+        let key = JobKey {
+            owner: name("owner"),
+            job: name("job"),
+        };
+        let lease = Duration::from_secs(busy["watch_seconds"].as_u64().unwrap_or_default());
+        tell(format!(
+            "job {} is held by {}: waiting up to {} s to see whether that one still works",
+            key.job,
+            name("holder"),
+            lease.as_secs()
+        ));
+        let over = Instant::now() + lease;
+        while Instant::now() < over {
+            tokio::select! {
+                () = tokio::time::sleep(WATCH_INTERVAL) => {}
+                () = self.stop.requested() => return Err(interrupted()),
+            }
+            // What cannot be read now is read the next time.
+            if let Ok(job) = self.store.get(&key).await
+                && job
+                    .as_ref()
+                    .is_none_or(|job| json!(job.seen()) != busy["seen"])
+            {
+                let rows = job.map_or(0, |job| job.counts.rows_settled());
+                return Err(Failure::new(format!(
+                    "{}: another one imports it now, as job {}: {rows} rows so far",
+                    self.source, key.job
+                ))
+                .fix(format!(
+                    "wait until that has ended: intake status --watch {}",
+                    key.job
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the job claimed. Ends if another one has taken it.
+    async fn keep(&self, key: &JobKey) -> StepError {
+        loop {
+            tokio::time::sleep(RENEW_INTERVAL).await;
+            // What cannot be renewed now is renewed the next time.
+            let Ok(Some(job)) = self.store.get(key).await else {
+                continue;
+            };
+            if job.lease_holder.as_ref() == Some(&self.executor) {
+                self.store.renew(&job).await.ok();
+            } else if !job.status.is_ended() {
+                self.stop.request();
+                return StepError::Failed(format!("another one has taken job {} over", key.job));
+            }
+        }
+    }
+
+    /// What is said of a job that ended before a row was read.
+    async fn without_rows(&self, key: &JobKey) -> Failure {
+        let job = self.store.get(key).await.ok().flatten();
+        let reason = job.as_ref().and_then(|job| job.reason.clone());
+        let reason = reason.unwrap_or_else(|| "it was not imported".to_owned());
+        let failure = Failure::new(format!("{}: {reason}", self.source));
+        match job.and_then(|job| job.fix) {
+            Some(fix) => failure.fix(fix),
+            None => failure,
+        }
+    }
+
     /// What is between plan and finish.
     async fn steps(&self, pool: &mut Pool, key: &JobKey, planned: &Value) -> Result<(), StepError> {
         let mut items = self.items(planned).await?;
         let job = self.store.get(key).await.map_err(|e| failed(&e))?;
+        let job = job.ok_or_else(|| StepError::Failed(format!("job {} is gone", key.job)))?;
         let counts = Arc::new(Mutex::new(Snapshot {
-            bytes_total: job.and_then(|job| job.bytes_total),
+            bytes_total: job.bytes_total,
             ..Snapshot::default()
         }));
         if planned["mode"] == "split" {
             let display = self.display(Work::Scanning, &counts);
             let scanned = Arc::clone(&counts);
-            let scan = pool.all(batches("scan", key, &items), move |step| {
+            let scan = pool.all(self.batches("scan", key, &items), move |step| {
                 let items = step["Items"].as_array().into_iter().flatten();
                 let byte = |item: &Value, name: &str| item[name].as_u64().unwrap_or_default();
                 let bytes: u64 = items
@@ -191,10 +288,10 @@ impl Coordinator {
             lock(&counts).bytes = 0;
         }
         let display = self.display(Work::Writing, &counts);
-        let imported = pool.all(batches("import", key, &items), |_| {});
+        let imported = pool.all(self.batches("import", key, &items), |_| {});
         let imported = tokio::select! {
             imported = imported => imported.map(drop),
-            never = self.poll(key, &counts) => match never {},
+            never = self.poll(&job, &counts) => match never {},
         };
         finish(display);
         imported
@@ -217,15 +314,31 @@ impl Coordinator {
         serde_json::from_slice(&body.into_bytes()).map_err(|e| unreadable(&e))
     }
 
+    /// Steps for all items. A worker that continues one of them after another's end has the same holder.
+    fn batches(&self, step: &str, key: &JobKey, items: &[Value]) -> Vec<Value> {
+        let batches = items.chunks(RANGES_AT_ONCE).enumerate();
+        let batches = batches.map(|(number, items)| {
+            json!({
+                "step": step,
+                "owner": key.owner,
+                "job": key.job,
+                "executor": self.executor,
+                "holder": format!("{}-{number}", self.executor),
+                "Items": items,
+            })
+        });
+        batches.collect()
+    }
+
     fn display(&self, work: Work, counts: &Arc<Mutex<Snapshot>>) -> Option<LiveDisplay> {
         let counts = Arc::clone(counts);
         (!self.quiet).then(|| LiveDisplay::start(work, move || *lock(&counts)))
     }
 
     /// Keeps `counts` up to date. What cannot be read now is read the next time.
-    async fn poll(&self, key: &JobKey, counts: &Mutex<Snapshot>) -> Infallible {
+    async fn poll(&self, job: &Job, counts: &Mutex<Snapshot>) -> Infallible {
         loop {
-            if let Ok(ranges) = self.store.ranges(&key.job).await {
+            if let Ok(ranges) = self.store.ranges(job).await {
                 let mut counts = lock(counts);
                 let mut sum = Counts::default();
                 for range in ranges {
@@ -252,7 +365,10 @@ impl Coordinator {
 
     /// What is said of an import that was stopped.
     async fn stopped(&self, key: &JobKey) -> Failure {
-        let ranges = self.store.ranges(&key.job).await.unwrap_or_default();
+        let ranges = match self.store.get(key).await {
+            Ok(Some(job)) => self.store.ranges(&job).await.unwrap_or_default(),
+            Ok(None) | Err(_) => Vec::new(),
+        };
         let ended = ranges.iter().filter(|range| range.status.is_ended());
         let ended = ended.count();
         Failure::new(format!(
@@ -273,22 +389,15 @@ fn failed(error: &importer::Error) -> StepError {
     StepError::Failed(causes(error))
 }
 
-/// Steps for all items. A worker that continues one of them after another's end has the same holder.
-fn batches(step: &str, key: &JobKey, items: &[Value]) -> Vec<Value> {
+fn interrupted() -> Failure {
+    Failure::new("interrupted before the import began")
+}
+
+/// A name for this command that no other has.
+fn executor() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_millis());
-    let run = format!("intake-{}-{now}", std::process::id());
-    let batches = items.chunks(RANGES_AT_ONCE).enumerate();
-    let batches = batches.map(|(number, items)| {
-        json!({
-            "step": step,
-            "owner": key.owner,
-            "job": key.job,
-            "holder": format!("{run}-{number}"),
-            "Items": items,
-        })
-    });
-    batches.collect()
+    format!("intake-{}-{now}", std::process::id())
 }
 
 /// How a worker is started: this very program, set up by its environment as the function is on AWS.

@@ -16,7 +16,7 @@ use crate::terminal::tell;
 
 /// How many workers may end at the same step before it is given up.
 const ENDS_MAX: u32 = 3;
-/// How often a step that failed is tried again: longer, in all, than a killed worker's claim lasts.
+/// How often a step that failed is tried again.
 const RETRIES_MAX: u32 = 20;
 /// The pause before the first of these; doubled each time.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -50,6 +50,11 @@ impl Stop {
     /// Each worker lets go of what it is at, and ends.
     pub(super) fn request(&self) {
         self.0.send_replace(true);
+    }
+
+    /// Waits until somebody asks to stop.
+    pub(super) async fn requested(&self) {
+        stopped(&mut self.0.subscribe()).await;
     }
 }
 

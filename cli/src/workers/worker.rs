@@ -37,7 +37,7 @@ pub(super) enum Answer {
 /// The environment is incomplete, or the answers cannot be written.
 pub async fn run() -> Result<Outcome, Failure> {
     let config = Config::from_env(|name| std::env::var(name).ok())?;
-    let importer = Importer::new(config, cloud::sdk_config().await);
+    let importer = Importer::new(config, cloud::sdk_config().await?);
     let mut steps = lines();
     let mut number = 0_u64;
     while let Some(step) = steps.recv().await {

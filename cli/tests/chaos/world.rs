@@ -85,9 +85,11 @@ impl World {
         importer.timeout = timeout;
         importer.concurrency = concurrency;
         let often = ("INTAKE_CHECKPOINT_SECONDS", "0.05");
+        // Nothing arrives late here.
+        let early = ("INTAKE_REQUEST_LASTS_SECONDS", "0.2");
         importer.env = env
             .iter()
-            .chain([&often])
+            .chain([&often, &early])
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let stack = Stack::start(StackOptions {

@@ -4,13 +4,22 @@ use crate::support::{Fixture, sample, scan, stack};
 #[tokio::test]
 async fn wrong_usage_ends_with_2() {
     let bench = Fixture::new();
-    let cases: [(&[&str], &str); 23] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["frobnicate"], "unrecognized subcommand"),
         (&["import"], "--table"),
         (&["import", "a.csv"], "--table"),
         (
             &["import", "s3://bucket", "--table", "T"],
             "s3://BUCKET/KEY",
+        ),
+        (
+            &[
+                "import",
+                "s3://arn:aws:s3:eu-west-1:1:accesspoint/a/k",
+                "--table",
+                "T",
+            ],
+            "by its alias",
         ),
         (
             &["import", "a.csv", "--table", "T", "--format", "xml"],
@@ -152,6 +161,71 @@ async fn without_region_or_credentials_the_fix_is_named() {
             ended.stderr
         );
     }
+}
+
+/// A way to AWS that other tools take and Intake does not ends with 2 before anything is sent.
+#[tokio::test]
+async fn a_proxy_or_certificates_that_would_be_ignored_are_refused_by_name() {
+    const PROXY: &str = "http://127.0.0.1:9";
+    let bench = Fixture::new();
+    for (env, problem, fix) in [
+        (
+            &[("HTTPS_PROXY", PROXY)][..],
+            "HTTPS_PROXY sends requests to dynamodb.eu-central-1.amazonaws.com through a proxy",
+            "env -u HTTPS_PROXY",
+        ),
+        (
+            &[
+                ("ALL_PROXY", PROXY),
+                ("NO_PROXY", "dynamodb.eu-central-1.amazonaws.com"),
+            ],
+            "ALL_PROXY sends requests to s3.eu-central-1.amazonaws.com through a proxy",
+            "add .amazonaws.com to NO_PROXY",
+        ),
+        (
+            &[("AWS_CA_BUNDLE", "/ca.pem")],
+            "AWS_CA_BUNDLE names certificates to trust",
+            "SSL_CERT_FILE",
+        ),
+    ] {
+        let mut command = bench.command(["import", "-", "--table", "InventoryTable"]);
+        let command = command
+            .env("AWS_REGION", "eu-central-1")
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
+            .envs(env.iter().copied());
+        let ended = crate::support::wait(command.spawn().unwrap())
+            .await
+            .expect(2);
+        assert!(
+            ended.stderr.contains(problem) && ended.stderr.contains(fix),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+/// The SDK would name a part of it that is not built in.
+#[tokio::test]
+async fn credentials_of_aws_login_are_asked_for_in_the_words_of_the_cli() {
+    let bench = Fixture::new();
+    let profile =
+        "[profile shop]\nregion = eu-central-1\nlogin_session = arn:aws:iam::123456789012:user/x\n";
+    bench.file("login-config", profile.as_bytes());
+    let mut command = bench.command(["import", "-", "--table", "InventoryTable"]);
+    let command = command
+        .env("AWS_CONFIG_FILE", bench.path("login-config"))
+        .env("AWS_PROFILE", "shop");
+    let ended = crate::support::wait(command.spawn().unwrap())
+        .await
+        .expect(1);
+    assert!(
+        ended.stderr.contains("the credentials of profile shop")
+            && ended.stderr.contains("aws configure export-credentials")
+            && !ended.stderr.contains("cargo"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod exit;
 mod import;
 mod interrupt;
 mod jobs;
+mod outputs;
 mod samples;
 mod stack;
 mod support;

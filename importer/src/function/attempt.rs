@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rows::Position;
+use rows::{Position, Schema};
 use tokio::time::Instant;
 
 use super::cap::{self, ReturningShare};
@@ -14,9 +14,9 @@ use crate::error::{Error, StopReason};
 use crate::event::ObjectCreated;
 use crate::import::summary::{self, Failure, Summary};
 use crate::import::{Checkpoint, Ended, Import, ImportOptions, MaxRejects, Object, Resume, Stop};
-use crate::jobs::{Changes, Job, JobJournal, JobKey, Reports, STALLED_ATTEMPTS_MAX, Saved};
+use crate::jobs::{Changes, Job, JobJournal, Reports, STALLED_ATTEMPTS_MAX, Saved};
 use crate::table;
-use crate::write::{SdkWriter, WireWriter, WriterKind};
+use crate::write::{SavedLate, SdkWriter, WireWriter, WriterKind};
 
 /// One object, or a part of it, in one invocation.
 pub(crate) struct Attempt<'a> {
@@ -27,6 +27,10 @@ pub(crate) struct Attempt<'a> {
     pub(crate) reports: Reports,
     pub(crate) deadlines: Deadlines,
     pub(crate) began: Instant,
+    /// Ends it early.
+    pub(crate) stop: Stop,
+    /// The object and the table's keys, if they were looked up for it.
+    pub(crate) found: Option<(Object, Arc<Schema>)>,
     /// What of a larger job this is, if the job is not one by itself.
     pub(crate) range: Option<Range>,
 }
@@ -34,8 +38,8 @@ pub(crate) struct Attempt<'a> {
 /// A job that is a range of another one's object.
 #[derive(Debug, Clone)]
 pub(crate) struct Range {
-    /// The job whose object it is.
-    pub(crate) parent: JobKey,
+    /// The job whose object it is, as it was when the range was claimed.
+    pub(crate) parent: Box<Job>,
     /// The range's number.
     pub(crate) number: u32,
     /// The `ETag` of the object that was cut.
@@ -67,7 +71,7 @@ pub(crate) async fn import(context: &Context, attempt: &Attempt<'_>) -> Outcome 
             position: attempt.job.saved().checkpoint.row.unwrap_or_default(),
             why: StopReason::Cancelled,
         })
-    } else if attempt.range.is_none() && attempt.job.stalled_attempts > STALLED_ATTEMPTS_MAX {
+    } else if attempt.range.is_none() && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX {
         let reason = attempt.job.reason.as_deref();
         let reason = reason.unwrap_or("the function ended without a word, out of memory or killed");
         Err(Error::Stalled {
@@ -95,7 +99,17 @@ pub(crate) async fn import(context: &Context, attempt: &Attempt<'_>) -> Outcome 
 async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error> {
     let Attempt { created, job, .. } = attempt;
     let range = attempt.range.as_ref();
-    let object = Object::head(&context.s3, &created.bucket, &created.key).await?;
+    let (object, schema) = match attempt.found.clone() {
+        Some(found) => found,
+        None => (
+            Object::head(&context.s3, &created.bucket, &created.key).await?,
+            Arc::new(table::describe(&context.dynamodb, &context.config.table).await?),
+        ),
+    };
+    let is_other = |version: &String| *version != object.version();
+    if range.is_none() && job.version.as_ref().is_some_and(is_other) {
+        return Err(replaced(&job.url()));
+    }
     let etag = object.etag.clone().unwrap_or_default();
     let cut = range.and_then(|range| range.etag.as_ref());
     if [job.etag.as_ref(), cut]
@@ -103,10 +117,9 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
         .flatten()
         .any(|before| *before != etag)
     {
-        return Err(replaced(job));
+        return Err(replaced(&job.url()));
     }
     let decode = options_from_metadata(&object.metadata)?;
-    let schema = Arc::new(table::describe(&context.dynamodb, &context.config.table).await?);
     let mut saved = job.saved();
     let share = cap::join(
         context,
@@ -114,6 +127,7 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
         attempt.deadlines.stop_reading,
     )
     .await?;
+    let is_interrupted = job.sends;
     let options = ImportOptions {
         decode,
         share: share.clone(),
@@ -121,11 +135,14 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
     };
     if !saved.checkpoint.lanes.is_empty() && saved.checkpoint.lanes.len() != options.lanes.get() {
         // Rows are spread in another way now: what was settled cannot be told from what was not.
-        saved = Saved::default();
+        saved = restarted(context, &saved, is_interrupted);
     }
     let described = Changes::none()
         .text("etag", &etag)
         .number("bytes_total", bytes_total(&object, range))
+        .flag("sends", true)
+        // It counts from here: if the process dies, no row was settled. A claim whose answer is lost counts for nothing.
+        .number("stalled_attempts", attempt.job.stalled_attempts + 1)
         .text_or_none("reason", None::<String>)
         .text_or_none("fix", None::<String>);
     context.jobs.change(job, described).await?;
@@ -141,7 +158,7 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
     let row = checkpoint.row.filter(|_| checkpoint.seekable);
     let begin = from.map_or(0, |from| from.byte);
     let progress = Arc::new(checkpoint.progress_from(begin));
-    let stop = Stop::default();
+    let stop = attempt.stop.clone();
     let import = Import {
         name: job.url(),
         source: object.source_of(&context.s3, row.map_or(0, |row| row.byte), until),
@@ -149,6 +166,7 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
         resume: Some(Resume {
             beginning: checkpoint.row.map(|_| object.beginning(&context.s3)),
             checkpoint,
+            is_interrupted,
             until,
         }),
         schema: Arc::clone(&schema),
@@ -161,18 +179,7 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
         mut error,
         journal,
         ..
-    } = match context.config.writer {
-        WriterKind::Wire => {
-            let writer = WireWriter::new(&context.sdk, schema).await?;
-            let import = context.stopped_by(stop, import.run(writer, journal));
-            Box::pin(metrics::follow(&progress, import)).await
-        }
-        WriterKind::Sdk => {
-            let writer = SdkWriter::new(&context.sdk, schema);
-            let import = context.stopped_by(stop, import.run(writer, journal));
-            Box::pin(metrics::follow(&progress, import)).await
-        }
-    };
+    } = Box::pin(write(context, attempt, import, journal)).await?;
     let rows = range.and_then(|range| range.rows);
     if let (None, Some(problem)) = (&error, rows.and_then(|rows| missing(rows, &summary))) {
         summary.status = summary::Status::Failed;
@@ -186,6 +193,54 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
         had_no_share: share.as_ref().is_some_and(cap::had_nothing),
         share: share.map(ReturningShare::new),
     })
+}
+
+/// Runs the pipeline.
+async fn write(
+    context: &Context,
+    attempt: &Attempt<'_>,
+    import: Import,
+    journal: JobJournal,
+) -> Result<Ended<JobJournal>, Error> {
+    #[cfg(test)]
+    if let Some(stand_in) = context.stand_in {
+        let simulated = super::context::Simulated {
+            job: attempt.job.clone(),
+            etag: attempt
+                .found
+                .as_ref()
+                .and_then(|(object, _)| object.etag.clone()),
+            stop_reading: attempt.deadlines.stop_reading,
+            stop: attempt.stop.clone(),
+            import,
+            journal,
+        };
+        return Ok(stand_in(context, simulated).await);
+    }
+    let schema = Arc::clone(&import.schema);
+    let (stop, progress) = (attempt.stop.clone(), Arc::clone(&import.progress));
+    Ok(match context.config.writer {
+        WriterKind::Wire => {
+            let writer = WireWriter::new(&context.sdk, schema).await?;
+            let import = context.stopped_by(stop, import.run(writer, journal));
+            Box::pin(metrics::follow(&progress, import)).await
+        }
+        WriterKind::Sdk => {
+            let writer = SdkWriter::new(&context.sdk, schema);
+            let import = context.stopped_by(stop, import.run(writer, journal));
+            Box::pin(metrics::follow(&progress, import)).await
+        }
+    })
+}
+
+/// Where a job begins anew that `saved` cannot tell about: rows share batches in another way now.
+fn restarted(context: &Context, saved: &Saved, is_interrupted: bool) -> Saved {
+    let mut restarted = Saved::default();
+    if is_interrupted || !saved.checkpoint.late.is_none() {
+        // A late request may hold a row that is superseded now, and so is not written again.
+        restarted.checkpoint.late = SavedLate::anything(context.config.request_lasts);
+    }
+    restarted
 }
 
 /// How the object is imported, but for what its metadata says.
@@ -203,8 +258,10 @@ fn options(context: &Context, attempt: &Attempt<'_>) -> ImportOptions {
         max_wcu: context.config.max_wcu,
         memory: context.memory.clone(),
         max_rejects,
+        request_lasts: context.config.request_lasts,
         stop_reading_at: Some(attempt.deadlines.stop_reading),
         give_up_at: Some(attempt.deadlines.give_up),
+        reading_time_max: Some(attempt.deadlines.reading_time()),
         ..default
     }
 }
@@ -218,21 +275,19 @@ pub(super) fn journal(context: &Context, attempt: &Attempt<'_>, saved: &Saved) -
         attempt.job.clone(),
         saved,
         context.config.checkpoint_every,
-    );
+    )
+    .until(attempt.deadlines.stop_reporting);
     match &attempt.range {
-        Some(range) => journal.of_range(range.parent.clone(), range.number),
+        Some(range) => journal.of_range(&range.parent, range.number),
         None => journal,
     }
 }
 
 /// The error for a job whose object is another one now.
-pub(crate) fn replaced(job: &Job) -> Error {
+pub(crate) fn replaced(url: &str) -> Error {
     Error::Object {
         operation: "HeadObject",
-        problem: format!(
-            "the object has changed since the import began: {}",
-            job.url()
-        ),
+        problem: format!("the object has changed since the import began: {url}"),
         fix: "nothing: the new object has a job of its own".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use rows::{DecodeOptions, Engine, Format};
 
 use crate::error::Error;
 use crate::import::MaxRejects;
-use crate::write::WriterKind;
+use crate::write::{REQUEST_LASTS, WriterKind};
 
 /// How often a job is saved if nothing else is asked for.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
@@ -51,6 +51,9 @@ pub struct Config {
     pub max_rejects: Option<MaxRejects>,
     /// `INTAKE_CHECKPOINT_SECONDS`: how often to save how far a job is. Default 3.
     pub checkpoint_every: Duration,
+    /// `INTAKE_REQUEST_LASTS_SECONDS`: how long after it was sent a request without an answer may be carried out. Newer rows
+    /// of its keys wait for that. Default 630, which AWS' signatures and clocks demand.
+    pub request_lasts: Duration,
     /// `INTAKE_WRITER`: `wire`, or `sdk` to write through the AWS SDK. Default `wire`.
     pub writer: WriterKind,
 }
@@ -79,7 +82,9 @@ impl Config {
                 "INTAKE_MAX_REJECTS",
                 "a number of rows, or a percentage such as 5%",
             )?,
-            checkpoint_every: checkpoint_every(set("INTAKE_CHECKPOINT_SECONDS"))?,
+            checkpoint_every: seconds(set, "INTAKE_CHECKPOINT_SECONDS")?
+                .unwrap_or(CHECKPOINT_EVERY),
+            request_lasts: seconds(set, "INTAKE_REQUEST_LASTS_SECONDS")?.unwrap_or(REQUEST_LASTS),
             max_wcu: parsed(set, "INTAKE_MAX_WCU", "a whole number from 1")?,
             lanes: parsed(set, "INTAKE_LANES", "a whole number from 1")?,
             writer: parsed(set, "INTAKE_WRITER", "wire or sdk")?.unwrap_or_default(),
@@ -96,14 +101,17 @@ fn parsed<T: FromStr>(
     variable(name).map(parse).transpose()
 }
 
-fn checkpoint_every(value: Option<String>) -> Result<Duration, Error> {
-    let Some(value) = value else {
-        return Ok(CHECKPOINT_EVERY);
+fn seconds(
+    variable: impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<Duration>, Error> {
+    let parse = |value: String| {
+        let seconds: Option<f64> = value.parse().ok();
+        seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .ok_or_else(|| unusable(name, &value, "a number of seconds"))
     };
-    let seconds: Option<f64> = value.parse().ok();
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| unusable("INTAKE_CHECKPOINT_SECONDS", &value, "a number of seconds"))
+    variable(name).map(parse).transpose()
 }
 
 fn unusable(name: &str, value: &str, expected: &str) -> Error {
@@ -171,7 +179,8 @@ pub fn has_unique_keys(metadata: &HashMap<String, String>) -> Result<bool, Error
         Some("true") => Ok(true),
         Some(other) => Err(Error::Unusable {
             problem: format!(
-                "object metadata x-amz-meta-{UNIQUE_KEYS}: \"{other}\" is neither true nor false"
+                "object metadata x-amz-meta-{UNIQUE_KEYS}: \"{}\" is neither true nor false",
+                rows::quoted(other)
             ),
             fix: "upload the object again with metadata that fits".to_owned(),
         }),
@@ -188,7 +197,8 @@ pub fn delimiter(name: &str) -> Result<u8, String> {
         b"tab" | b"\\t" => Ok(b'\t'),
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
         _ => Err(format!(
-            "\"{name}\" is not a delimiter; give one character, such as , or ; or | or tab"
+            "\"{}\" is not a delimiter; give one character, such as , or ; or | or tab",
+            rows::quoted(name)
         )),
     }
 }

@@ -1,13 +1,20 @@
 //! What every step of an invocation needs: the configuration, the clients, and what outlives an import.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use aws_config::SdkConfig;
+use rows::Schema;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::config::Config;
-use crate::error::{Error, StopReason};
+use crate::aws::service_error;
+use crate::error::{Class, Error, StopReason};
 use crate::event::ObjectCreated;
 use crate::import::{Object, Stop};
-use crate::jobs::{Job, JobStore, Reports};
+use crate::jobs::{Head, Identity, Job, JobKey, JobStore, Reports};
+use crate::table;
 use crate::write::LimiterMemory;
 
 /// The function, set up for any number of invocations.
@@ -24,6 +31,58 @@ pub(crate) struct Context {
     pub(crate) memory: LimiterMemory,
     /// Why its imports are to stop, if they are.
     pub(crate) stopping: watch::Sender<Option<StopReason>>,
+    /// What stands in for the pipeline in a simulation: its threads know no virtual time.
+    #[cfg(test)]
+    pub(crate) stand_in: Option<StandIn>,
+}
+
+/// An attempt as a simulation needs it.
+#[cfg(test)]
+pub(crate) struct Simulated {
+    pub(crate) job: Job,
+    pub(crate) etag: Option<String>,
+    pub(crate) stop_reading: tokio::time::Instant,
+    pub(crate) stop: Stop,
+    pub(crate) import: crate::import::Import,
+    pub(crate) journal: crate::jobs::JobJournal,
+}
+
+/// Imports in place of the pipeline.
+#[cfg(test)]
+pub(crate) type StandIn =
+    for<'a> fn(
+        &'a Context,
+        Simulated,
+    )
+        -> futures::future::BoxFuture<'a, crate::import::Ended<crate::jobs::JobJournal>>;
+
+/// What an event is about, as it is now.
+pub(crate) struct Found {
+    pub(crate) table_id: String,
+    /// The table's keys, if it can be described.
+    pub(crate) schema: Option<Arc<Schema>>,
+    /// By what the event says.
+    pub(crate) event: Identity,
+    /// The object's jobs so far.
+    pub(crate) head: Option<Head>,
+    /// What is there now.
+    pub(crate) object: Result<Object, Error>,
+}
+
+impl Found {
+    /// Whether the event's version was begun before, or never will be.
+    pub(crate) fn is_remembered(&self) -> bool {
+        let head = self.head.as_ref();
+        head.is_some_and(|head| head.remembers(&self.event.hint))
+    }
+
+    /// The version that is there now, which `created` announces.
+    pub(crate) fn identity(&self, object: &Object, created: &ObjectCreated) -> Identity {
+        Identity {
+            legacy: Some(JobKey::legacy(created)),
+            ..Identity::of(object, &self.table_id, &self.event.table)
+        }
+    }
 }
 
 impl Context {
@@ -41,18 +100,56 @@ impl Context {
             sdk,
             memory: LimiterMemory::default(),
             stopping: watch::Sender::new(None),
+            #[cfg(test)]
+            stand_in: None,
         }
     }
 
-    /// An object by which its job can be named. Events written by hand leave out what tells its versions apart.
-    pub(crate) async fn identified(&self, created: &ObjectCreated) -> Result<ObjectCreated, Error> {
-        let mut created = created.clone();
-        if created.etag.is_none() && created.version_id.is_none() && created.sequencer.is_none() {
-            let object = Object::head(&self.s3, &created.bucket, &created.key).await?;
-            created.etag = object.etag;
-            created.time = created.time.or(object.last_modified);
-        }
-        Ok(created)
+    /// Looks up what an event is about.
+    ///
+    /// # Errors
+    ///
+    /// If trying again may help.
+    pub(crate) async fn find(&self, created: &ObjectCreated) -> Result<Found, Error> {
+        let table = &self.config.table;
+        let described = match table::identify(&self.dynamodb, table).await {
+            Err(error) if error.class() == Class::Retry => return Err(error),
+            described => described,
+        };
+        // The import finds that there is no such table, and reports it.
+        let table_id = described.as_ref().map_or(table, |(_, id)| id).clone();
+        let event = Identity::of_event(created, &table_id, table);
+        // Before the object: see `jobs::head`.
+        let head = self.jobs.head(&event).await?;
+        let object = match Object::head(&self.s3, &created.bucket, &created.key).await {
+            Err(error) if error.class() == Class::Retry => return Err(error),
+            object => object,
+        };
+        Ok(Found {
+            table_id,
+            schema: described.ok().map(|(schema, _)| Arc::new(schema)),
+            event,
+            head,
+            object,
+        })
+    }
+
+    /// Sends a message to the queue by which events come.
+    pub(crate) async fn send(
+        &self,
+        queue_url: &str,
+        message: &Value,
+        delay: Duration,
+    ) -> Result<(), Error> {
+        self.sqs
+            .send_message()
+            .queue_url(queue_url)
+            .message_body(message.to_string())
+            .delay_seconds(delay.as_secs() as i32)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| service_error("SendMessage", queue_url, e))
     }
 
     /// Where the reports of a job are.

@@ -2,14 +2,19 @@
 
 use std::time::SystemTime;
 
+use tokio::time::Instant;
+
 use super::attempt::{self, Attempt, Outcome};
-use super::context::Context;
+use super::context::{Context, Found};
 use super::metrics::METRICS;
-use crate::error::{Error, StopReason};
+use crate::error::{Class, Error, StopReason};
+use crate::event::Seen;
 use crate::import::object_writer::put_object;
 use crate::import::summary::{self, Failure, Summary};
 use crate::jobs::update::{Changes, rfc3339};
-use crate::jobs::{Job, JobJournal, Notice, Reports, Status, Transition};
+use crate::jobs::{Job, JobJournal, Notice, Reports, Status, Telling, Transition};
+use crate::progress::Counts;
+use crate::retry::{Attempts, Jitter, RetryPolicy};
 
 /// What went wrong with an object, for people.
 pub(crate) fn failure_text(url: &str, error: &Error) -> String {
@@ -24,6 +29,9 @@ pub(super) async fn finish(
     is_exhausted: bool,
 ) -> Result<(), String> {
     let url = attempt.job.url();
+    let teller = attempt.job.lease_message.clone();
+    let teller = teller.or_else(|| attempt.job.lease_holder.clone());
+    let teller = teller.unwrap_or_default();
     let Outcome {
         summary,
         error,
@@ -40,12 +48,16 @@ pub(super) async fn finish(
     );
     let ended = match ended.await {
         Ok(ended) => ended,
-        Err(problem) => {
-            let problem = failure_text(&url, &problem);
-            return Err(unfinished(context, &attempt.job, error, &problem).await);
-        }
+        Err(problem) => match context.jobs.get(&attempt.job.job_key()).await {
+            // It is ended, and only the answer was lost.
+            Ok(Some(job)) if job.status.is_ended() => job,
+            Ok(_) | Err(_) => {
+                let problem = failure_text(&url, &problem);
+                return Err(unfinished(context, &attempt.job, error, &problem).await);
+            }
+        },
     };
-    notify(context, ended)
+    notify(context, &ended, &teller, attempt.created.seen.as_ref())
         .await
         .map_err(|e| failure_text(&url, &e))?;
     match error {
@@ -95,14 +107,20 @@ pub(crate) async fn end(
         summary.rejects = if is_range {
             None
         } else {
-            journal.merge().await?
+            journal.merge(deadlines.merging(is_exhausted)).await?
         };
         write_summary(context, &summary, reports).await
     };
     let reported = tokio::time::timeout_at(deadlines.stop_reporting, reported).await;
+    let reported = reported.unwrap_or_else(|_| {
+        Err(Error::Stopped {
+            position: job.saved().checkpoint.row.unwrap_or_default(),
+            why: StopReason::Deadline,
+        })
+    });
     let report = match reported {
-        Ok(Ok(report)) => Some(report),
-        Ok(Err(error)) if is_exhausted => {
+        Ok(report) => Some(report),
+        Err(error) if is_exhausted => {
             tracing::error!(
                 job = job.job,
                 error = error.chain(),
@@ -113,21 +131,45 @@ pub(crate) async fn end(
             summary.failure.get_or_insert_with(|| Failure::from(&error));
             None
         }
-        Ok(Err(error)) => return Err(error),
-        Err(_) => {
-            return Err(Error::Stopped {
-                position: job.saved().checkpoint.row.unwrap_or_default(),
-                why: StopReason::Deadline,
-            });
-        }
+        Err(error) => return Err(error),
     };
-    let changes = ended(&summary, report).flag("notified", is_range);
-    let ended = context.jobs.change(job, changes).await?.job;
+    let mut changes = ended(&summary, report).flag("notified", is_range);
+    if summary.status == summary::Status::Cancelled {
+        // The checkpoint leaves out batches that were dropped when a part of them was written. Nobody goes on from it.
+        changes = changes.counts(&Counts {
+            rows_read: summary.counts.rows_settled(),
+            ..summary.counts
+        });
+    }
+    let ended = change_surely(context, job, changes, deadlines.stop_reporting).await?;
     if !is_range {
         count(&ended);
     }
     log(&ended);
     Ok(ended)
+}
+
+/// Changes a job, and tries again for as long as rows are, at most until `deadline`: an end must not wait for the next delivery
+/// because the table of jobs was throttled.
+async fn change_surely(
+    context: &Context,
+    job: &Job,
+    changes: Changes,
+    deadline: Instant,
+) -> Result<Job, Error> {
+    let jitter = Jitter::new(None);
+    let mut attempts = Attempts::new(RetryPolicy::default(), &jitter);
+    loop {
+        let error = match context.jobs.change(job, changes.clone()).await {
+            Ok(updated) => return Ok(updated.job),
+            Err(error) => error,
+        };
+        let wait = attempts.failed().filter(|_| error.class() == Class::Retry);
+        match wait {
+            Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
+            _ => return Err(error),
+        }
+    }
 }
 
 /// Writes the summary, and says where it is.
@@ -142,13 +184,52 @@ pub(crate) async fn write_summary(
     Ok(reports.url(&key))
 }
 
+/// What became of a version of which no row was or will be read.
+pub(crate) enum Unbegun {
+    /// Its job, which has ended.
+    Ended(Box<Job>),
+    /// It was begun before.
+    Known,
+    /// Another importer was faster.
+    Changed,
+}
+
+/// Ends the version of an event of which no row was or will be imported: it is not there any more, or cannot be read. That is
+/// to be published.
+pub(crate) async fn unbegun(
+    context: &Context,
+    found: &Found,
+    reason: &str,
+    error: Option<&Error>,
+) -> Result<Unbegun, Error> {
+    if let Some(job) = context.jobs.get(&found.event.job_key()).await? {
+        return Ok(Unbegun::Ended(Box::new(job)));
+    }
+    if found.is_remembered() {
+        return Ok(Unbegun::Known);
+    }
+    let fix = error.and_then(Error::fix);
+    let (event, head) = (&found.event, found.head.as_ref());
+    let ended = context
+        .jobs
+        .unbegun(event, head, reason, error.is_some(), fix);
+    Ok(match ended.await? {
+        Some(job) => {
+            count(&job);
+            log(&job);
+            Unbegun::Ended(Box::new(job))
+        }
+        None => Unbegun::Changed,
+    })
+}
+
 /// Counts the end of a job.
 pub(crate) fn count(job: &Job) {
     match job.status {
         Status::Completed | Status::CompletedWithRejects => {
             METRICS.add("jobs_completed", 1.0);
         }
-        Status::Failed => METRICS.add("jobs_failed", 1.0),
+        Status::Failed | Status::Superseded => METRICS.add("jobs_failed", 1.0),
         Status::Queued | Status::Running | Status::Cancelled => {}
     }
 }
@@ -168,15 +249,37 @@ async fn unfinished(context: &Context, job: &Job, error: Option<Error>, problem:
     }
 }
 
-/// Publishes that a job has ended.
-pub(crate) async fn notify(context: &Context, job: Job) -> Result<(), Error> {
-    let notice = Notice { job };
-    if let Some(topic_arn) = &context.config.topic_arn {
-        notice.publish(&context.sns, topic_arn).await?;
+/// Publishes that a job has ended, unless that was done, as `teller`, who may have died before it was done. `seen` is how the job stood longer than a lease ago.
+///
+/// # Errors
+///
+/// [`Error::Untold`] if another importer is about to publish it, or has died before it did.
+pub(crate) async fn notify(
+    context: &Context,
+    job: &Job,
+    teller: &str,
+    seen: Option<&Seen>,
+) -> Result<(), Error> {
+    let seen = seen.filter(|seen| seen.job == job.job);
+    match context.jobs.take_telling(job, teller, seen).await? {
+        Telling::Mine => {}
+        Telling::Done => return Ok(()),
+        Telling::Another => return Err(Error::Untold),
     }
-    let changes = Changes::none().flag("notified", true);
-    context.jobs.change(&notice.job, changes).await?;
-    Ok(())
+    let published = match &context.config.topic_arn {
+        Some(topic_arn) => {
+            Notice { job: job.clone() }
+                .publish(&context.sns, topic_arn)
+                .await
+        }
+        None => Ok(()),
+    };
+    if let Err(error) = published {
+        // Whoever tries again need not wait.
+        context.jobs.untold(job).await?;
+        return Err(error);
+    }
+    context.jobs.told(job).await
 }
 
 /// What a job's end changes in the table of jobs.
@@ -197,7 +300,7 @@ pub(crate) fn ended(summary: &Summary, report: Option<String>) -> Changes {
 /// The one line of a job's end.
 pub(crate) fn log(job: &Job) {
     let counts = &job.counts;
-    if job.status == Status::Failed {
+    if matches!(job.status, Status::Failed | Status::Superseded) {
         tracing::error!(
             job = job.job,
             object = job.url(),
@@ -231,12 +334,18 @@ pub(crate) async fn release(
     context: &Context,
     job: &Job,
     error: &Error,
+    is_stalled: bool,
     had_no_share: bool,
 ) -> Result<(), Error> {
     let mut changes = Changes::none().transition(Transition::Release);
-    if had_no_share {
+    if is_stalled {
         // Waiting for others is no failure.
-        changes = changes.number("stalled_attempts", 0_u64);
+        let stalled = if had_no_share {
+            0
+        } else {
+            job.stalled_attempts + 1
+        };
+        changes = changes.number("stalled_attempts", stalled);
     }
     let changes = if error.is_out_of_time() {
         changes

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use crate::jobs::reports::Merging;
+
 /// Time kept at the end of an invocation to write what has been read; at most a quarter of it.
 const DRAIN: Duration = Duration::from_secs(30);
 /// Time kept after that to save how far the job is and to report its end; at most a twentieth.
@@ -21,6 +23,7 @@ pub struct Invocation {
 /// When an invocation must be where.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
+    pub(crate) began: Instant,
     pub(crate) stop_reading: Instant,
     pub(crate) give_up: Instant,
     /// Reports that take longer are made by another invocation.
@@ -28,12 +31,36 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
+    /// How long an attempt may read that begins with the invocation.
+    pub(crate) fn reading_time(&self) -> Duration {
+        self.stop_reading - self.began
+    }
+
+    /// How to make a report from now on. What has most of an invocation for it and is not done with will not be in another
+    /// one either.
+    pub(crate) fn merging(&self, is_exhausted: bool) -> Merging {
+        let left = self
+            .stop_reporting
+            .saturating_duration_since(Instant::now());
+        let or_list = is_exhausted || left > (self.stop_reporting - self.began) / 2;
+        Merging {
+            // A list takes a moment, too.
+            until: if or_list {
+                self.give_up
+            } else {
+                self.stop_reporting
+            },
+            or_list,
+        }
+    }
+
     pub(crate) fn new(end: SystemTime) -> Self {
         let left = end.duration_since(SystemTime::now()).unwrap_or_default();
         let finish = FINISH.min(left / 20);
         let drain = DRAIN.min(left / 4);
         let now = Instant::now();
         Self {
+            began: now,
             stop_reading: now + left - finish - drain,
             give_up: now + left - finish,
             stop_reporting: now + left - finish / 2,

@@ -17,6 +17,7 @@ pub(crate) mod config;
 pub(crate) mod context;
 pub(crate) mod ending;
 pub(crate) mod invocation;
+pub(crate) mod keeper;
 pub(crate) mod metrics;
 pub(crate) mod object;
 
@@ -24,6 +25,6 @@ pub use config::{Config, delimiter, has_unique_keys, options_from_metadata};
 pub use invocation::Invocation;
 
 pub(crate) use attempt::Attempt;
-pub(crate) use context::Context;
+pub(crate) use context::{Context, Found};
 pub(crate) use invocation::Deadlines;
 pub(crate) use metrics::METRICS;

@@ -1,9 +1,11 @@
 //! The job of one object in one invocation, from its claim to its end or to the next invocation.
 
+use std::time::Duration;
+
 use super::attempt::{self, Attempt, Outcome};
 use super::context::Context;
 use super::ending::{failure_text, finish, release};
-use crate::aws::service_error;
+use super::keeper::keep;
 use crate::error::Error;
 use crate::jobs::{JobJournal, STALLED_ATTEMPTS_MAX};
 
@@ -11,13 +13,17 @@ use crate::jobs::{JobJournal, STALLED_ATTEMPTS_MAX};
 ///
 /// The error is for people, and says that the event must come again.
 pub(crate) async fn import(context: &Context, attempt: Attempt<'_>) -> Result<(), String> {
-    let mut outcome = attempt::import(context, &attempt).await;
-    let share = outcome.share.take();
-    let concluded = conclude(context, attempt, outcome).await;
-    if let Some(share) = share {
-        share.wait().await;
-    }
-    concluded
+    let (job, began, stop) = (attempt.job.clone(), attempt.began, attempt.stop.clone());
+    let work = async {
+        let mut outcome = attempt::import(context, &attempt).await;
+        let share = outcome.share.take();
+        let concluded = conclude(context, attempt, outcome).await;
+        if let Some(share) = share {
+            share.wait().await;
+        }
+        concluded
+    };
+    Box::pin(keep(&context.jobs, &job, began, &stop, work)).await
 }
 
 /// Ends the job, or lets go of it for the next invocation.
@@ -25,14 +31,22 @@ async fn conclude(context: &Context, attempt: Attempt<'_>, outcome: Outcome) -> 
     let url = attempt.job.url();
     let is_stalled =
         outcome.journal.as_ref().is_none_or(JobJournal::is_stalled) && !outcome.had_no_share;
-    let is_exhausted = is_stalled && attempt.job.stalled_attempts >= STALLED_ATTEMPTS_MAX;
+    let is_exhausted = is_stalled && attempt.job.stalled_attempts + 1 >= STALLED_ATTEMPTS_MAX;
     let error = match &outcome.error {
         Some(Error::LeaseLost) => return Err(failure_text(&url, &Error::LeaseLost)),
         Some(error) if !error.is_final() && !is_exhausted => error,
         _ => return Box::pin(finish(context, attempt, outcome, is_exhausted)).await,
     };
     let failure = failure_text(&url, error);
-    let released = release(context, &attempt.job, error, outcome.had_no_share).await;
+    let is_unsettled = outcome.journal.as_ref().is_none_or(JobJournal::is_stalled);
+    let released = release(
+        context,
+        &attempt.job,
+        error,
+        is_unsettled,
+        outcome.had_no_share,
+    )
+    .await;
     released.map_err(|e| format!("{failure}; {}", failure_text(&url, &e)))?;
     if !error.is_out_of_time() {
         tracing::warn!(
@@ -47,15 +61,9 @@ async fn conclude(context: &Context, attempt: Attempt<'_>, outcome: Outcome) -> 
             "{failure}; the next delivery of the event goes on (INTAKE_QUEUE_URL lets the function go on by itself)"
         ));
     };
-    let sent = context
-        .sqs
-        .send_message()
-        .queue_url(queue_url)
-        .message_body(attempt.created.to_event().to_string())
-        .delay_seconds(0)
-        .send()
-        .await;
-    sent.map_err(|e| failure_text(&url, &service_error("SendMessage", queue_url, e)))?;
+    let message = attempt.created.waiting_for(None);
+    let sent = context.send(queue_url, &message, Duration::ZERO).await;
+    sent.map_err(|e| failure_text(&url, &e))?;
     let rows_read = outcome.summary.counts.rows_read;
     tracing::info!(
         job = attempt.job.job,

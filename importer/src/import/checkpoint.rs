@@ -9,6 +9,7 @@ use rows::Position;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::{Counts, Progress};
+use crate::write::SavedLate;
 
 /// Which rows are settled, and how many in which way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,11 +24,23 @@ pub struct Checkpoint {
     pub rejects: u64,
     /// What became of the settled rows, which are all that count as read.
     pub counts: Counts,
+    /// Rows that are written and not settled yet, by their numbers, since others of their batch are neither written nor
+    /// rejected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<u64>,
+    /// Requests that may still be carried out.
+    #[serde(default, skip_serializing_if = "SavedLate::is_none")]
+    pub late: SavedLate,
 }
 
 impl Checkpoint {
     /// Raised when rows are spread over lanes and batches in another way: older checkpoints say nothing then.
     pub const VERSION: u32 = 1;
+
+    /// Rows that need not be written or rejected again. It grows with every row that is settled, or written of a batch.
+    pub(crate) fn rows_done(&self) -> u64 {
+        self.counts.rows_settled() + self.written.len() as u64
+    }
 
     /// The counters of an import that goes on after this.
     pub fn progress(&self) -> Progress {

@@ -2,7 +2,10 @@
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rows::{Compression, DecodeOptions, Format, Opened, Position, Reject, Row, Schema};
 use tokio::runtime::Handle;
@@ -12,12 +15,15 @@ use super::checkpoint::Checkpoint;
 use super::settled::SettledRows;
 use super::settling::{BatchInFlight, ToLane};
 use super::stop::Stop;
-use crate::error::Error;
+use crate::error::{Error, StopReason};
 use crate::progress::Progress;
 use crate::write::{Batch, Lanes, Pushed};
 
 /// Most bytes of closed batches that wait or are in flight, over all lanes.
 pub(super) const IN_FLIGHT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a decoder that should end may go on until it is left behind: it waits for a reader that may never give anything.
+const LEAVE_BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 /// What reading a file takes.
 pub(super) struct Decoding {
@@ -31,12 +37,58 @@ pub(super) struct Decoding {
     pub(super) stop: Stop,
     /// Whether another import can go on where this one stops.
     pub(super) is_resumable: bool,
-    /// The first row that has not been read.
-    pub(super) position: Position,
+    /// What is known of the file, from where reading begins.
+    pub(super) seen: Arc<Seen>,
     /// Where to go on.
     pub(super) from: Checkpoint,
     /// The end of the part of the file that is to be read; none if that is the file's.
     pub(super) until: Option<u64>,
+}
+
+/// What the decoder has seen of the file. It may be left behind, so this may be read at any time.
+#[derive(Debug)]
+pub(super) struct Seen {
+    opened: OnceLock<(Format, Compression)>,
+    /// The first row that has not been read.
+    byte: AtomicU64,
+    line: AtomicU64,
+    record: AtomicU64,
+}
+
+impl Seen {
+    /// Nothing yet; the row at `position` is the first to read.
+    pub(super) fn nothing(position: Position) -> Self {
+        Self {
+            opened: OnceLock::new(),
+            byte: position.byte.into(),
+            line: position.line.into(),
+            record: position.record.into(),
+        }
+    }
+
+    fn read_up_to(&self, next: Position) {
+        self.byte.store(next.byte, Relaxed);
+        self.line.store(next.line, Relaxed);
+        self.record.store(next.record, Relaxed);
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            byte: self.byte.load(Relaxed),
+            line: self.line.load(Relaxed),
+            record: self.record.load(Relaxed),
+        }
+    }
+
+    fn decoded(&self, end: Result<(), Error>) -> Decoded {
+        let opened = self.opened.get();
+        Decoded {
+            format: opened.map(|(format, _)| *format),
+            compression: opened.map(|(_, compression)| *compression),
+            position: self.position(),
+            end,
+        }
+    }
 }
 
 /// What the synchronous side found.
@@ -45,6 +97,41 @@ pub(super) struct Decoded {
     pub(super) compression: Option<Compression>,
     pub(super) position: Position,
     pub(super) end: Result<(), Error>,
+}
+
+/// The thread that decodes.
+pub(super) struct DecodingThread {
+    decoded: oneshot::Receiver<Decoded>,
+    thread: JoinHandle<()>,
+    seen: Arc<Seen>,
+    stop: Stop,
+}
+
+impl DecodingThread {
+    /// Waits for its end.
+    pub(super) async fn end(self) -> Decoded {
+        if let Ok(decoded) = self.decoded.await {
+            return decoded;
+        }
+        // Only a panic ends the thread without a result.
+        match self.thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("the thread sends its result before it ends"),
+        }
+    }
+
+    /// Waits for the end of one that was asked to stop, but not for long: a terminal or a pipe may be quiet for ever. The
+    /// thread then ends with its next row, or with the process.
+    pub(super) async fn end_soon(self) -> Decoded {
+        let (seen, stop) = (Arc::clone(&self.seen), self.stop.clone());
+        let ended = tokio::time::timeout(LEAVE_BEHIND_AFTER, self.end()).await;
+        ended.unwrap_or_else(|_| {
+            seen.decoded(Err(Error::Stopped {
+                position: seen.position(),
+                why: stop.requested().unwrap_or(StopReason::Interrupted),
+            }))
+        })
+    }
 }
 
 /// The asynchronous side has ended early; it knows why.
@@ -56,42 +143,40 @@ impl Decoding {
         self,
         reader: Box<dyn Read + Send>,
         beginning: Option<Box<dyn Read + Send>>,
-    ) -> impl Future<Output = Decoded> {
+    ) -> DecodingThread {
         let (sender, decoded) = oneshot::channel();
-        let thread = std::thread::spawn(move || sender.send(self.run(reader, beginning)).is_ok());
-        async move {
-            if let Ok(decoded) = decoded.await {
-                return decoded;
-            }
-            // Only a panic ends the thread without a result.
-            match thread.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
-                Ok(_) => unreachable!("the thread sends its result before it ends"),
-            }
+        let (seen, stop) = (Arc::clone(&self.seen), self.stop.clone());
+        let thread = std::thread::spawn(move || {
+            // Without a receiver it was left behind.
+            sender.send(self.run(reader, beginning)).ok();
+        });
+        DecodingThread {
+            decoded,
+            thread,
+            seen,
+            stop,
         }
     }
 
-    fn run(
-        mut self,
-        reader: Box<dyn Read + Send>,
-        beginning: Option<Box<dyn Read + Send>>,
-    ) -> Decoded {
+    fn run(self, reader: Box<dyn Read + Send>, beginning: Option<Box<dyn Read + Send>>) -> Decoded {
         let mut opened = match self.open(reader, beginning) {
             Ok(opened) => opened,
-            Err(error) => return self.decoded(None, None, Err(error.into())),
+            Err(error) => return self.seen.decoded(Err(error.into())),
         };
-        let (format, compression) = (opened.format, opened.compression);
+        let what = (opened.format, opened.compression);
+        // Cannot fail: a file is opened once.
+        self.seen.opened.set(what).ok();
         self.settled.seekable(opened.seekable);
         let mut lanes = match NonZeroUsize::new(self.lanes.len()) {
             Some(count) => Lanes::new(count, &self.schema.table).after(&self.from.lanes),
             // Cannot be: the number of lanes is a NonZeroUsize.
-            None => return self.decoded(Some(format), Some(compression), Ok(())),
+            None => return self.seen.decoded(Ok(())),
         };
         let mut row = Row::default();
         let end = loop {
             if let Some(why) = self.stop.requested() {
                 break Err(Error::Stopped {
-                    position: self.position,
+                    position: self.seen.position(),
                     why,
                 });
             }
@@ -108,25 +193,28 @@ impl Decoding {
                     if is_settled {
                         Ok(())
                     } else {
+                        let position = reject.position;
                         self.rejected(*reject)
+                            .and_then(|()| self.pushed(lanes.pass(position), position))
                     }
                 }
                 Err(error) => break Err(error.into()),
             };
             if sent.is_err() {
-                return self.decoded(Some(format), Some(compression), Ok(()));
+                return self.seen.decoded(Ok(()));
             }
         };
-        if self.is_resumable && matches!(end, Err(Error::Stopped { .. })) {
-            // The next import reads these rows again, and makes the same batches of them.
-            return self.decoded(Some(format), Some(compression), end);
+        // The next import reads these rows again, and makes the same batches of them; or there is no time to write them.
+        let leaves_rows = self.is_resumable || self.stop.abandoned().initialized();
+        if leaves_rows && matches!(end, Err(Error::Stopped { .. })) {
+            return self.seen.decoded(end);
         }
         // Whatever ended the file: the rows before are written.
         let end = match self.send_all(lanes.finish()) {
             Ok(()) => end,
             Err(LanesEnded) => Ok(()),
         };
-        self.decoded(Some(format), Some(compression), end)
+        self.seen.decoded(end)
     }
 
     /// Opens the file at its beginning, or where the checkpoint is.
@@ -152,14 +240,14 @@ impl Decoding {
         }
     }
 
-    fn read(&mut self, position: Position, is_settled: bool) {
+    fn read(&self, position: Position, is_settled: bool) {
         if !is_settled {
             self.progress.read_row();
         }
-        self.position = Position {
+        self.seen.read_up_to(Position {
             record: position.record + 1,
             ..position
-        };
+        });
     }
 
     fn pushed(&self, pushed: Pushed, row: Position) -> Result<(), LanesEnded> {
@@ -206,20 +294,6 @@ impl Decoding {
                 .map_err(|_| LanesEnded)?;
         }
         Ok(())
-    }
-
-    fn decoded(
-        &self,
-        format: Option<Format>,
-        compression: Option<Compression>,
-        end: Result<(), Error>,
-    ) -> Decoded {
-        Decoded {
-            format,
-            compression,
-            position: self.position,
-            end,
-        }
     }
 }
 

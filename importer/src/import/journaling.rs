@@ -13,10 +13,12 @@ use super::stop::Stop;
 use super::tasks::{join, sleep_until};
 use crate::error::{Error, StopReason};
 use crate::progress::Progress;
+use crate::write::Settler;
 
 /// What keeping the journal takes.
 pub(super) struct Journaling {
     pub(super) settled: Arc<SettledRows>,
+    pub(super) settler: Arc<Settler>,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Stop,
     pub(super) max_rejects: Option<MaxRejects>,
@@ -77,8 +79,14 @@ impl Journaling {
                 () = self.settled.news() => false,
                 () = sleep_until(save_at) => true,
             };
+            // In this order: a batch that is settled meanwhile is in the rows that are taken, and so are its late requests.
+            let written = self.settler.partial.save();
             let taken = self.settled.take();
-            let now = taken.checkpoint(&self.progress);
+            let now = Checkpoint {
+                written,
+                late: self.settler.late.save(),
+                ..taken.checkpoint(&self.progress)
+            };
             for rejects in taken.rejects {
                 for reject in &rejects.rows {
                     tracing::debug!(position = %reject.position, reason = reject.reason.code(), "row rejected");

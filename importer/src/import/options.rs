@@ -3,13 +3,18 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rows::DecodeOptions;
 use tokio::time::Instant;
 
+use super::checkpoint::Checkpoint;
+use super::stop::Stop;
 use crate::progress::{Counts, Progress};
-use crate::retry::{Jitter, RetryPolicy};
-use crate::write::{Limiter, LimiterMemory, Settler, Share};
+use crate::retry::{Jitter, RetryPolicy, Standstill};
+use crate::write::{
+    LateRequests, Limiter, LimiterMemory, PartialBatches, REQUEST_LASTS, Settler, Share,
+};
 
 /// Lanes, and so requests at once, if nothing else is asked for.
 const LANES_DEFAULT: usize = 16;
@@ -29,6 +34,8 @@ pub struct ImportOptions {
     pub memory: LimiterMemory,
     /// How failed writes are tried again.
     pub retry: RetryPolicy,
+    /// How long after it was sent a request without an answer may be carried out.
+    pub request_lasts: Duration,
     /// Seed of the waits' jitter, for tests.
     pub seed: Option<u64>,
     /// How many rows may be rejected before the file is taken for a wrong one.
@@ -37,11 +44,19 @@ pub struct ImportOptions {
     pub stop_reading_at: Option<Instant>,
     /// When the import is given up whatever is under way.
     pub give_up_at: Option<Instant>,
+    /// How long an attempt at this import may read at most, if it cannot have more time than that.
+    pub reading_time_max: Option<Duration>,
 }
 
 impl ImportOptions {
-    /// What lanes settle their batches by.
-    pub(super) fn settler(&self, progress: &Arc<Progress>) -> Arc<Settler> {
+    /// What lanes settle their batches by, in an attempt that goes on after `from`, which may have been interrupted.
+    pub(super) fn settler(
+        &self,
+        progress: &Arc<Progress>,
+        stop: &Stop,
+        from: &Checkpoint,
+        is_interrupted: bool,
+    ) -> Arc<Settler> {
         let limiter = match &self.share {
             Some(share) => Limiter::sharing(share.cap()),
             None => Limiter::new(self.max_wcu),
@@ -51,6 +66,10 @@ impl ImportOptions {
             policy: self.retry,
             jitter: Jitter::new(self.seed),
             progress: Arc::clone(progress),
+            abandoned: Arc::clone(stop.abandoned()),
+            late: LateRequests::new(self.request_lasts, &from.late, is_interrupted),
+            partial: PartialBatches::new(&from.written),
+            standstill: Standstill::new(self.lanes.get()),
         })
     }
 }
@@ -65,10 +84,12 @@ impl Default for ImportOptions {
             share: None,
             memory: LimiterMemory::default(),
             retry: RetryPolicy::default(),
+            request_lasts: REQUEST_LASTS,
             seed: None,
             max_rejects: None,
             stop_reading_at: None,
             give_up_at: None,
+            reading_time_max: None,
         }
     }
 }

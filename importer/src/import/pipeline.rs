@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::checkpoint::Checkpoint;
-use super::decoding::{Decoded, Decoding, IN_FLIGHT_BYTES_MAX};
+use super::decoding::{Decoded, Decoding, IN_FLIGHT_BYTES_MAX, Seen};
 use super::journal::Journal;
 use super::journaling::Journaling;
 use super::options::{ImportOptions, MaxRejects};
@@ -32,6 +32,9 @@ const FIRST_ROW: Position = Position {
     line: 1,
     record: 1,
 };
+
+/// The share of the longest time that a file may be read for that tells how far any attempt comes.
+const READING_TIME_SHARE: f64 = 0.9;
 
 /// An import that can be run.
 pub struct Import {
@@ -56,6 +59,9 @@ pub struct Import {
 pub struct Resume {
     /// How far the file is.
     pub checkpoint: Checkpoint,
+    /// Whether an attempt before may have ended without a last checkpoint, and so with requests under way that it does not
+    /// tell of.
+    pub is_interrupted: bool,
     /// The file from its beginning on, to look again at what the beginning tells. Not needed if the checkpoint has no row.
     pub beginning: Option<Source>,
     /// Where to end, if not at the file's end: see [`rows::resume`](rows::resume).
@@ -78,7 +84,8 @@ impl Import {
     /// Writes the file's rows through `writer` and hands those that cannot be written to `journal`.
     ///
     /// What failed, if anything, is in the summary. An import whose journal saves checkpoints leaves rows that wait for
-    /// their batch when it is stopped: whoever goes on reads them again.
+    /// their batch when it is stopped: whoever goes on reads them again. One that is asked to [`Stop`] for another reason
+    /// than a deadline ends within seconds, also if its reader never gives another byte.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -117,12 +124,10 @@ impl Import {
         } = self;
         let began = Instant::now();
         let table = schema.table.clone();
-        let Resume {
-            checkpoint: from,
-            beginning,
-            until,
-        } = resume.unwrap_or_default();
-        let settler = options.settler(&progress);
+        let resume = resume.unwrap_or_default();
+        let settler = options.settler(&progress, &stop, &resume.checkpoint, resume.is_interrupted);
+        let (from, beginning, until) = (resume.checkpoint, resume.beginning, resume.until);
+        let skipping = Skipping::new(&options, &from, source.bytes_total, began);
         let settled = Arc::new(SettledRows::new(options.lanes.get(), &from));
 
         let mut helpers = JoinSet::new();
@@ -136,6 +141,7 @@ impl Import {
         let is_resumable = journal.save_at().is_some();
         let journaling = Journaling {
             settled: Arc::clone(&settled),
+            settler: Arc::clone(&settler),
             progress: Arc::clone(&progress),
             stop: stop.clone(),
             max_rejects: options.max_rejects,
@@ -152,11 +158,11 @@ impl Import {
             progress: Arc::clone(&progress),
             stop: stop.clone(),
             is_resumable,
-            position: from.row.unwrap_or(FIRST_ROW),
+            seen: Arc::new(Seen::nothing(from.row.unwrap_or(FIRST_ROW))),
             from,
             until,
         };
-        let decoded = decoding.start(source.reader, beginning);
+        let thread = decoding.start(source.reader, beginning);
 
         let limits = Limits {
             give_up_at: options.give_up_at,
@@ -164,14 +170,15 @@ impl Import {
             journal_failed: &mut journaling.failed,
         };
         let written = settle_lanes(lanes, limits, &stop).await;
-        if written.is_ok() {
+        let decoded = if written.is_ok() {
             settler.limiter.save_to(&options.memory);
+            thread.end().await
         } else {
             // A decoder that waits for the source or for room must not keep the failure waiting.
             helpers.abort_all();
             settled.close_memory();
-        }
-        let decoded = decoded.await;
+            thread.end_soon().await
+        };
         settled.close();
         let kept = journaling.end().await;
 
@@ -182,7 +189,10 @@ impl Import {
             settled: kept.checkpoint.counts,
             max_rejects: options.max_rejects,
         };
-        let end = end(written, kept.end, decoded, accounts);
+        let mut end = end(written, kept.end, decoded, accounts, &stop);
+        if let Some(error) = skipping.and_then(|skipping| skipping.was_all(&end, &counts)) {
+            end = Err(error);
+        }
         let summary = Summary {
             status: status(&end, &counts),
             source: name,
@@ -218,6 +228,60 @@ fn status(end: &Result<(), Error>, counts: &Counts) -> Status {
     }
 }
 
+/// A file that is read from its beginning up to where the import goes on, in an attempt that has as much time as any.
+struct Skipping {
+    to: Position,
+    bytes_total: Option<u64>,
+    began: Instant,
+}
+
+impl Skipping {
+    /// None if nothing is skipped, or the attempt began late in an invocation: the next one has more time.
+    fn new(
+        options: &ImportOptions,
+        from: &Checkpoint,
+        bytes_total: Option<u64>,
+        began: Instant,
+    ) -> Option<Self> {
+        let to = from.row.filter(|_| !from.seekable)?;
+        let (until, most) = options.stop_reading_at.zip(options.reading_time_max)?;
+        let had_time = until - began >= most.mul_f64(READING_TIME_SHARE);
+        had_time.then_some(Self {
+            to,
+            bytes_total,
+            began,
+        })
+    }
+
+    /// The error if the time was over when no new row had been read: no other attempt would come further.
+    fn was_all(&self, end: &Result<(), Error>, counts: &Counts) -> Option<Error> {
+        const MIB: f64 = 1024.0 * 1024.0;
+        match end {
+            Err(Error::Stopped {
+                position,
+                why: StopReason::Deadline,
+            }) if *position == self.to => {}
+            Ok(()) | Err(_) => return None,
+        }
+        let seconds = self.began.elapsed().as_secs_f64();
+        let read = counts.bytes_read as f64 / MIB;
+        let total = self.bytes_total.map_or_else(String::new, |total| {
+            format!(" of {:.0}", total as f64 / MIB)
+        });
+        Some(Error::Unusable {
+            problem: format!(
+                "the file can only be read from its beginning, and all the time that there is was used to get to where the \
+                 import goes on, {}: {read:.0}{total} MiB were read in {seconds:.0} s, {:.1} MiB/s",
+                self.to,
+                read / seconds.max(0.001)
+            ),
+            fix: "give the function more memory, and so a faster processor; or upload the file uncompressed and in UTF-8, \
+                  which is read from where the import is; or upload it in parts"
+                .to_owned(),
+        })
+    }
+}
+
 /// What an import has counted: row by row, and batch by batch.
 #[derive(Clone, Copy)]
 struct Accounts {
@@ -232,6 +296,7 @@ fn end(
     kept: Result<(), Error>,
     decoded: Decoded,
     accounts: Accounts,
+    stop: &Stop,
 ) -> Result<(), Error> {
     let stopped = |why| Error::Stopped {
         position: decoded.position,
@@ -240,6 +305,14 @@ fn end(
     match written {
         Err(LaneError::Failed(error)) => return Err(error),
         Err(LaneError::GaveUp) => return Err(stopped(StopReason::Deadline)),
+        Err(LaneError::Abandoned) => {
+            kept?;
+            // What broke the reading may be that nobody feeds it any more.
+            if decoded.end.is_err() || accounts.counts.rows_unsettled() > 0 {
+                let why = stop.requested().unwrap_or(StopReason::Interrupted);
+                return Err(stopped(why));
+            }
+        }
         // The journal's own error tells.
         Err(LaneError::JournalFailed) | Ok(()) => kept?,
     }

@@ -191,6 +191,7 @@ impl SettledRows {
                     rows_rejected: state.rejected,
                     ..Counts::default()
                 },
+                ..Checkpoint::default()
             },
         }
     }

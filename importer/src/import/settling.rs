@@ -1,6 +1,7 @@
 //! The asynchronous side: each lane settles its batches one after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rows::Position;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -13,13 +14,17 @@ use super::tasks::{join, sleep_until};
 use crate::error::{Error, StopReason};
 use crate::write::{Batch, BatchWrite, LaneWrite, Settler, Share};
 
+/// How long an import that is to stop waits for the answers to requests that were sent. Nearly all come within a second, and
+/// somebody waits for the end.
+const ANSWERS_MAX: Duration = Duration::from_secs(5);
+
 /// Starts a lane's task for each of `count` lanes, and gives the ways to them.
 pub(super) fn spawn_lanes<W: BatchWrite>(
     writer: &W,
     count: usize,
     settler: &Arc<Settler>,
     settled: &Arc<SettledRows>,
-) -> (Vec<mpsc::Sender<ToLane>>, JoinSet<Result<(), Error>>) {
+) -> (Vec<mpsc::Sender<ToLane>>, JoinSet<Result<LaneEnd, Error>>) {
     let mut lanes = JoinSet::new();
     let senders = (0..count).map(|index| {
         let (sender, receiver) = mpsc::channel(1);
@@ -37,40 +42,54 @@ pub(super) enum ToLane {
     Idle(Position),
 }
 
+/// How a lane ended.
+pub(super) enum LaneEnd {
+    /// All that came is settled.
+    Settled,
+    /// The import was to stop, and there may have been more.
+    Abandoned,
+}
+
 /// A batch on its way, with its share of the memory for batches under way.
 pub(super) struct BatchInFlight {
     pub(super) batch: Batch,
     pub(super) _memory: OwnedSemaphorePermit,
 }
 
-/// Settles a lane's batches in their order.
+/// Settles a lane's batches in their order, until no more come or those that wait are to be dropped.
 async fn lane<L: LaneWrite>(
     index: usize,
     mut writer: L,
     mut batches: mpsc::Receiver<ToLane>,
     settler: Arc<Settler>,
     settled: Arc<SettledRows>,
-) -> Result<(), Error> {
-    let mut next = first_batch(&mut writer, &mut batches).await;
-    while let Some(to_lane) = next {
-        match to_lane {
-            ToLane::Idle(row) => settled.idle(index, row),
-            ToLane::Batch(in_flight) => {
+) -> Result<LaneEnd, Error> {
+    let first = first_batch(&mut writer, &mut batches);
+    let mut next = settler.unless_abandoned(first).await;
+    loop {
+        match next {
+            None => return Ok(LaneEnd::Abandoned),
+            Some(None) => return Ok(LaneEnd::Settled),
+            Some(Some(ToLane::Idle(row))) => settled.idle(index, row),
+            Some(Some(ToLane::Batch(in_flight))) => {
                 let rows = settler.settle(&mut writer, &in_flight.batch).await?;
+                let Some(rows) = rows else {
+                    return Ok(LaneEnd::Abandoned);
+                };
                 let mut rejects = None;
                 if !rows.is_empty() {
                     let Some(memory) = settled.memory(rows.len()).await else {
                         // The import has ended early, and knows why.
-                        return Ok(());
+                        return Ok(LaneEnd::Abandoned);
                     };
                     rejects = Some(Rejects { rows, memory });
                 }
                 settled.settled(index, &in_flight.batch, rejects);
+                settler.partial.settled(&in_flight.batch);
             }
         }
-        next = batches.recv().await;
+        next = settler.unless_abandoned(batches.recv()).await;
     }
-    Ok(())
 }
 
 /// Waits for a lane's first batch, and warms the writer up meanwhile. A lane that gets no batch waits for nothing.
@@ -96,6 +115,8 @@ async fn first_batch<L: LaneWrite>(
 pub(super) enum LaneError {
     Failed(Error),
     GaveUp,
+    /// Somebody asked to stop, and what waited was dropped.
+    Abandoned,
     /// The journal's error says why.
     JournalFailed,
 }
@@ -109,15 +130,23 @@ pub(super) struct Limits<'a> {
 
 /// Waits for all lanes. The first failure ends them all: what it means for one lane, it means for the others.
 pub(super) async fn settle_lanes(
-    mut lanes: JoinSet<Result<(), Error>>,
+    mut lanes: JoinSet<Result<LaneEnd, Error>>,
     limits: Limits<'_>,
     stop: &Stop,
 ) -> Result<(), LaneError> {
     let all = async {
+        let mut end = Ok(());
         while let Some(lane) = lanes.join_next().await {
-            join(lane).map_err(LaneError::Failed)?;
+            match join(lane).map_err(LaneError::Failed)? {
+                LaneEnd::Settled => {}
+                LaneEnd::Abandoned => end = Err(LaneError::Abandoned),
+            }
         }
-        Ok(())
+        end
+    };
+    let unanswered = async {
+        stop.abandoned().wait().await;
+        tokio::time::sleep(ANSWERS_MAX).await;
     };
     let share_failed = async {
         match &limits.share {
@@ -131,8 +160,11 @@ pub(super) async fn settle_lanes(
         result = all => result,
         error = share_failed => Err(LaneError::Failed(error)),
         () = sleep_until(limits.give_up_at) => Err(LaneError::GaveUp),
+        () = unanswered => Err(LaneError::Abandoned),
     };
     if result.is_err() {
+        // What they had under way is known once they have ended.
+        lanes.shutdown().await;
         // Ends a decoder that would otherwise go on until its next batch.
         stop.request(StopReason::Interrupted);
     }

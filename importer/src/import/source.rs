@@ -11,13 +11,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_s3::operation::head_object::{HeadObjectError, HeadObjectOutput};
 use aws_sdk_s3::primitives::DateTimeFormat as Format;
+use aws_sdk_s3::types::StorageClass;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::aws::service_error;
+use crate::aws::{ARCHIVED_FIX, service_error};
 use crate::error::{Class, Error};
 use crate::retry::{Attempts, Jitter, RetryPolicy};
 
@@ -97,6 +100,8 @@ pub struct Object {
     pub bucket: String,
     /// Its key, decoded.
     pub key: String,
+    /// Its version, in a bucket that keeps them.
+    pub version_id: Option<String>,
     /// Its `ETag`, as S3 writes it.
     pub etag: Option<String>,
     /// When it was put, in RFC 3339.
@@ -112,19 +117,27 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// [`Error::Service`] if it does not exist or may not be read.
+    /// [`Error::Object`] if it does not exist or is archived, [`Error::Service`] if it may not be read.
     pub async fn head(client: &Client, bucket: &str, key: &str) -> Result<Self, Error> {
-        let head = client
-            .head_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await
-            .map_err(|e| service_error("HeadObject", &format!("s3://{bucket}/{key}"), e))?;
+        let url = rows::prose(&format!("s3://{bucket}/{key}"));
+        let head = client.head_object().bucket(bucket).key(key).send().await;
+        let head = match head {
+            Ok(head) => head,
+            Err(error) => return Err(reason(client, bucket, key, &url, error).await),
+        };
+        if let Some(problem) = archived(&head) {
+            return Err(Error::Object {
+                operation: "HeadObject",
+                problem: format!("{url} {problem}"),
+                fix: ARCHIVED_FIX.to_owned(),
+            });
+        }
         Ok(Self {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            etag: head.e_tag.clone(),
+            // What is put while versioning is suspended is called null, and so is what replaces it.
+            version_id: head.version_id.filter(|version| version != "null"),
+            etag: head.e_tag,
             last_modified: head
                 .last_modified
                 .and_then(|time| time.fmt(Format::DateTime).ok()),
@@ -137,9 +150,22 @@ impl Object {
         })
     }
 
-    /// The object's name, as `s3://bucket/key`.
+    /// Tells what is there now from everything that was or will be put under the key: the version where the bucket keeps
+    /// them, else `ETag` and time. Metadata never changes without it.
+    pub fn version(&self) -> String {
+        match &self.version_id {
+            Some(version_id) => version_id.clone(),
+            None => format!(
+                "{}@{}",
+                self.etag.as_deref().unwrap_or_default(),
+                self.last_modified.as_deref().unwrap_or_default()
+            ),
+        }
+    }
+
+    /// The object's name, as `s3://bucket/key`, for people.
     pub fn url(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key)
+        rows::prose(&format!("s3://{}/{}", self.bucket, self.key))
     }
 
     /// The object's bytes.
@@ -295,6 +321,52 @@ impl Object {
                 None,
             ))
         }
+    }
+}
+
+/// Why S3 refused a HEAD. Its answer has no body, and so no code; that to a GET of one byte has both.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+async fn reason(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+    url: &str,
+    error: SdkError<HeadObjectError>,
+) -> Error {
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let error = service_error("HeadObject", url, error);
+    if !matches!(status, Some(301 | 307 | 400 | 403)) {
+        return error;
+    }
+    let get = client
+        .get_object()
+        .bucket(bucket)
+        .key(key)
+        .range("bytes=0-0");
+    match get.send().await {
+        Err(explained) if explained.code().is_some() => service_error("GetObject", url, explained),
+        Ok(_) | Err(_) => error,
+    }
+}
+
+/// What keeps an object from being read at once, if it is archived and not restored.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html>
+fn archived(head: &HeadObjectOutput) -> Option<String> {
+    let class = head
+        .storage_class()
+        .filter(|class| matches!(class, StorageClass::Glacier | StorageClass::DeepArchive));
+    let archive = match (class, head.archive_status()) {
+        (Some(class), _) => class.as_str(),
+        // Of S3 Intelligent-Tiering.
+        (None, Some(status)) => status.as_str(),
+        (None, None) => return None,
+    };
+    match head.restore() {
+        Some(restore) if restore.contains("ongoing-request=\"false\"") => None,
+        Some(_) => Some(format!("is archived ({archive}) and not restored yet")),
+        None => Some(format!("is archived ({archive})")),
     }
 }
 

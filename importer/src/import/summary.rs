@@ -48,7 +48,7 @@ pub struct Summary {
     /// The counters.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Rows that were read but whose fate is not known, because the import broke off.
+    /// Rows that were read and not settled, because the import broke off: they waited to be sent, or for an answer.
     pub rows_unsettled: u64,
     /// Seconds from begin to end.
     pub duration_seconds: f64,
@@ -77,7 +77,7 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self {
             message: error.chain(),
-            fix: error.fix().map(str::to_owned),
+            fix: error.fix().map(rows::prose),
             position: error.position(),
         }
     }

@@ -1,85 +1,18 @@
-//! A job: how it is named, and how it stands in the table of jobs.
+//! A job as it stands in the table of jobs.
+
+use std::cmp::Ordering;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use super::identity::JobKey;
 use super::states::Status;
-use crate::event::ObjectCreated;
+use crate::event::Seen;
 use crate::import::Checkpoint;
 use crate::progress::Counts;
 
-/// The owner of jobs whose file was put by nobody who signed in.
-pub const NOBODY: &str = "-";
-
-/// What a job is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobKey {
-    /// Who uploaded the file: a Cognito identity, or [`NOBODY`].
-    pub owner: String,
-    /// The job's name, which is in the order of the uploads' times.
-    pub job: String,
-}
-
-impl JobKey {
-    /// The job that imports an object: the same for the same event however often it comes, and another for another version.
-    pub fn of(created: &ObjectCreated) -> Self {
-        Self {
-            owner: owner(&created.key).unwrap_or(NOBODY).to_owned(),
-            job: job_id(created),
-        }
-    }
-
-    /// The job that imports a range of the job `job`. The owner is none that anybody signs in as.
-    pub fn range(job: &str, number: u32) -> Self {
-        Self {
-            owner: format!("ranges/{job}"),
-            job: format!("{number:06}"),
-        }
-    }
-
-    /// The prefix of the job's reports, below that of all reports. The owner is in it so that IAM can tell owners apart.
-    pub fn report_prefix(&self, reports: &str) -> String {
-        match self.owner.as_str() {
-            NOBODY => format!("{reports}{}/", self.job),
-            owner => format!("{reports}{owner}/{}/", self.job),
-        }
-    }
-}
-
-/// The Cognito identity in `uploads/<identity>/…`: a Region and a UUID.
-///
-/// <https://docs.aws.amazon.com/cognitoidentity/latest/APIReference/API_GetId.html>
-fn owner(key: &str) -> Option<&str> {
-    let (identity, _) = key.strip_prefix("uploads/")?.split_once('/')?;
-    let (region, uuid) = identity.split_once(':')?;
-    let is_region = region
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    let is_uuid = uuid.len() == 36 && uuid.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    (is_region && !region.is_empty() && is_uuid).then_some(identity)
-}
-
-fn job_id(created: &ObjectCreated) -> String {
-    let mut hash = Sha256::new();
-    let version = created.version_id.as_ref().or(created.etag.as_ref());
-    for part in [
-        Some(&created.bucket),
-        Some(&created.key),
-        version,
-        created.sequencer.as_ref(),
-    ] {
-        hash.update(part.map_or("", String::as_str));
-        hash.update([0]);
-    }
-    let digest = hash.finalize();
-    // Eight bytes tell the objects of one moment apart.
-    let hash = digest[..8]
-        .iter()
-        .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-    let time = created.time.as_deref().unwrap_or_default();
-    let time: String = time.chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("{time}-{hash:016x}")
-}
+/// For how long a claim holds without a save. Whoever has it stops writing well before.
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// How a job of the state machine's is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +38,10 @@ impl Mode {
 }
 
 /// A job as it stands in the table of jobs. Counts are those of settled rows, as of the last time it was saved.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an attribute of the item, and they do not depend on each other"
+)]
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Job {
     /// Who uploaded the file.
@@ -117,6 +54,8 @@ pub struct Job {
     pub bucket: String,
     /// The object's key.
     pub key: String,
+    /// The version of the object that is imported: [`Object::version`](crate::import::Object::version).
+    pub version: Option<String>,
     /// The `ETag` of what is imported, once it is known.
     pub etag: Option<String>,
     /// The table that is written to.
@@ -131,14 +70,25 @@ pub struct Job {
     pub duration_seconds: f64,
     /// Invocations that have claimed it: the number of the last claim, by which an older one is told from it.
     pub attempt: u32,
-    /// Claims since it got on last.
+    /// Attempts to import it since rows were settled last.
     pub stalled_attempts: u32,
-    /// Until when it is claimed, in milliseconds since 1970.
+    /// How often it was saved: while it is claimed and this does not change, nobody works on it.
+    #[serde(default)]
+    pub saves: u64,
+    /// Until when it is claimed by the claimer's clock, in milliseconds since 1970, unless it is saved again.
     pub lease_until: Option<u64>,
-    /// The invocation that has claimed it.
+    /// For how long it is claimed without a save.
+    pub lease_seconds: Option<u64>,
+    /// Who has claimed it: an invocation, or who has the steps of a large import taken.
     pub lease_holder: Option<String>,
     /// The message by which that invocation came.
     pub lease_message: Option<String>,
+    /// The last claim, by which the claimer knows it again when the answer was lost.
+    pub claim_id: Option<String>,
+    /// The last change by whoever has claimed it, for the same reason.
+    pub change_id: Option<String>,
+    /// Tells its ranges from those of a job that had its name before.
+    pub run: Option<String>,
     /// When it was claimed for the first time, in RFC 3339.
     pub created_at: String,
     /// When it was saved last.
@@ -153,12 +103,18 @@ pub struct Job {
     pub rejects: Option<String>,
     /// Where the summary is, once it has ended.
     pub summary: Option<String>,
+    /// Whether an attempt may have rows under way that its checkpoint does not tell of: it has begun, and not saved the job for
+    /// the last time.
+    #[serde(default)]
+    pub sends: bool,
     /// Whether somebody wants it to stop.
     #[serde(default)]
     pub cancel_requested: bool,
-    /// Whether its end has been told.
+    /// Whether its end was published.
     #[serde(default)]
     pub notified: bool,
+    /// Who publishes its end.
+    pub teller: Option<String>,
     /// The format that was found or given.
     pub format: Option<String>,
     /// The compression that was found.
@@ -218,89 +174,49 @@ impl Job {
             .unwrap_or_default()
     }
 
+    /// Compares jobs by the times of their uploads, and those of one second by when they began.
+    pub fn by_time(&self, other: &Self) -> Ordering {
+        let time = |job: &Self| job.job.split('-').next().map(str::to_owned);
+        let by_time = time(self).cmp(&time(other));
+        by_time.then_with(|| self.created_at.cmp(&other.created_at))
+    }
+
+    /// How it stands, for a message that waits for it.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            job: self.job.clone(),
+            attempt: self.attempt,
+            saves: self.saves,
+            updated_at: self.updated_at.clone(),
+            waited_seconds: 0,
+            teller: self.teller.clone(),
+        }
+    }
+
+    /// For how long it is claimed without a save.
+    pub fn lease(&self) -> Duration {
+        self.lease_seconds.map_or(LEASE, Duration::from_secs)
+    }
+
+    /// For how long nothing must change until it may be taken over: a request of the importer that had it may be under way
+    /// when the lease ends.
+    pub fn takeover(&self) -> Duration {
+        self.lease() + cloud::CONNECT_TIMEOUT + cloud::READ_TIMEOUT
+    }
+
+    /// The name of one of its ranges.
+    pub fn range_key(&self, number: u32) -> JobKey {
+        JobKey::range(&self.job, self.run.as_deref(), number)
+    }
+
     /// Whether a range of it is to be imported: it is neither to stop, nor will it fail at a row before.
     pub fn wants_range(&self, number: u32) -> bool {
         let fails_before = self.failed_range.is_some_and(|failed| failed < number);
         !(self.cancel_requested || self.status.is_ended() || fails_before)
     }
 
-    /// The object, as `s3://bucket/key`.
+    /// The object, as `s3://bucket/key`, for people.
     pub fn url(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn owners_are_cognito_identities() {
-        let identity = "eu-west-1:12345678-1234-1234-1234-123456789012";
-        for (key, expected) in [
-            (format!("uploads/{identity}/a.csv"), identity),
-            (format!("uploads/{identity}/b/a.csv"), identity),
-            (format!("uploads/{identity}"), NOBODY),
-            (format!("other/{identity}/a.csv"), NOBODY),
-            ("uploads/a.csv".to_owned(), NOBODY),
-            ("uploads/a:b/a.csv".to_owned(), NOBODY),
-            ("uploads/2026/a.csv".to_owned(), NOBODY),
-        ] {
-            let created = ObjectCreated {
-                bucket: "b".to_owned(),
-                key: key.clone(),
-                version_id: None,
-                etag: None,
-                sequencer: None,
-                time: None,
-            };
-            assert_eq!(JobKey::of(&created).owner, expected, "{key}");
-        }
-    }
-
-    #[test]
-    fn a_job_is_named_by_time_and_object() {
-        let created = ObjectCreated {
-            bucket: "b".to_owned(),
-            key: "uploads/a.json".to_owned(),
-            version_id: None,
-            etag: Some("e".to_owned()),
-            sequencer: Some("01".to_owned()),
-            time: Some("2026-11-23T10:00:00.000Z".to_owned()),
-        };
-        let job = JobKey::of(&created).job;
-        assert!(job.starts_with("20261123T100000000Z-"), "{job}");
-        assert_eq!(job, JobKey::of(&created.clone()).job);
-        let others = [
-            ObjectCreated {
-                etag: Some("f".to_owned()),
-                ..created.clone()
-            },
-            ObjectCreated {
-                version_id: Some("v".to_owned()),
-                ..created.clone()
-            },
-            ObjectCreated {
-                key: "uploads/b.json".to_owned(),
-                ..created.clone()
-            },
-            ObjectCreated {
-                sequencer: Some("02".to_owned()),
-                ..created
-            },
-        ];
-        for other in others {
-            assert_ne!(job, JobKey::of(&other).job);
-        }
-    }
-
-    #[test]
-    fn reports_of_different_owners_have_different_prefixes() {
-        let key = |owner: &str| JobKey {
-            owner: owner.to_owned(),
-            job: "j".to_owned(),
-        };
-        assert_eq!(key("-").report_prefix("reports/"), "reports/j/");
-        assert_eq!(key("r:1").report_prefix("reports/"), "reports/r:1/j/");
+        rows::prose(&format!("s3://{}/{}", self.bucket, self.key))
     }
 }

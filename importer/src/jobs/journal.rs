@@ -6,16 +6,19 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use bytes::Bytes;
 use rows::Reject;
 use tokio::time::Instant;
 
-use super::job::{Job, JobKey, ReportParts, Saved};
-use super::reports::{Reports, merge};
+use super::identity::JobKey;
+use super::job::{Job, ReportParts, Saved};
+use super::reports::{Merging, Reports};
 use super::store::JobStore;
 use super::update::Changes;
-use crate::error::{Error, StopReason};
+use crate::error::{Class, Error, StopReason};
 use crate::import::object_writer::{NDJSON, PART_BYTES, put_object};
 use crate::import::{Checkpoint, Journal};
+use crate::retry::{Attempts, Jitter, RetryPolicy};
 
 /// The journal of a job that was claimed.
 #[derive(Debug)]
@@ -27,11 +30,14 @@ pub struct JobJournal {
     save_every: Duration,
     save_at: Instant,
     began: Instant,
-    /// Rows that were settled when it was claimed.
-    settled_before: u64,
+    /// Until when a save that fails is tried again.
+    until: Option<Instant>,
+    jitter: Jitter,
+    /// Rows that were done when it was claimed.
+    done_before: u64,
     is_stalled: bool,
-    /// The job of which this one is a range, and the range's number.
-    range_of: Option<(JobKey, u32)>,
+    /// The job of which this one is a range, who has its steps taken, and the range's number.
+    range_of: Option<(JobKey, Option<String>, u32)>,
     /// Parts that are written, in their order.
     parts: Vec<ReportParts>,
     /// Rejected rows that no part holds yet.
@@ -56,7 +62,9 @@ impl JobJournal {
             save_every,
             save_at: now + save_every,
             began: now,
-            settled_before: saved.checkpoint.counts.rows_settled(),
+            until: None,
+            jitter: Jitter::new(None),
+            done_before: saved.checkpoint.rows_done(),
             is_stalled: true,
             range_of: None,
             parts: saved.parts.clone(),
@@ -67,12 +75,19 @@ impl JobJournal {
 
     /// The same for a range of `parent`: it stops when that is to stop.
     #[must_use]
-    pub fn of_range(mut self, parent: JobKey, number: u32) -> Self {
-        self.range_of = Some((parent, number));
+    pub fn of_range(mut self, parent: &Job, number: u32) -> Self {
+        self.range_of = Some((parent.job_key(), parent.lease_holder.clone(), number));
         self
     }
 
-    /// Whether no row was settled since the job was claimed, as far as it is saved.
+    /// The same for an invocation that must have saved the job at `until`: no save is tried again after that.
+    #[must_use]
+    pub fn until(mut self, until: Instant) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    /// Whether no row was written or rejected since the job was claimed, as far as it is saved.
     pub fn is_stalled(&self) -> bool {
         self.is_stalled
     }
@@ -90,8 +105,17 @@ impl JobJournal {
         let attempt = self.job.attempt;
         // An attempt that does not know yet that another has taken over must not write in its place.
         let key = self.reports.part(written + 1, attempt);
-        let body = std::mem::take(&mut self.buffer).into();
-        put_object(&self.s3, &self.reports.bucket, &key, NDJSON, body).await?;
+        let body = Bytes::from(std::mem::take(&mut self.buffer));
+        let put = || {
+            put_object(
+                &self.s3,
+                &self.reports.bucket,
+                &key,
+                NDJSON,
+                body.clone().into(),
+            )
+        };
+        self.again("PutObject", put).await?;
         match self.parts.last_mut() {
             Some(written) if written.attempt == attempt => written.parts += 1,
             _ => self.parts.push(ReportParts { attempt, parts: 1 }),
@@ -99,21 +123,68 @@ impl JobJournal {
         Ok(())
     }
 
-    async fn write(&mut self, checkpoint: &Checkpoint) -> Result<Option<StopReason>, Error> {
+    /// Makes a call of a save, and makes it again for as long as a write of rows: else a table of jobs that is throttled for a
+    /// few seconds would end the attempt.
+    async fn again<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        operation: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut attempts = Attempts::new(RetryPolicy::default(), &self.jitter);
+        loop {
+            let error = match call().await {
+                Ok(done) => return Ok(done),
+                Err(error) => match error.class() {
+                    // What is saved twice is the same.
+                    Class::Retry | Class::Unanswered => error,
+                    Class::RejectRow | Class::Fatal => return Err(error),
+                },
+            };
+            let Some(wait) = attempts.failed() else {
+                return Err(Error::RetriesExhausted {
+                    operation,
+                    attempts: attempts.count(),
+                    elapsed: attempts.elapsed(),
+                    rows_unwritten: 0,
+                    source: Box::new(error),
+                });
+            };
+            if self
+                .until
+                .is_some_and(|until| Instant::now() + wait >= until)
+            {
+                return Err(error);
+            }
+            tracing::warn!(operation, attempt = attempts.count(), ?wait, %error, "saving again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn write(
+        &mut self,
+        checkpoint: &Checkpoint,
+        is_last: bool,
+    ) -> Result<Option<StopReason>, Error> {
         self.write_part().await?;
-        let is_stalled = self.is_stalled && checkpoint.counts.rows_settled() <= self.settled_before;
+        let is_stalled = self.is_stalled && checkpoint.rows_done() <= self.done_before;
         let saved = Saved {
             version: Checkpoint::VERSION,
             parts: self.parts.clone(),
             checkpoint: checkpoint.clone(),
         };
-        let mut changes = Changes::none()
-            .saved(&saved)
-            .number("duration_seconds", self.duration_seconds());
-        if !is_stalled {
-            changes = changes.number("stalled_attempts", 0_u64);
-        }
-        let updated = self.store.change(&self.job, changes).await?;
+        let changes = || {
+            let changes = Changes::none()
+                .saved(&saved)
+                .flag("sends", !is_last)
+                .number("duration_seconds", self.duration_seconds());
+            if is_stalled {
+                changes
+            } else {
+                changes.number("stalled_attempts", 0_u64)
+            }
+        };
+        let change = || self.store.change(&self.job, changes());
+        let updated = self.again("UpdateItem", change).await?;
         self.is_stalled = is_stalled;
         let at_most_one_wcu = Duration::from_secs_f64(updated.consumed_wcu.max(0.0));
         self.save_at = Instant::now() + self.save_every.max(at_most_one_wcu);
@@ -121,7 +192,10 @@ impl JobJournal {
             return Ok(Some(StopReason::Cancelled));
         }
         match &self.range_of {
-            Some((parent, range)) => self.stop_asked_by(parent, *range).await,
+            Some((parent, executor, range)) => {
+                let asked = || self.stop_asked_by(parent, executor.as_deref(), *range);
+                self.again("GetItem", asked).await
+            }
             None => Ok(None),
         }
     }
@@ -130,11 +204,15 @@ impl JobJournal {
     async fn stop_asked_by(
         &self,
         parent: &JobKey,
+        executor: Option<&str>,
         range: u32,
     ) -> Result<Option<StopReason>, Error> {
         let Some(parent) = self.store.get(parent).await? else {
             return Ok(Some(StopReason::Cancelled));
         };
+        if parent.lease_holder.as_deref() != executor {
+            return Ok(Some(StopReason::LeaseLost));
+        }
         if let Err(error) = self.store.add_up(&parent).await {
             // The next save adds them up.
             tracing::warn!(error = error.chain(), "the ranges were not added up");
@@ -153,13 +231,15 @@ impl JobJournal {
     ///
     /// # Errors
     ///
-    /// [`Error::Service`] or [`Error::Throttled`] if S3 does not do it.
-    pub async fn merge(&self) -> Result<Option<String>, Error> {
+    /// As for [`Merging::merge`].
+    pub(crate) async fn merge(&self, merging: Merging) -> Result<Option<String>, Error> {
         let saved = Saved {
             parts: self.parts.clone(),
             ..Saved::default()
         };
-        merge(&self.s3, &self.reports, self.reports.parts(&saved)).await
+        merging
+            .merge(&self.s3, &self.reports, self.reports.parts(&saved))
+            .await
     }
 }
 
@@ -178,11 +258,11 @@ impl Journal for JobJournal {
     }
 
     async fn save(&mut self, checkpoint: &Checkpoint) -> Result<Option<StopReason>, Error> {
-        self.write(checkpoint).await
+        self.write(checkpoint, false).await
     }
 
     async fn finish(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        self.write(checkpoint).await.map(drop)
+        self.write(checkpoint, true).await.map(drop)
     }
 
     fn place(&self) -> Option<String> {

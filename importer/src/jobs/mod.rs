@@ -7,6 +7,8 @@
 //! Nothing here imports, decides when to begin or end, or knows the steps of large objects; `ranges` only keeps the jobs of
 //! their ranges.
 
+pub(crate) mod head;
+pub(crate) mod identity;
 pub(crate) mod job;
 pub(crate) mod journal;
 pub(crate) mod notice;
@@ -16,12 +18,15 @@ pub(crate) mod states;
 pub(crate) mod store;
 pub(crate) mod update;
 
-pub use job::{Job, JobKey, Mode, NOBODY, ReportParts, Saved};
+pub use head::Head;
+pub use identity::{Identity, JobKey, NOBODY};
+pub use job::{Job, LEASE, Mode, ReportParts, Saved};
 pub use journal::JobJournal;
 pub use notice::Notice;
 pub use reports::Reports;
 pub use states::{STALLED_ATTEMPTS_MAX, Status, Transition};
-pub use store::{Claim, JobStore, Lease, Updated, attributes};
+pub use store::{Claim, JobStore, Lease, Standing, Updated, attributes};
 pub use update::Changes;
 
 pub(crate) use ranges::HELD;
+pub(crate) use store::{TELLING_MAX, Telling};

@@ -11,10 +11,10 @@ use super::states::Status;
 use crate::aws::service_error;
 use crate::error::Error;
 
-/// Most characters of a subject, all of them printable ASCII.
+/// Most characters of a subject, all of them printable ASCII: SNS wants less than 100.
 ///
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
-const SUBJECT_CHARACTERS_MAX: usize = 100;
+const SUBJECT_CHARACTERS_MAX: usize = 99;
 
 /// What is told of the end of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,7 @@ impl Notice {
             Status::Completed => "Import finished",
             Status::CompletedWithRejects => "Import finished with rejected rows",
             Status::Cancelled => "Import cancelled",
+            Status::Superseded => "File NOT IMPORTED",
             Status::Failed | Status::Queued | Status::Running => "Import FAILED",
         };
         let file = self.job.key.rsplit('/').next().unwrap_or_default();
@@ -57,11 +58,12 @@ impl Notice {
             writeln!(text, "{name:<12}{value}").ok();
         };
         line("Status", &self.job.status);
+        // Bounded again: an earlier version may have saved them.
         if let Some(reason) = &self.job.reason {
-            line("Reason", reason);
+            line("Reason", &rows::prose(reason));
         }
         if let Some(fix) = &self.job.fix {
-            line("Fix", fix);
+            line("Fix", &rows::prose(fix));
         }
         line("Table", &self.job.table);
         line("Rows read", &counts.rows_read);
@@ -91,6 +93,8 @@ impl Notice {
         json!({
             "version": 1,
             "kind": "import",
+            // Who gets a message twice knows it by this.
+            "id": format!("{}/{}", job.owner, job.job),
             "job": job.job,
             "owner": job.owner,
             "status": job.status,
@@ -104,11 +108,28 @@ impl Notice {
             "consumed_wcu": counts.consumed_wcu,
             "duration_seconds": job.duration_seconds,
             "attempts": job.attempt,
-            "reason": job.reason,
-            "fix": job.fix,
+            "reason": job.reason.as_deref().map(rows::prose),
+            "fix": job.fix.as_deref().map(rows::prose),
             "rejects": job.rejects,
             "summary": job.summary,
         })
+    }
+
+    /// The message with its form for each protocol.
+    fn message(&self) -> String {
+        let machine = self.json().to_string();
+        let people = self.text();
+        let message = json!({
+            "default": people,
+            "email": people,
+            "sms": self.subject(),
+            "email-json": machine,
+            "sqs": machine,
+            "lambda": machine,
+            "http": machine,
+            "https": machine,
+        });
+        message.to_string()
     }
 
     /// Publishes the message to a topic. Its attributes `kind`, `status`, `table` and `job` are for filter policies.
@@ -126,24 +147,12 @@ impl Notice {
             // Cannot fail: it has the data type, the one thing that is required.
             value.build().ok()
         };
-        let machine = self.json().to_string();
-        let people = self.text();
-        let message = json!({
-            "default": people,
-            "email": people,
-            "sms": self.subject(),
-            "email-json": machine,
-            "sqs": machine,
-            "lambda": machine,
-            "http": machine,
-            "https": machine,
-        });
         let mut publish = client
             .publish()
             .topic_arn(topic_arn)
             .subject(self.subject())
             .message_structure("json")
-            .message(message.to_string());
+            .message(self.message());
         for (name, value) in [
             ("kind", "import"),
             ("status", self.job.status.name()),
@@ -194,10 +203,28 @@ mod tests {
             (
                 &long,
                 "CANCELLED",
-                format!("Import cancelled: {}", "?".repeat(82)),
+                format!("Import cancelled: {}", "?".repeat(81)),
             ),
         ] {
             assert_eq!(notice(source, status).subject(), subject);
+        }
+    }
+
+    /// Most bytes of a message, in all its forms.
+    ///
+    /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
+    const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+    #[test]
+    fn whatever_a_job_says_sns_takes_it() {
+        // Each takes the most bytes in JSON that is in JSON.
+        for long in ["\"", "\n", "\u{1}", "ü", "\u{202e}"].map(|text| text.repeat(600_000)) {
+            let mut notice = notice(&long[..long.floor_char_boundary(1024)], "FAILED");
+            notice.job.reason = Some(long.clone());
+            notice.job.fix = Some(long);
+            let length = notice.message().len();
+            assert!(length < MESSAGE_BYTES_MAX, "{length}");
+            assert!(!notice.text().contains('\u{202e}'));
         }
     }
 

@@ -4,26 +4,29 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::job::{Job, JobKey, Mode};
-use super::states::{Status, Transition};
+use super::head::{number, text};
+use super::identity::JobKey;
+use super::job::{Job, Mode};
+use super::states::Status;
 use super::store::JobStore;
-use super::update::{Changes, Update, milliseconds, rfc3339};
+use super::update::{COUNTS, Changes, Update, milliseconds, rfc3339};
 use crate::aws::service_error;
 use crate::error::Error;
 use crate::progress::Counts;
 
 /// How often the counters of a job are brought up to those of its ranges: that means looking at all of them.
 const COUNTED_EVERY: Duration = Duration::from_secs(10);
-/// For how long a job is held by those who import its ranges, unless one of them goes on with it.
-pub(crate) const HELD: Duration = Duration::from_hours(24);
+/// For how long a large job is held by a state machine without a step of it being taken: the longest pause before it tries one
+/// again is five minutes (`sam/import_large.asl.json`).
+pub(crate) const HELD: Duration = Duration::from_mins(8);
 
 impl JobStore {
-    /// All ranges of the job `job` that somebody has begun with, in the order of the file.
+    /// All ranges of a job that were begun with, in the order of the file.
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
-    pub async fn ranges(&self, job: &str) -> Result<Vec<Job>, Error> {
+    /// As for [`JobStore::standing`].
+    pub async fn ranges(&self, job: &Job) -> Result<Vec<Job>, Error> {
         let mut ranges = Vec::new();
         let mut pages = self
             .client
@@ -31,7 +34,7 @@ impl JobStore {
             .table_name(&self.table)
             .key_condition_expression("#owner = :owner")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", AttributeValue::S(JobKey::range(job, 0).owner))
+            .expression_attribute_values(":owner", AttributeValue::S(job.range_key(0).owner))
             .consistent_read(true)
             .into_paginator()
             .items()
@@ -57,30 +60,56 @@ impl JobStore {
     ) -> Result<Job, Error> {
         let mut update = Update::default();
         update.changes(changes);
-        update.set_once("mode", AttributeValue::S(mode.name().to_owned()));
-        update.set_once("range_bytes", AttributeValue::N(range_bytes.to_string()));
+        update.set("mode", text(job.mode.unwrap_or(mode).name()));
+        update.set(
+            "range_bytes",
+            number(job.range_bytes.unwrap_or(range_bytes)),
+        );
+        update.add_one("saves");
         let attempt = update.name("attempt");
-        let mine = update.value("attempt", AttributeValue::N(job.attempt.to_string()));
-        let condition = format!("{attempt} = {mine}");
-        let key = job.job_key();
-        let updated = self.update(&key, update, Some(condition)).await?;
+        let mine = update.value("attempt", number(u64::from(job.attempt)));
+        let is_open = update.is_in(Status::OPEN);
+        update.condition = Some(format!("{attempt} = {mine} AND {is_open}"));
+        let updated = self.update(&job.job_key(), update).await?;
         let updated = updated.map_err(|_| Error::LeaseLost)?;
         Ok(updated.job)
+    }
+
+    /// A range that does not exist yet, claimed.
+    pub(super) fn new_range(parent: &Job, claimed: Changes) -> Update {
+        let mut range = Update::default();
+        range.changes(claimed);
+        for (name, value) in [
+            ("bucket", &parent.bucket),
+            ("key", &parent.key),
+            ("table", &parent.table),
+        ] {
+            range.set(name, text(value));
+        }
+        range.set("created_at", text(&rfc3339(SystemTime::now())));
+        for count in COUNTS {
+            range.set(count, number(0));
+        }
+        range.set("attempt", number(1));
+        let name = range.name("job");
+        range.condition = Some(format!("attribute_not_exists({name})"));
+        range
     }
 
     /// Notes that a range of a job has failed, unless one before it has: then that holds.
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
-    pub(crate) async fn range_failed(&self, parent: &JobKey, number: u32) -> Result<(), Error> {
+    /// As for [`JobStore::standing`].
+    pub(crate) async fn range_failed(&self, parent: &JobKey, range: u32) -> Result<(), Error> {
         let mut update = Update::default();
-        update.set("failed_range", AttributeValue::N(number.to_string()));
-        let (failed, job) = (update.name("failed_range"), update.name("job"));
-        let condition = format!(
-            "attribute_exists({job}) AND (attribute_not_exists({failed}) OR {failed} > :failed_range)"
-        );
-        self.update(parent, update, Some(condition)).await?.ok();
+        update.set("failed_range", number(u64::from(range)));
+        let failed = update.name("failed_range");
+        let is_open = update.is_in(Status::OPEN);
+        update.condition = Some(format!(
+            "{is_open} AND (attribute_not_exists({failed}) OR {failed} > :failed_range)"
+        ));
+        self.update(parent, update).await?.ok();
         Ok(())
     }
 
@@ -89,7 +118,7 @@ impl JobStore {
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
+    /// As for [`JobStore::standing`].
     pub(crate) async fn add_up(&self, parent: &Job) -> Result<(), Error> {
         let now = SystemTime::now();
         // Times of one form are in the order of their text.
@@ -97,50 +126,31 @@ impl JobStore {
             return Ok(());
         }
         // Many workers see at once that it is time. One of them does it.
-        let key = parent.job_key();
         let mut update = Update::default();
         update.changes(Changes::none());
-        update.set(
-            "lease_until",
-            AttributeValue::N(milliseconds(now + HELD).to_string()),
-        );
-        let seen = AttributeValue::S(parent.updated_at.clone());
-        let condition = format!(
-            "{} AND #updated_at = {}",
-            update.is_in(&[Status::Running]),
-            update.value("seen", seen)
-        );
-        if self.update(&key, update, Some(condition)).await?.is_err() {
+        update.set("lease_until", number(milliseconds(now + parent.lease())));
+        update.add_one("saves");
+        let seen = update.value("seen", text(&parent.updated_at));
+        let is_running = update.is_in(&[Status::Running]);
+        update.condition = Some(format!("{is_running} AND #updated_at = {seen}"));
+        if self.update(&parent.job_key(), update).await?.is_err() {
             return Ok(());
         }
-        let ranges = self.ranges(&parent.job).await?;
+        let ranges = self.ranges(parent).await?;
         let mut update = Update::default();
         update.changes(Changes::none().counts(&total(&ranges)));
-        let condition = update.is_in(&[Status::Running]);
-        self.update(&key, update, Some(condition)).await?.ok();
+        update.condition = Some(update.is_in(&[Status::Running]));
+        self.update(&parent.job_key(), update).await?.ok();
         Ok(())
     }
 
-    /// Takes a job up again that was given up. Tells whether it was.
+    /// Renews the lease of a large job whose steps the caller has taken.
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
-    pub(crate) async fn reopen(&self, key: &JobKey) -> Result<bool, Error> {
-        let mut update = Update::default();
-        let changes = ["ended_at", "reason", "fix", "summary", "rejects"]
-            .into_iter()
-            .fold(Changes::none(), Changes::removed);
-        let changes = changes.transition(Transition::Reopen);
-        update.changes(changes.flag("notified", false));
-        update.set("gave_up", AttributeValue::Bool(false));
-        let gave_up = update.name("gave_up");
-        let condition = format!(
-            "{gave_up} = {} AND {}",
-            update.value("was", AttributeValue::Bool(true)),
-            update.is_in(Transition::Reopen.from())
-        );
-        Ok(self.update(key, update, Some(condition)).await?.is_ok())
+    /// [`Error::LeaseLost`] if another has claimed it or it has ended, else as for [`JobStore::standing`].
+    pub async fn renew(&self, job: &Job) -> Result<(), Error> {
+        self.change(job, Changes::default()).await.map(drop)
     }
 }
 

@@ -2,12 +2,16 @@
 //!
 //! | Transition | From | To | Condition | Where |
 //! |---|---|---|---|---|
-//! | [`Claim`](Transition::Claim) | none, `QUEUED`, `RUNNING` | `RUNNING` | no lease, an expired one, or the claimer's own | [`JobStore::claim`](super::store::JobStore::claim) |
+//! | begin | none | `RUNNING` | no other job of the object is open, and none has begun since the object was looked up | `JobStore::begin` |
+//! | [`Claim`](Transition::Claim) | `QUEUED`, `RUNNING` | `RUNNING` | not claimed, claimed by the same, or not saved for longer than a lease | [`JobStore::resume`](super::store::JobStore::resume) |
 //! | [`Release`](Transition::Release) | `RUNNING` | `QUEUED` | the claimer still has the job | `function::ending` |
 //! | [`End`](Transition::End) | `RUNNING` | one that ends it | the claimer still has the job | `function::ending`, `large::finish` |
-//! | [`Reopen`](Transition::Reopen) | `FAILED` | `QUEUED` | it failed because it was given up | `JobStore::reopen` |
+//! | [`Supersede`](Transition::Supersede) | none | `SUPERSEDED` | none has begun since the object was looked up | `JobStore::unbegun` |
+//! | [`Refuse`](Transition::Refuse) | none | `FAILED` | the same | `JobStore::unbegun` |
+//! | [`Reopen`](Transition::Reopen) | `FAILED` | `QUEUED` | it failed because it was given up, and is the object's last one | `JobStore::reopen` |
 //!
-//! Nothing else writes a job's status. A request to cancel sets a flag, and the importer that has the job ends it.
+//! Nothing else writes a job's status. A job that has ended never changes again, but for `Reopen` and for what says that its
+//! end was published. A request to cancel sets a flag, and the importer that has the job ends it.
 
 use std::fmt;
 
@@ -34,6 +38,8 @@ pub enum Status {
     Failed,
     /// Somebody has cancelled it.
     Cancelled,
+    /// Its object was replaced or deleted before a row of it was read. None of its rows was imported.
+    Superseded,
 }
 
 impl Status {
@@ -54,6 +60,7 @@ impl Status {
             Self::CompletedWithRejects => "COMPLETED_WITH_REJECTS",
             Self::Failed => "FAILED",
             Self::Cancelled => "CANCELLED",
+            Self::Superseded => "SUPERSEDED",
         }
     }
 }
@@ -84,16 +91,21 @@ pub enum Transition {
     Release,
     /// It ends the job.
     End(summary::Status),
+    /// A version that is not there any more, and was never begun, ends.
+    Supersede,
+    /// A version that cannot be read, and was never begun, ends.
+    Refuse,
     /// A large job that was given up is taken up again.
     Reopen,
 }
 
 impl Transition {
-    /// The states that it may begin in. A claim may also make the job.
+    /// The states that it may begin in.
     pub(super) fn from(self) -> &'static [Status] {
         match self {
             Self::Claim => Status::OPEN,
             Self::Release | Self::End(_) => &[Status::Running],
+            Self::Supersede | Self::Refuse => &[],
             Self::Reopen => &[Status::Failed],
         }
     }
@@ -104,6 +116,8 @@ impl Transition {
             Self::Claim => Status::Running,
             Self::Release | Self::Reopen => Status::Queued,
             Self::End(status) => Status::from(status),
+            Self::Supersede => Status::Superseded,
+            Self::Refuse => Status::Failed,
         }
     }
 }

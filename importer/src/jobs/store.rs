@@ -1,7 +1,7 @@
 //! The table of jobs.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -12,12 +12,17 @@ use aws_sdk_dynamodb::types::{
 };
 use serde_json::{Map, Value};
 
-use super::job::{Job, JobKey};
+use super::head::{Head, number};
+use super::identity::{Identity, JobKey};
+use super::job::Job;
 use super::states::{Status, Transition};
-use super::update::{Changes, Update, milliseconds, rfc3339};
+use super::update::{Changes, Update, milliseconds};
 use crate::aws::service_error;
 use crate::error::{Class, Error};
-use crate::event::ObjectCreated;
+use crate::event::Seen;
+
+/// How long it may take to publish an end. Then another importer does it.
+pub(crate) const TELLING_MAX: Duration = Duration::from_mins(2);
 
 /// The jobs of one table of jobs.
 #[derive(Debug, Clone)]
@@ -29,12 +34,43 @@ pub struct JobStore {
 /// An invocation's hold on a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The invocation: Lambda gives an event that it tries again the same request id.
+    /// The invocation: Lambda gives an event that it tries again the same request id. Of a large import, who has its steps
+    /// taken.
     pub holder: String,
     /// The message by which the event came, if it came from a queue.
     pub message: Option<String>,
-    /// When the invocation has ended, whatever happens.
-    pub until: SystemTime,
+    /// For how long the job is the holder's without a save.
+    pub duration: Duration,
+    /// How the job stood some time ago, if that is known.
+    pub seen: Option<Seen>,
+}
+
+impl Lease {
+    /// What a claim changes.
+    pub(super) fn claimed(&self, claim_id: &str) -> Changes {
+        Changes::none()
+            .transition(Transition::Claim)
+            .number(
+                "lease_until",
+                milliseconds(SystemTime::now() + self.duration),
+            )
+            .number("lease_seconds", self.duration.as_secs())
+            .text("lease_holder", &self.holder)
+            .text_or_none("lease_message", self.message.as_deref())
+            .text("claim_id", claim_id)
+    }
+
+    /// Whether a job may be claimed that another one has, or had.
+    pub(crate) fn may_take(&self, job: &Job) -> bool {
+        // A message is received again when its visibility timeout is over, which Lambda wants to be longer than an invocation
+        // may take: the one that it came to before is over.
+        // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        let is_same = job.lease_holder.as_ref() == Some(&self.holder)
+            || self.message.is_some() && self.message == job.lease_message;
+        let is_dead = |seen: &Seen| seen.is_dead(&job.seen(), job.takeover());
+        let is_unchanged = self.seen.as_ref().is_some_and(is_dead);
+        job.status == Status::Queued || is_same || is_unchanged
+    }
 }
 
 /// What came of claiming a job.
@@ -46,6 +82,36 @@ pub enum Claim {
     Busy(Box<Job>),
     /// It has ended before.
     Ended(Box<Job>),
+    /// Another job of the object has begun since the object was looked up: look again.
+    Changed,
+}
+
+/// How the import of an object stands, before anything is claimed.
+#[derive(Debug)]
+pub enum Standing {
+    /// It may begin.
+    New,
+    /// It has begun and not ended.
+    Open(Box<Job>),
+    /// It has ended.
+    Ended(Box<Job>),
+    /// It has ended so long ago that the table of jobs has forgotten it.
+    Forgotten,
+    /// Another version of the object is being imported.
+    Waits(Box<Job>),
+    /// Another version's import has ended, and that is to be published first: no event may be left that would.
+    Untold(Box<Job>),
+}
+
+/// Who publishes the end of a job.
+#[derive(Debug)]
+pub(crate) enum Telling {
+    /// The caller.
+    Mine,
+    /// Another one, who is at it or dead.
+    Another,
+    /// It is published.
+    Done,
 }
 
 /// A job after an update, and what the update cost.
@@ -63,121 +129,200 @@ impl JobStore {
         Self { client, table }
     }
 
-    /// Claims the job of an object for `lease`, if it is neither ended nor another's.
+    /// How the import of an object stands. `head` was read before S3 was asked what the object is.
     ///
     /// # Errors
     ///
-    /// [`Error::Service`] or [`Error::Throttled`] if the table does not do it.
-    pub async fn claim(
+    /// [`Error::Service`] or [`Error::Throttled`] if the table cannot be read.
+    pub async fn standing(
         &self,
-        created: &ObjectCreated,
-        table: &str,
-        lease: &Lease,
-    ) -> Result<Claim, Error> {
-        self.claim_as(&JobKey::of(created), created, table, lease)
-            .await
-    }
-
-    /// Claims the job `key`, which is about an object or a range of it, for `lease`, as [`JobStore::claim`] does.
-    ///
-    /// # Errors
-    ///
-    /// As for [`JobStore::claim`].
-    pub async fn claim_as(
-        &self,
-        key: &JobKey,
-        created: &ObjectCreated,
-        table: &str,
-        lease: &Lease,
-    ) -> Result<Claim, Error> {
-        let now = SystemTime::now();
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let mut update = Update::default();
-        update.set(
-            "lease_until",
-            AttributeValue::N(milliseconds(lease.until).to_string()),
-        );
-        update.set("lease_holder", text(&lease.holder));
-        update.add_one("attempt");
-        update.add_one("stalled_attempts");
-        update.set_once("bucket", text(&created.bucket));
-        update.set_once("key", text(&created.key));
-        update.set_once("table", text(table));
-        update.set_once("created_at", text(&rfc3339(now)));
-        for count in [
-            "bytes_read",
-            "rows_read",
-            "rows_written",
-            "rows_superseded",
-            "rows_rejected",
-            "consumed_wcu",
-            "throttles",
-            "retries",
-        ] {
-            let name = update.name(count);
-            update
-                .sets
-                .push(format!("{name} = if_not_exists({name}, :zero)"));
-        }
-        for (name, value) in [
-            ("version_id", &created.version_id),
-            ("sequencer", &created.sequencer),
-        ] {
-            if let Some(value) = value {
-                update.set_once(name, text(value));
+        object: &Identity,
+        head: Option<&Head>,
+    ) -> Result<Standing, Error> {
+        let of = |job: Job| {
+            if job.status.is_ended() {
+                Standing::Ended(Box::new(job))
+            } else {
+                Standing::Open(Box::new(job))
             }
+        };
+        if let Some(job) = self.get(&object.job_key()).await? {
+            return Ok(of(job));
         }
-        let claimed = Changes::none()
-            .transition(Transition::Claim)
-            .text_or_none("lease_message", lease.message.as_deref());
-        update.changes(claimed);
-        let job = update.name("job");
-        let (until, holder) = (update.name("lease_until"), update.name("lease_holder"));
-        let is_open = update.is_in(Transition::Claim.from());
-        let now = update.value("now", AttributeValue::N(milliseconds(now).to_string()));
-        // The holder's own claim again: its first answer was lost, or Lambda tries the event again.
-        let condition = format!(
-            "attribute_not_exists({job}) OR {is_open} \
-             AND (attribute_not_exists({until}) OR {until} < {now} OR {holder} = :lease_holder)"
-        );
-        match self.update(key, update, Some(condition)).await? {
-            Ok(updated) => Ok(Claim::Mine(Box::new(updated.job))),
-            Err(Some(job)) if job.status.is_ended() => Ok(Claim::Ended(Box::new(job))),
-            Err(Some(job)) => Ok(Claim::Busy(Box::new(job))),
-            // Removed this very moment: the event comes again.
-            Err(None) => Err(Error::LeaseLost),
+        match (head, &object.legacy) {
+            (Some(head), _) => {
+                if head.version == object.version && object.again.is_none() {
+                    return Ok(Standing::Forgotten);
+                }
+                // A job that the table has forgotten has ended.
+                Ok(match self.get(&head.job_key()).await? {
+                    Some(before) if !before.status.is_ended() => Standing::Waits(Box::new(before)),
+                    Some(before) if !before.notified => Standing::Untold(Box::new(before)),
+                    Some(_) | None => Standing::New,
+                })
+            }
+            (None, Some(legacy)) => Ok(self.get(legacy).await?.map_or(Standing::New, of)),
+            (None, None) => Ok(Standing::New),
         }
     }
 
-    /// Changes a job that was claimed and not claimed by another since.
+    /// Claims a job that exists.
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] if another has claimed it, else as for [`JobStore::claim`].
-    pub async fn change(&self, job: &Job, changes: Changes) -> Result<Updated, Error> {
-        if let Some(transition) = changes.transition {
-            debug_assert!(transition.from().contains(&job.status), "{transition:?}");
+    /// As for [`JobStore::standing`].
+    pub async fn resume(&self, job: Job, lease: &Lease) -> Result<Claim, Error> {
+        if job.status.is_ended() {
+            return Ok(Claim::Ended(Box::new(job)));
         }
+        if !lease.may_take(&job) {
+            return Ok(Claim::Busy(Box::new(job)));
+        }
+        let claim_id = random_id();
         let mut update = Update::default();
-        update.changes(changes);
+        update.changes(lease.claimed(&claim_id));
+        update.set("attempt", number(u64::from(job.attempt) + 1));
+        update.add_one("saves");
+        let as_seen = update.is_at(&job);
+        let is_open = update.is_in(Transition::Claim.from());
+        update.condition = Some(format!("{as_seen} AND {is_open}"));
+        Self::claimed(self.update(&job.job_key(), update).await?, &claim_id)
+    }
+
+    /// Claims a range of a job, or begins it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::standing`].
+    pub(crate) async fn claim_range(
+        &self,
+        parent: &Job,
+        number: u32,
+        lease: &Lease,
+    ) -> Result<Claim, Error> {
+        let key = parent.range_key(number);
+        if let Some(range) = self.get(&key).await? {
+            return self.resume(range, lease).await;
+        }
+        let claim_id = random_id();
+        let update = Self::new_range(parent, lease.claimed(&claim_id));
+        Self::claimed(self.update(&key, update).await?, &claim_id)
+    }
+
+    fn claimed(updated: Result<Updated, Option<Job>>, claim_id: &str) -> Result<Claim, Error> {
+        Ok(match updated {
+            Ok(updated) => Claim::Mine(Box::new(updated.job)),
+            // The answer was lost, and the SDK has tried again.
+            Err(Some(job)) if job.claim_id.as_deref() == Some(claim_id) => {
+                Claim::Mine(Box::new(job))
+            }
+            Err(Some(job)) if job.status.is_ended() => Claim::Ended(Box::new(job)),
+            Err(Some(job)) => Claim::Busy(Box::new(job)),
+            // Removed this very moment.
+            Err(None) => return Err(Error::LeaseLost),
+        })
+    }
+
+    /// Changes a job that was claimed, neither ended nor claimed by another since, and renews the lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if another has claimed it or it has ended, else as for [`JobStore::standing`].
+    pub async fn change(&self, job: &Job, changes: Changes) -> Result<Updated, Error> {
+        let change_id = random_id();
+        let mut update = Update::default();
+        if !changes.ends_claim() {
+            let until = milliseconds(SystemTime::now() + job.lease());
+            update.set("lease_until", number(until));
+        }
+        update.changes(changes.text("change_id", &change_id));
+        update.add_one("saves");
         let attempt = update.name("attempt");
-        let mine = update.value("attempt", AttributeValue::N(job.attempt.to_string()));
-        let condition = format!("{attempt} = {mine}");
-        self.update(&job.job_key(), update, Some(condition))
-            .await?
-            .map_err(|_| Error::LeaseLost)
+        let mine = update.value("attempt", number(u64::from(job.attempt)));
+        let is_open = update.is_in(Status::OPEN);
+        update.condition = Some(format!("{attempt} = {mine} AND {is_open}"));
+        match self.update(&job.job_key(), update).await? {
+            Ok(updated) => Ok(updated),
+            // The answer was lost, and the SDK has tried again.
+            Err(Some(job)) if job.change_id.as_ref() == Some(&change_id) => Ok(Updated {
+                job,
+                consumed_wcu: 1.0,
+            }),
+            Err(_) => Err(Error::LeaseLost),
+        }
+    }
+
+    /// Takes on to publish the end of a job as `teller`, if nobody else does; from the one in `seen`, too, which is dead. The
+    /// same teller may take it on again: it died before it was done.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::standing`].
+    pub(crate) async fn take_telling(
+        &self,
+        job: &Job,
+        teller: &str,
+        seen: Option<&Seen>,
+    ) -> Result<Telling, Error> {
+        let mut update = Update::default();
+        update.set("teller", AttributeValue::S(teller.to_owned()));
+        let (notified, current) = (update.name("notified"), update.name("teller"));
+        let no = update.value("no", AttributeValue::Bool(false));
+        let dead = seen.filter(|seen| seen.waited_seconds >= TELLING_MAX.as_secs());
+        let dead = dead.and_then(|seen| seen.teller.clone());
+        let dead = dead.unwrap_or_else(|| teller.to_owned());
+        let dead = update.value("dead", AttributeValue::S(dead));
+        let job_name = update.name("job");
+        update.condition = Some(format!(
+            "attribute_exists({job_name}) AND (attribute_not_exists({notified}) OR {notified} = {no}) \
+             AND (attribute_not_exists({current}) OR {current} = {dead} OR {current} = :teller)"
+        ));
+        Ok(match self.update(&job.job_key(), update).await? {
+            Ok(_) => Telling::Mine,
+            Err(Some(job)) if !job.notified => Telling::Another,
+            Err(_) => Telling::Done,
+        })
+    }
+
+    /// Gives up to publish the end of a job.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::standing`].
+    pub(crate) async fn untold(&self, job: &Job) -> Result<(), Error> {
+        let mut update = Update::default();
+        update.changes(Changes::default().removed("teller"));
+        let notified = update.name("notified");
+        let no = update.value("no", AttributeValue::Bool(false));
+        update.condition = Some(format!("{notified} = {no}"));
+        self.update(&job.job_key(), update).await?.ok();
+        Ok(())
+    }
+
+    /// Notes that the end of a job was published.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::standing`].
+    pub(crate) async fn told(&self, job: &Job) -> Result<(), Error> {
+        let mut update = Update::default();
+        update.set("notified", AttributeValue::Bool(true));
+        let name = update.name("job");
+        update.condition = Some(format!("attribute_exists({name})"));
+        self.update(&job.job_key(), update).await?.ok();
+        Ok(())
     }
 
     /// Asks whoever imports to stop. `None` if there is no such job, or it has ended.
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
+    /// As for [`JobStore::standing`].
     pub async fn cancel(&self, key: &JobKey) -> Result<Option<Job>, Error> {
         let mut update = Update::default();
         update.set("cancel_requested", AttributeValue::Bool(true));
-        let condition = update.is_in(Status::OPEN);
-        let updated = self.update(key, update, Some(condition)).await?;
+        update.condition = Some(update.is_in(Status::OPEN));
+        let updated = self.update(key, update).await?;
         Ok(updated.ok().map(|updated| updated.job))
     }
 
@@ -185,7 +330,7 @@ impl JobStore {
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
+    /// As for [`JobStore::standing`].
     pub async fn get(&self, key: &JobKey) -> Result<Option<Job>, Error> {
         let item = self.item(key).await;
         let item = item.map_err(|e| service_error("GetItem", &self.table, e))?;
@@ -212,7 +357,7 @@ impl JobStore {
     ///
     /// # Errors
     ///
-    /// As for [`JobStore::claim`].
+    /// As for [`JobStore::standing`].
     pub async fn newest(&self, owner: &str, count: u32) -> Result<Vec<Job>, Error> {
         let found = self
             .client
@@ -227,7 +372,10 @@ impl JobStore {
             .await
             .map_err(|e| service_error("Query", &self.table, e))?;
         let items = found.items().iter();
-        items.map(|item| self.parse("Query", item)).collect()
+        let jobs: Result<Vec<Job>, Error> = items.map(|item| self.parse("Query", item)).collect();
+        let mut jobs = jobs?;
+        jobs.sort_by(|a, b| b.by_time(a));
+        Ok(jobs)
     }
 
     /// Updates a job, or gives it as it is if the condition does not hold.
@@ -235,7 +383,6 @@ impl JobStore {
         &self,
         key: &JobKey,
         update: Update,
-        condition: Option<String>,
     ) -> Result<Result<Updated, Option<Job>>, Error> {
         let updated = self
             .client
@@ -244,7 +391,7 @@ impl JobStore {
             .key("owner", AttributeValue::S(key.owner.clone()))
             .key("job", AttributeValue::S(key.job.clone()))
             .update_expression(update.expression())
-            .set_condition_expression(condition)
+            .set_condition_expression(update.condition)
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
             .return_values(ReturnValue::AllNew)
@@ -285,14 +432,24 @@ impl JobStore {
         operation: &'static str,
         item: &HashMap<String, AttributeValue>,
     ) -> Result<Job, Error> {
-        serde_json::from_value(Value::Object(attributes(item))).map_err(|e| Error::Service {
+        serde_json::from_value(Value::Object(attributes(item)))
+            .map_err(|e| self.unreadable(operation, &e))
+    }
+
+    pub(super) fn unreadable(&self, operation: &'static str, error: &serde_json::Error) -> Error {
+        Error::Service {
             operation,
-            problem: format!("an item of {} is not a job ({e})", self.table),
+            problem: format!("an item of {} is not a job ({error})", self.table),
             class: Class::Fatal,
             fix: "check INTAKE_JOBS_TABLE: only Intake may write to the table of jobs".to_owned(),
             source: None,
-        })
+        }
     }
+}
+
+/// Names a claim or a change.
+pub(super) fn random_id() -> String {
+    format!("{:016x}", fastrand::u64(..))
 }
 
 /// The attributes of an item that are text, numbers or flags: those of a job.

@@ -8,19 +8,36 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::job::Saved;
+use super::job::{Job, Saved};
 use super::states::{Status, Transition};
 use crate::progress::Counts;
 
 /// How long a job is kept after it was saved last.
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
+/// What a new job counts from 0.
+pub(super) const COUNTS: [&str; 10] = [
+    "bytes_read",
+    "rows_read",
+    "rows_written",
+    "rows_superseded",
+    "rows_rejected",
+    "consumed_wcu",
+    "throttles",
+    "retries",
+    "stalled_attempts",
+    "saves",
+];
+
+/// Attributes that are sentences. They are bounded here, once more: an item that is too large cannot be saved, and its job
+/// would never end.
+const SENTENCES: &[&str] = &["reason", "fix", "why"];
+
 /// Changes of a job's attributes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
     set: Vec<(&'static str, AttributeValue)>,
     remove: Vec<&'static str>,
-    pub(super) transition: Option<Transition>,
 }
 
 impl Changes {
@@ -35,7 +52,11 @@ impl Changes {
     /// Sets a text.
     #[must_use]
     pub fn text(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.set.push((name, AttributeValue::S(value.into())));
+        let mut value = value.into();
+        if SENTENCES.contains(&name) {
+            value = rows::prose(&value);
+        }
+        self.set.push((name, AttributeValue::S(value)));
         self
     }
 
@@ -73,12 +94,15 @@ impl Changes {
     /// Takes the job to its next state. Without a claim it has no lease.
     #[must_use]
     pub fn transition(mut self, transition: Transition) -> Self {
-        self.transition = Some(transition);
         if transition != Transition::Claim {
-            self.remove
-                .extend(["lease_until", "lease_holder", "lease_message"]);
+            self.remove.extend(["lease_until", "lease_message"]);
         }
         self.text("status", transition.to().name())
+    }
+
+    /// Whether nobody has the job afterwards.
+    pub(super) fn ends_claim(&self) -> bool {
+        self.remove.contains(&"lease_until")
     }
 
     /// Sets how far the job is, and the counters of that.
@@ -114,6 +138,7 @@ pub(super) struct Update {
     removes: Vec<String>,
     pub(super) names: HashMap<String, String>,
     pub(super) values: HashMap<String, AttributeValue>,
+    pub(super) condition: Option<String>,
 }
 
 impl Update {
@@ -134,12 +159,6 @@ impl Update {
         self.sets.push(set);
     }
 
-    pub(super) fn set_once(&mut self, name: &str, value: AttributeValue) {
-        let (name_is, value_is) = (self.name(name), self.value(name, value));
-        let set = format!("{name_is} = if_not_exists({name_is}, {value_is})");
-        self.sets.push(set);
-    }
-
     pub(super) fn add_one(&mut self, name: &str) {
         let name = self.name(name);
         self.values
@@ -148,6 +167,22 @@ impl Update {
             .insert(":one".to_owned(), AttributeValue::N("1".to_owned()));
         self.sets
             .push(format!("{name} = if_not_exists({name}, :zero) + :one"));
+    }
+
+    /// A condition: the job is as it was when it was read.
+    pub(super) fn is_at(&mut self, job: &Job) -> String {
+        let (attempt, saves) = (self.name("attempt"), self.name("saves"));
+        let was = AttributeValue::N(job.attempt.to_string());
+        let was = self.value("was_attempt", was);
+        let count = self.value("was_saves", AttributeValue::N(job.saves.to_string()));
+        let at = format!("{attempt} = {was} AND {saves} = {count}");
+        if job.saves == 0 {
+            // Versions before this one did not count.
+            return format!(
+                "{attempt} = {was} AND (attribute_not_exists({saves}) OR {saves} = {count})"
+            );
+        }
+        at
     }
 
     /// A condition: the job is in one of `states`.
@@ -174,12 +209,11 @@ impl Update {
     }
 
     pub(super) fn expression(&self) -> String {
-        let mut expression = format!("SET {}", self.sets.join(", "));
-        if !self.removes.is_empty() {
-            expression.push_str(" REMOVE ");
-            expression.push_str(&self.removes.join(", "));
-        }
-        expression
+        let clause = |name: &str, changes: &[String]| {
+            (!changes.is_empty()).then(|| format!("{name} {}", changes.join(", ")))
+        };
+        let clauses = [clause("SET", &self.sets), clause("REMOVE", &self.removes)];
+        clauses.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -193,10 +227,40 @@ fn seconds(time: SystemTime) -> u64 {
     milliseconds(time) / 1000
 }
 
+/// The time in RFC 3339, to the millisecond.
+pub(super) fn rfc3339_milliseconds(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time);
+    let milliseconds = time.replace_millisecond(time.millisecond()).unwrap_or(time);
+    // Cannot fail: a time of this system has a year of four digits.
+    milliseconds.format(&Rfc3339).unwrap_or_default()
+}
+
 /// The time in RFC 3339, to the second.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time);
     let seconds = time.replace_nanosecond(0).unwrap_or(time);
     // Cannot fail: a time of this system has a year of four digits.
     seconds.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_bounded_and_data_is_not() {
+        let long = "x\n".repeat(300_000);
+        let changes = SENTENCES.iter().fold(Changes::default(), |changes, name| {
+            changes.text(name, &long)
+        });
+        for (name, value) in changes.text_or_none("etag", Some(&long)).set {
+            let value = value.as_s().unwrap();
+            if name == "etag" {
+                assert_eq!(*value, long);
+            } else {
+                assert_eq!(value.len(), rows::PROSE_BYTES_MAX - 1, "{name}");
+                assert!(value.starts_with(r"x\nx"), "{name}");
+            }
+        }
+    }
 }

@@ -3,10 +3,13 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use rows::split::{self, Scan};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::documents::{self, ByteRange, RowRange, Scanned, Split, StepDocuments};
 use crate::error::Error;
 use crate::function::Context;
+use crate::function::keeper::keep;
+use crate::import::Stop;
 use crate::jobs::{Changes, Job, JobKey, Mode};
 
 /// Scans that are read at once.
@@ -15,12 +18,23 @@ const SCANS_AHEAD: usize = 32;
 pub(super) async fn compose(context: &Context, key: &JobKey) -> Result<Value, Error> {
     let (job, documents) = documents::of(context, key).await?;
     let is_wanted = job.wants_range(0);
-    let ranges = match job.mode {
-        // Nothing is to be imported, and not all ranges may have been scanned.
-        _ if !is_wanted => Vec::new(),
-        Some(Mode::Split) => rows(&documents, &job).await?,
-        _ => vec![RowRange::whole()],
+    let composed = async {
+        Ok::<_, Error>(match job.mode {
+            // Nothing is to be imported, and not all ranges may have been scanned.
+            _ if !is_wanted => Vec::new(),
+            Some(Mode::Split) => rows(&documents, &job).await?,
+            _ => vec![RowRange::whole()],
+        })
     };
+    let composed = Box::pin(composed);
+    let ranges: Vec<RowRange> = keep(
+        &context.jobs,
+        &job,
+        Instant::now(),
+        &Stop::default(),
+        composed,
+    )
+    .await?;
     documents.write(&documents.ranges(), &ranges).await?;
     if is_wanted {
         let changes = Changes::none().number("ranges", ranges.len() as u64);

@@ -8,21 +8,32 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::documents::StepDocuments;
+use super::plan::{LOOKS_MAX, Plan};
 use super::work::Name;
 use crate::error::{Error, StopReason};
-use crate::function::Context;
-use crate::function::ending::{self, ended, log};
+use crate::event::Seen;
+use crate::function::ending::{self, Unbegun, ended, log};
+use crate::function::{Context, Deadlines};
 use crate::import::summary::{self, Failure, Summary};
 use crate::jobs::ranges::total;
-use crate::jobs::reports::merge;
-use crate::jobs::{Job, Status};
+use crate::jobs::{Claim, Job, Lease, Mode, Status, TELLING_MAX};
 
 /// Which job to end, and why if the steps before could not be taken.
 #[derive(Debug, Deserialize)]
 pub(super) struct Finish {
     #[serde(flatten)]
     pub(super) name: Name,
+    /// Who has the steps taken.
+    pub(super) holder: Option<String>,
     pub(super) error: Option<GaveUp>,
+}
+
+/// An import whose plan could not be made.
+#[derive(Debug, Deserialize)]
+pub(super) struct Unplanned {
+    #[serde(flatten)]
+    plan: Plan,
+    error: GaveUp,
 }
 
 /// Why the state machine gave up.
@@ -45,7 +56,7 @@ impl GaveUp {
             .unwrap_or(cause);
         let error = self.error.as_deref().unwrap_or("the steps");
         Failure {
-            message: format!("the import was given up: {error}: {said}"),
+            message: rows::prose(&format!("the import was given up: {error}: {said}")),
             fix: Some(
                 "look into the state machine's execution; redrive it, or import again, to go on where it is"
                     .to_owned(),
@@ -62,10 +73,8 @@ pub(super) async fn again(
     documents: &StepDocuments,
 ) -> Result<Value, Error> {
     let url = job.summary.clone();
-    if !job.notified {
-        // The step that ended it did not get to publish that.
-        ending::notify(context, job).await?;
-    }
+    // The step that ended it may not have got to publish that.
+    notify_surely(context, &job).await?;
     match url {
         Some(_) => documents.read(&documents.reports.summary()).await,
         None => Ok(Value::Null),
@@ -78,8 +87,9 @@ pub(super) async fn finish(
     job: &Job,
     documents: &StepDocuments,
     gave_up: Option<GaveUp>,
+    deadlines: Deadlines,
 ) -> Result<Value, Error> {
-    let ranges = context.jobs.ranges(&job.job).await?;
+    let ranges = context.jobs.ranges(job).await?;
     let tally = RangeTally::new(job, &ranges);
     if gave_up.is_none() && !job.cancel_requested && tally.left > 0 {
         return Err(Error::RangesLeft {
@@ -112,7 +122,10 @@ pub(super) async fn finish(
             parts.extend(documents.of_range(number).parts(&range.saved()));
         }
     }
-    summary.rejects = merge(&context.s3, &documents.reports, parts).await?;
+    let merging = deadlines.merging(false);
+    summary.rejects = merging
+        .merge(&context.s3, &documents.reports, parts)
+        .await?;
     let gave_up = gave_up.is_some() && tally.failed.is_none();
     end(context, job, documents, &summary, gave_up).await
 }
@@ -132,6 +145,84 @@ pub(super) async fn fail(context: &Context, job: &Job, error: &Error) -> Result<
     .map(drop)
 }
 
+/// Ends a large job that nobody works on any more.
+pub(crate) async fn abandon(context: &Context, job: Job, lease: &Lease) -> Result<(), Error> {
+    let job = match context.jobs.resume(job, lease).await? {
+        Claim::Mine(job) => *job,
+        Claim::Busy(_) | Claim::Ended(_) | Claim::Changed => return Ok(()),
+    };
+    let ranges = match job.mode {
+        Some(Mode::Prefix) => Vec::new(),
+        _ => context.jobs.ranges(&job).await?,
+    };
+    let mut summary = summary_of(context, &job, &ranges);
+    summary.failure = Some(Failure {
+        message: "nothing went on with the import for longer than its lease, and another version of the file is to be imported"
+            .to_owned(),
+        fix: Some("upload rows again that only this version had".to_owned()),
+        position: None,
+    });
+    let documents = StepDocuments::new(context, &job);
+    end(context, &job, &documents, &summary, false)
+        .await
+        .map(drop)
+}
+
+/// Ends an import whose plan could not be made: its job, if there is one, else the version.
+pub(super) async fn unplanned(context: &Context, unplanned: Unplanned) -> Result<Value, Error> {
+    let Unplanned { plan, error } = unplanned;
+    let key = plan.key.as_ref().or(plan.prefix.as_ref());
+    let created = plan.created(key.map_or("", String::as_str));
+    for _ in 0..LOOKS_MAX {
+        let found = context.find(&created).await?;
+        if let Some(head) = &found.head
+            && let Some(job) = context.jobs.get(&head.job_key()).await?
+            && job.lease_holder.as_deref() == Some(plan.executor())
+            && !job.status.is_ended()
+        {
+            let mut summary = summary_of(context, &job, &[]);
+            summary.failure = Some(error.failure());
+            let documents = StepDocuments::new(context, &job);
+            return end(context, &job, &documents, &summary, true).await;
+        }
+        let failure = error.failure();
+        let problem = Error::Unusable {
+            problem: failure.message.clone(),
+            fix: failure.fix.clone().unwrap_or_default(),
+        };
+        match ending::unbegun(context, &found, &failure.message, Some(&problem)).await? {
+            Unbegun::Ended(job) => {
+                notify_surely(context, &job).await?;
+                return Ok(Value::Null);
+            }
+            Unbegun::Known => return Ok(Value::Null),
+            Unbegun::Changed => {}
+        }
+    }
+    Err(Error::LeaseLost)
+}
+
+/// Publishes the end of a job, if that was not done: also if another one was about to, and is dead.
+pub(super) async fn notify_surely(context: &Context, job: &Job) -> Result<(), Error> {
+    if job.notified {
+        return Ok(());
+    }
+    let teller = job.lease_holder.as_deref().unwrap_or_default();
+    match ending::notify(context, job, teller, None).await {
+        Err(Error::Untold) => {}
+        told => return told,
+    }
+    let Some(now) = context.jobs.get(&job.job_key()).await? else {
+        return Ok(());
+    };
+    tokio::time::sleep(TELLING_MAX).await;
+    let seen = Seen {
+        waited_seconds: TELLING_MAX.as_secs(),
+        ..now.seen()
+    };
+    ending::notify(context, &now, teller, Some(&seen)).await
+}
+
 /// Writes the summary, ends the job and publishes that.
 pub(super) async fn end(
     context: &Context,
@@ -148,7 +239,7 @@ pub(super) async fn end(
     let ended = context.jobs.change(job, changes).await?.job;
     ending::count(&ended);
     log(&ended);
-    ending::notify(context, ended).await?;
+    notify_surely(context, &ended).await?;
     serde_json::to_value(summary).map_err(|e| Error::Report {
         place: documents.reports.summary(),
         source: Box::new(e),

@@ -7,6 +7,7 @@
 //! | [`compose`] | knows by all scans where the first row of each range is |
 //! | [`ranges`] | imports ranges, each as a job of its own |
 //! | [`finish`] | adds up, makes one report, ends the object's job and publishes that |
+//! | `unplanned` | ends the import if no plan could be made |
 //!
 //! Any worker may run any step again at any time: after a crash, because an answer was lost, or because the state machine is
 //! redriven. What a step writes is the same each time ([`documents`]), and what it changes in the table of jobs is changed under
@@ -30,10 +31,14 @@ mod work;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use self::work::{Name, Work};
+pub(crate) use self::finish::abandon;
+use self::work::{Name, Work, check_executor};
 use crate::error::{Class, Error, cause};
-use crate::function::{Context, Invocation};
+use crate::function::keeper::keep;
+use crate::function::{Context, Deadlines, Invocation};
+use crate::import::Stop;
 use crate::jobs::Mode;
 
 /// Whether an event is a step.
@@ -53,7 +58,7 @@ pub(crate) fn error_type(error: &Error) -> &'static str {
 /// Whether the same step may succeed later.
 fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Service { class, .. } => *class == Class::Retry,
+        Error::Service { class, .. } => matches!(class, Class::Retry | Class::Unanswered),
         Error::File(rows::Error::Read { source, .. } | rows::Error::Compression { source, .. }) => {
             cause(source).map_or(!error.is_final(), may_pass)
         }
@@ -70,6 +75,7 @@ enum Step {
     Compose(Name),
     Import(Work),
     Finish(finish::Finish),
+    Unplanned(finish::Unplanned),
 }
 
 /// Takes a step.
@@ -78,10 +84,11 @@ pub(crate) async fn step(
     event: Value,
     invocation: &Invocation,
 ) -> Result<Value, Error> {
+    let deadline = Deadlines::new(invocation.deadline).stop_reading;
     match parse_step(event)? {
         Step::Plan(plan) => match (&plan.key, &plan.prefix) {
-            (Some(key), None) => Box::pin(plan::object(context, &plan, key)).await,
-            (None, Some(prefix)) => Box::pin(prefix::plan(context, &plan.bucket, prefix)).await,
+            (Some(key), None) => Box::pin(plan::object(context, &plan, key, deadline)).await,
+            (None, Some(prefix)) => Box::pin(prefix::plan(context, &plan, prefix, deadline)).await,
             _ => Err(Error::Unusable {
                 problem: "the step plan has neither a key nor a prefix, or both".to_owned(),
                 fix: "give bucket and key, or bucket and prefix".to_owned(),
@@ -92,14 +99,31 @@ pub(crate) async fn step(
         Step::Import(work) => Box::pin(ranges::import(context, work, invocation)).await,
         Step::Finish(finish) => {
             let (job, documents) = documents::of(context, &finish.name.key()).await?;
-            if job.status.is_ended() {
-                Box::pin(finish::again(context, job, &documents)).await
-            } else if job.mode == Some(Mode::Prefix) {
-                Box::pin(prefix::finish(context, &job, &documents, finish.error)).await
-            } else {
-                Box::pin(finish::finish(context, &job, &documents, finish.error)).await
+            if !job.status.is_ended() {
+                check_executor(&job, finish.holder.as_deref())?;
             }
+            if job.status.is_ended() {
+                return Box::pin(finish::again(context, job, &documents)).await;
+            }
+            let finished = async {
+                if job.mode == Some(Mode::Prefix) {
+                    Box::pin(prefix::finish(context, &job, &documents, finish.error)).await
+                } else {
+                    let deadlines = Deadlines::new(invocation.deadline);
+                    let error = finish.error;
+                    Box::pin(finish::finish(context, &job, &documents, error, deadlines)).await
+                }
+            };
+            keep(
+                &context.jobs,
+                &job,
+                Instant::now(),
+                &Stop::default(),
+                finished,
+            )
+            .await
         }
+        Step::Unplanned(unplanned) => Box::pin(finish::unplanned(context, unplanned)).await,
     }
 }
 
@@ -114,7 +138,7 @@ fn parse_step(mut event: Value) -> Result<Step, Error> {
     }
     serde_json::from_value(event).map_err(|e| Error::Unusable {
         problem: format!("the step cannot be read: {e}"),
-        fix: "the steps are plan, scan, compose, import and finish; docs/ARCHITECTURE.md has what each takes"
+        fix: "the steps are plan, scan, compose, import, finish and unplanned; docs/ARCHITECTURE.md has what each takes"
             .to_owned(),
     })
 }

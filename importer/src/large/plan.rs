@@ -1,26 +1,31 @@
 //! The step `plan`: claims an object's job and decides how it is imported.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use rows::split::Syntax;
 use rows::{Compression, DecodeOptions, Position, Row, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::documents::{ByteRange, RowRange, Split, StepDocuments};
-use super::finish::fail;
+use super::finish::{abandon, fail, notify_surely};
 use crate::error::Error;
-use crate::event::ObjectCreated;
+use crate::event::{ObjectCreated, Seen};
 use crate::function::Context;
 use crate::function::attempt::replaced;
 use crate::function::config::{has_unique_keys, options_from_metadata};
+use crate::function::ending::{Unbegun, unbegun};
+use crate::function::keeper::watch;
 use crate::import::Object;
-use crate::jobs::{Changes, Claim, HELD, Job, JobKey, Lease, Mode};
+use crate::jobs::{Changes, Claim, HELD, Head, Identity, Job, Lease, Mode, Standing};
 use crate::table;
 
-/// Who holds the job of a large object: no invocation, but all of them.
-const HOLDER: &str = "steps";
+/// Who has the steps taken, if the one who does gives no name.
+const EXECUTOR: &str = "steps";
+/// How often an object is looked up again because another importer was faster.
+pub(super) const LOOKS_MAX: u32 = 10;
 /// Most ranges of an object. More would be of no use: a terabyte's have 10 MB then.
 const RANGES_MAX: u64 = 100_000;
 
@@ -39,8 +44,55 @@ pub(super) struct Plan {
     range_bytes: Option<u64>,
     /// Whether to cut the object though its rows' keys are not declared unique.
     parallel: Option<bool>,
-    /// Who asks, and may take ranges over from its own dead workers.
-    holder: Option<String>,
+    /// Who has the steps taken, and may take ranges over from its own dead workers.
+    pub(super) holder: Option<String>,
+    /// For how long the job is the holder's if nothing of it is saved.
+    lease_seconds: Option<u64>,
+    /// When the holder began, in RFC 3339.
+    pub(super) started: Option<String>,
+    /// Whether to import what was imported before.
+    pub(super) again: Option<bool>,
+    /// How a job stood longer than its lease ago.
+    seen: Option<Seen>,
+    /// Whether the answer may be that another one has the job: who asks watches it.
+    watches: Option<bool>,
+}
+
+impl Plan {
+    /// Who has the steps taken.
+    pub(super) fn executor(&self) -> &str {
+        self.holder.as_deref().unwrap_or(EXECUTOR)
+    }
+
+    fn lease(&self) -> Lease {
+        Lease {
+            holder: self.executor().to_owned(),
+            message: None,
+            duration: self.lease_seconds.map_or(HELD, Duration::from_secs),
+            seen: self.seen.clone(),
+        }
+    }
+
+    pub(super) fn created(&self, key: &str) -> ObjectCreated {
+        let filled = |member: &Option<String>| member.clone().filter(|text| !text.is_empty());
+        ObjectCreated {
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            version_id: filled(&self.version_id),
+            etag: filled(&self.etag),
+            sequencer: self.sequencer.clone(),
+            time: self.time.clone(),
+            seen: None,
+        }
+    }
+}
+
+/// What became of the claim of a large job.
+pub(super) enum Planned {
+    /// It is the executor's.
+    Mine(Box<Job>),
+    /// Nothing is to be done: the step's answer.
+    Answer(Value),
 }
 
 /// How an object is imported.
@@ -50,66 +102,142 @@ enum Decision {
 }
 
 /// Plans one object.
-pub(super) async fn object(context: &Context, plan: &Plan, key: &str) -> Result<Value, Error> {
+pub(super) async fn object(
+    context: &Context,
+    plan: &Plan,
+    key: &str,
+    deadline: Instant,
+) -> Result<Value, Error> {
     if key.starts_with(&context.config.report_prefix) || key.ends_with('/') {
         return Err(Error::Unusable {
-            problem: format!("s3://{}/{key} is a report or a folder", plan.bucket),
+            problem: format!("{} is a report or a folder", plan.created(key).url()),
             fix: "import an object with rows".to_owned(),
         });
     }
-    let created = ObjectCreated {
-        bucket: plan.bucket.clone(),
-        key: key.to_owned(),
-        version_id: plan.version_id.clone(),
-        etag: plan.etag.clone(),
-        sequencer: plan.sequencer.clone(),
-        time: plan.time.clone(),
-    };
-    let created = context.identified(&created).await?;
-    let Some(job) = claim(context, &JobKey::of(&created), &created).await? else {
-        let key = JobKey::of(&created);
-        return Ok(
-            json!({ "owner": key.owner, "job": key.job, "bucket": created.bucket, "mode": "ended", "ranges": 0 }),
-        );
-    };
-    match plan_claimed(context, plan, &job).await {
-        Err(error) if error.is_final() => {
-            fail(context, &job, &error).await?;
-            Err(error)
+    let created = plan.created(key);
+    for _ in 0..LOOKS_MAX {
+        let found = context.find(&created).await?;
+        let object = match &found.object {
+            Ok(object)
+                if created.is_about(object.version_id.as_deref(), object.etag.as_deref()) =>
+            {
+                object
+            }
+            Ok(_) => {
+                let reason = "the file was replaced before any of its rows was imported";
+                match unbegun(context, &found, reason, None).await? {
+                    Unbegun::Ended(job) => return ended(context, *job).await,
+                    Unbegun::Known => return Err(replaced(&created.url())),
+                    Unbegun::Changed => continue,
+                }
+            }
+            Err(_) => return Err(found.object.err().unwrap_or(Error::LeaseLost)),
+        };
+        let mut identity = found.identity(object, &created);
+        if plan.again == Some(true) {
+            identity.again = Some(plan.executor().to_owned());
         }
-        planned => planned,
+        let Some(planned) = claim(context, plan, deadline, &identity, found.head.as_ref()).await?
+        else {
+            continue;
+        };
+        let job = match planned {
+            Planned::Mine(job) => job,
+            Planned::Answer(answer) => return Ok(answer),
+        };
+        return match plan_claimed(context, plan, &job, object).await {
+            Err(error) if error.is_final() => {
+                fail(context, &job, &error).await?;
+                Err(error)
+            }
+            planned => planned,
+        };
     }
+    Err(Error::LeaseLost)
 }
 
-/// Claims the job of a large object, or of many objects; none if it has ended.
+/// The answer for a job that has ended.
+async fn ended(context: &Context, job: Job) -> Result<Value, Error> {
+    notify_surely(context, &job).await?;
+    Ok(
+        json!({ "owner": job.owner, "job": job.job, "bucket": job.bucket, "mode": "ended", "ranges": 0 }),
+    )
+}
+
+/// Claims the job of a large object, or of many objects. Waits until `deadline` for another one who has it, or has another
+/// version's. `None` if another was faster.
 pub(super) async fn claim(
     context: &Context,
-    key: &JobKey,
-    created: &ObjectCreated,
-) -> Result<Option<Job>, Error> {
-    let lease = Lease {
-        holder: HOLDER.to_owned(),
-        message: None,
-        until: SystemTime::now() + HELD,
-    };
-    loop {
-        let claim = context
-            .jobs
-            .claim_as(key, created, &context.config.table, &lease);
-        match claim.await? {
-            Claim::Mine(job) => return Ok(Some(*job)),
-            // An importer that does not know of the state machine has it.
-            Claim::Busy(_) => return Err(Error::LeaseLost),
-            Claim::Ended(job) if job.gave_up && context.jobs.reopen(key).await? => {}
-            Claim::Ended(_) => return Ok(None),
+    plan: &Plan,
+    deadline: Instant,
+    identity: &Identity,
+    head: Option<&Head>,
+) -> Result<Option<Planned>, Error> {
+    let (jobs, mut lease) = (&context.jobs, plan.lease());
+    let mut standing = jobs.standing(identity, head).await?;
+    if let Standing::Open(job) | Standing::Waits(job) = &standing
+        && !lease.may_take(job)
+    {
+        if plan.watches == Some(true) {
+            return Ok(Some(Planned::Answer(busy(job))));
         }
+        lease.seen = Some(watch(jobs, job, deadline).await?);
+        standing = jobs.standing(identity, head).await?;
+    }
+    let claim = match standing {
+        Standing::New => jobs.begin(identity, head, &lease).await?,
+        Standing::Open(job) => jobs.resume(*job, &lease).await?,
+        Standing::Ended(job) if job.gave_up && jobs.reopen(identity, head).await? => {
+            return Ok(None);
+        }
+        Standing::Ended(job) => return Ok(Some(Planned::Answer(ended(context, *job).await?))),
+        Standing::Forgotten => {
+            return Err(Error::Unusable {
+                problem: format!(
+                    "{} was imported before, so long ago that its job is not kept any more",
+                    identity.url()
+                ),
+                fix: "ask to import it again (--again, or \"again\": true in the state machine's input)".to_owned(),
+            });
+        }
+        Standing::Untold(before) => {
+            notify_surely(context, &before).await?;
+            return Ok(None);
+        }
+        Standing::Waits(before) => {
+            // Nobody works on it any more.
+            abandon(context, *before, &lease).await?;
+            return Ok(None);
+        }
+    };
+    match claim {
+        Claim::Mine(job) => Ok(Some(Planned::Mine(job))),
+        Claim::Busy(_) => Err(Error::LeaseLost),
+        Claim::Ended(_) | Claim::Changed => Ok(None),
     }
 }
 
-async fn plan_claimed(context: &Context, plan: &Plan, job: &Job) -> Result<Value, Error> {
-    let object = Object::head(&context.s3, &job.bucket, &job.key).await?;
+/// The answer if another one has the job, and who asks watches it.
+fn busy(job: &Job) -> Value {
+    json!({
+        "owner": job.owner,
+        "job": job.job,
+        "mode": "busy",
+        "holder": job.lease_holder,
+        "rows_written": job.counts.rows_written,
+        "seen": job.seen(),
+        "watch_seconds": job.takeover().as_secs(),
+    })
+}
+
+async fn plan_claimed(
+    context: &Context,
+    plan: &Plan,
+    job: &Job,
+    object: &Object,
+) -> Result<Value, Error> {
     if job.etag.is_some() && job.etag != object.etag {
-        return Err(replaced(job));
+        return Err(replaced(&job.url()));
     }
     let range_bytes = job.range_bytes.or(plan.range_bytes);
     let range_bytes = range_bytes
@@ -122,7 +250,7 @@ async fn plan_claimed(context: &Context, plan: &Plan, job: &Job) -> Result<Value
         },
         decided => {
             let is_decided = decided.is_some();
-            decide(context, &object, plan, range_bytes, is_decided).await?
+            decide(context, object, plan, range_bytes, is_decided).await?
         }
     };
     let documents = StepDocuments::new(context, job);
@@ -166,7 +294,7 @@ async fn plan_claimed(context: &Context, plan: &Plan, job: &Job) -> Result<Value
             ranges.len()
         }
     };
-    let mut answer = answer(&planned, mode, ranges, &documents);
+    let mut answer = answer(plan, &planned, mode, ranges, &documents);
     // A worker that is thought dead may write for a little longer. Without ranges the order of rows counts, and it would matter.
     answer["holder"] = json!(plan.holder.as_ref().filter(|_| mode == Mode::Split));
     Ok(answer)
@@ -271,8 +399,15 @@ fn byte_ranges(begin: u64, end: u64, range_bytes: u64) -> Vec<ByteRange> {
 }
 
 /// The step's answer.
-pub(super) fn answer(job: &Job, mode: Mode, ranges: usize, documents: &StepDocuments) -> Value {
+pub(super) fn answer(
+    plan: &Plan,
+    job: &Job,
+    mode: Mode,
+    ranges: usize,
+    documents: &StepDocuments,
+) -> Value {
     json!({
+        "executor": plan.executor(),
         "owner": job.owner,
         "job": job.job,
         "bucket": job.bucket,

@@ -3,14 +3,13 @@
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use futures::{StreamExt, TryStreamExt, stream};
-use hex::ToHex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::documents::StepDocuments;
-use super::finish::{GaveUp, end, summary_of};
-use super::plan::{answer, claim};
+use super::finish::{GaveUp, end, fail, summary_of};
+use super::plan::{LOOKS_MAX, Plan, Planned, answer, claim};
 use crate::aws::service_error;
 use crate::error::Error;
 use crate::event::ObjectCreated;
@@ -18,7 +17,8 @@ use crate::function::Context;
 use crate::import::Object;
 use crate::import::object_writer::{NDJSON, put_object};
 use crate::import::summary::{self, Failure};
-use crate::jobs::{Changes, Job, JobKey, Mode, Status};
+use crate::jobs::{Changes, Identity, Job, JobKey, Mode, Status};
+use crate::table;
 
 /// Most objects under a prefix: the list of more would not fit into the function's memory.
 const OBJECTS_MAX: usize = 100_000;
@@ -33,58 +33,110 @@ struct Listed {
     etag: Option<String>,
     /// When it was put, in RFC 3339.
     time: Option<String>,
+    /// Whether to import it though it was imported before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again: Option<bool>,
 }
 
 impl Listed {
-    /// The object's job: as the step `plan` names it.
-    fn job(&self) -> JobKey {
-        JobKey::of(&ObjectCreated {
+    fn created(&self) -> ObjectCreated {
+        ObjectCreated {
             bucket: self.bucket.clone(),
             key: self.key.clone(),
             version_id: None,
             etag: self.etag.clone(),
             sequencer: None,
             time: self.time.clone(),
-        })
+            seen: None,
+        }
+    }
+
+    /// The job that has imported the listed version, if that was the last one.
+    async fn job(&self, context: &Context, table_id: &str) -> Result<Option<Job>, Error> {
+        let created = self.created();
+        let event = Identity::of_event(&created, table_id, &context.config.table);
+        let job = match context.jobs.head(&event).await? {
+            Some(head) => context.jobs.get(&head.job_key()).await?,
+            None => context.jobs.get(&JobKey::legacy(&created)).await?,
+        };
+        let is_listed =
+            |job: &Job| job.etag == self.etag || job.version.as_deref() == Some(&*event.version);
+        match job.filter(is_listed) {
+            Some(job) => Ok(Some(job)),
+            // It was replaced before it was imported.
+            None => context.jobs.get(&event.job_key()).await,
+        }
     }
 }
 
-/// Plans every object under a prefix.
-pub(super) async fn plan(context: &Context, bucket: &str, prefix: &str) -> Result<Value, Error> {
-    let (objects, bytes_total) = list(context, bucket, prefix).await?;
-    let mut hash = Sha256::new();
-    for object in &objects {
-        hash.update(object.job().job);
-        hash.update([0]);
+/// Plans every object under a prefix. The job is the executor's: what is put or removed under the prefix meanwhile is another
+/// import's.
+pub(super) async fn plan(
+    context: &Context,
+    plan: &Plan,
+    prefix: &str,
+    deadline: Instant,
+) -> Result<Value, Error> {
+    for _ in 0..LOOKS_MAX {
+        let (_, table_id) = table::identify(&context.dynamodb, &context.config.table).await?;
+        let identity = Identity {
+            table_id,
+            table: context.config.table.clone(),
+            bucket: plan.bucket.clone(),
+            key: prefix.to_owned(),
+            version: format!("prefix/{}", plan.executor()),
+            hint: String::new(),
+            time: plan.started.clone(),
+            legacy: None,
+            again: None,
+        };
+        let head = context.jobs.head(&identity).await?;
+        let Some(planned) = claim(context, plan, deadline, &identity, head.as_ref()).await? else {
+            continue;
+        };
+        let job = match planned {
+            Planned::Mine(job) => job,
+            Planned::Answer(answer) => return Ok(answer),
+        };
+        return match plan_claimed(context, plan, &job, prefix).await {
+            Err(error) if error.is_final() => {
+                fail(context, &job, &error).await?;
+                Err(error)
+            }
+            planned => planned,
+        };
     }
-    // The job is that of these objects: the same as long as none is put or removed.
-    let created = ObjectCreated {
-        bucket: bucket.to_owned(),
-        key: prefix.to_owned(),
-        version_id: None,
-        etag: Some(hash.finalize().encode_hex()),
-        sequencer: None,
-        time: objects
-            .iter()
-            .filter_map(|object| object.time.clone())
-            .max(),
-    };
-    let key = JobKey::of(&created);
-    let Some(job) = claim(context, &key, &created).await? else {
-        return Ok(
-            json!({ "owner": key.owner, "job": key.job, "bucket": bucket, "mode": "ended", "ranges": 0 }),
-        );
-    };
-    let documents = StepDocuments::new(context, &job);
+    Err(Error::LeaseLost)
+}
+
+async fn plan_claimed(
+    context: &Context,
+    plan: &Plan,
+    job: &Job,
+    prefix: &str,
+) -> Result<Value, Error> {
+    let documents = StepDocuments::new(context, job);
+    if let (Some(Mode::Prefix), Some(objects)) = (job.mode, job.ranges) {
+        // A redrive goes on with the list that there is.
+        return Ok(answer(
+            plan,
+            job,
+            Mode::Prefix,
+            objects as usize,
+            &documents,
+        ));
+    }
+    let (objects, bytes_total) = list(context, plan, prefix).await?;
     documents.write(&documents.plan(), &objects).await?;
     let changes = Changes::none()
         .number("bytes_total", bytes_total)
         .number("ranges", objects.len() as u64);
-    let job = context.jobs.plan(&job, Mode::Prefix, 0, changes).await?;
-    Ok(answer(&job, Mode::Prefix, objects.len(), &documents))
+    let job = context.jobs.plan(job, Mode::Prefix, 0, changes).await?;
+    Ok(answer(plan, &job, Mode::Prefix, objects.len(), &documents))
 }
 
-async fn list(context: &Context, bucket: &str, prefix: &str) -> Result<(Vec<Listed>, u64), Error> {
+async fn list(context: &Context, plan: &Plan, prefix: &str) -> Result<(Vec<Listed>, u64), Error> {
+    let bucket = &plan.bucket;
     let url = format!("s3://{bucket}/{prefix}");
     let (mut objects, mut bytes_total) = (Vec::new(), 0);
     let mut pages = context
@@ -110,9 +162,10 @@ async fn list(context: &Context, bucket: &str, prefix: &str) -> Result<(Vec<List
             // To the second, as everywhere else in S3.
             let time = object.last_modified.map(|t| DateTime::from_secs(t.secs()));
             objects.push(Listed {
-                bucket: bucket.to_owned(),
+                bucket: bucket.clone(),
                 key,
                 etag,
+                again: plan.again,
                 time: time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
             });
         }
@@ -140,9 +193,10 @@ pub(super) async fn finish(
     error: Option<GaveUp>,
 ) -> Result<Value, Error> {
     let objects: Vec<Listed> = documents.read(&documents.plan()).await?;
+    let (_, table_id) = table::identify(&context.dynamodb, &context.config.table).await?;
     let jobs: Vec<(Listed, Option<Job>)> = stream::iter(objects)
         .map(|object| async {
-            let job = context.jobs.get(&object.job()).await?;
+            let job = object.job(context, &table_id).await?;
             Ok::<_, Error>((object, job))
         })
         .buffered(JOBS_AHEAD)
@@ -157,7 +211,12 @@ pub(super) async fn finish(
     if left > 0 && error.is_none() {
         return Err(Error::RangesLeft { left, all });
     }
-    let failed = is(|status| matches!(status, Status::Failed | Status::Cancelled));
+    let failed = is(|status| {
+        matches!(
+            status,
+            Status::Failed | Status::Cancelled | Status::Superseded
+        )
+    });
     let lines: String = jobs
         .iter()
         .map(|(object, job)| line(object, job.as_ref()))
@@ -213,7 +272,7 @@ fn line(object: &Listed, job: Option<&Job>) -> String {
             "rejects": job.rejects,
             "reason": job.reason,
         }),
-        None => json!({ "key": object.key, "status": null, "reason": "nobody has begun with it" }),
+        None => json!({ "key": object.key, "status": null, "reason": "not begun" }),
     };
     format!("{line}\n")
 }

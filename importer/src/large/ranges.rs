@@ -9,8 +9,10 @@ use crate::error::Error;
 use crate::event::ObjectCreated;
 use crate::function::attempt::{self, Attempt, Outcome, Range};
 use crate::function::ending::{end, release};
+use crate::function::keeper::{keep, watch};
 use crate::function::{Context, Deadlines, Invocation};
-use crate::jobs::{Claim, Job, JobKey, Lease, Status};
+use crate::import::Stop;
+use crate::jobs::{Claim, Job, JobJournal, LEASE, Lease, Status};
 
 /// What became of a range for now.
 enum RangeState {
@@ -32,12 +34,13 @@ pub(super) async fn import(
             .clone()
             .unwrap_or_else(|| invocation.request_id.clone()),
         message: None,
-        until: invocation.deadline,
+        duration: LEASE,
+        seen: None,
     };
     for (done, range) in work.items.iter().enumerate() {
         let range: RowRange = item(range)?;
         let state = if Instant::now() < deadlines.stop_reading {
-            import_range(context, &work.name.key(), range, &lease, deadlines).await?
+            import_range(context, &work, range, &lease, deadlines).await?
         } else {
             RangeState::Unfinished
         };
@@ -51,16 +54,17 @@ pub(super) async fn import(
 
 async fn import_range(
     context: &Context,
-    parent: &JobKey,
+    work: &Work,
     range: RowRange,
     lease: &Lease,
     deadlines: Deadlines,
 ) -> Result<RangeState, Error> {
-    let (parent, documents) = documents::of(context, parent).await?;
+    let (parent, documents) = documents::of(context, &work.name.key()).await?;
     let number = range.range;
     if !parent.wants_range(number) {
         return Ok(RangeState::Ended);
     }
+    work.check_executor(&parent)?;
     let created = ObjectCreated {
         bucket: parent.bucket.clone(),
         key: parent.key.clone(),
@@ -68,12 +72,17 @@ async fn import_range(
         etag: parent.etag.clone(),
         sequencer: None,
         time: None,
+        seen: None,
     };
-    let key = JobKey::range(&parent.job, number);
-    let claim = context
-        .jobs
-        .claim_as(&key, &created, &context.config.table, lease);
-    let ended = match claim.await? {
+    let mut claim = context.jobs.claim_range(&parent, number, lease).await?;
+    if let Claim::Busy(range) = &claim {
+        let lease = Lease {
+            seen: Some(watch(&context.jobs, range, deadlines.stop_reading).await?),
+            ..lease.clone()
+        };
+        claim = context.jobs.claim_range(&parent, number, &lease).await?;
+    }
+    let ended = match claim {
         Claim::Mine(job) => {
             let attempt = Attempt {
                 created: &created,
@@ -82,8 +91,10 @@ async fn import_range(
                 job: *job,
                 deadlines,
                 began: Instant::now(),
+                stop: Stop::default(),
+                found: None,
                 range: Some(Range {
-                    parent: parent.job_key(),
+                    parent: Box::new(parent.clone()),
                     number,
                     etag: parent.etag.clone(),
                     from: range.from,
@@ -96,7 +107,7 @@ async fn import_range(
                 None => return Ok(RangeState::Unfinished),
             }
         }
-        Claim::Busy(_) => return Err(Error::LeaseLost),
+        Claim::Busy(_) | Claim::Changed => return Err(Error::LeaseLost),
         Claim::Ended(job) => *job,
     };
     if ended.status == Status::Failed {
@@ -107,13 +118,17 @@ async fn import_range(
 
 /// Imports a range as far as there is time, and gives its job if it has ended.
 async fn attempt_range(context: &Context, attempt: Attempt<'_>) -> Result<Option<Job>, Error> {
-    let mut outcome = attempt::import(context, &attempt).await;
-    let share = outcome.share.take();
-    let ended = Box::pin(conclude_range(context, attempt, outcome)).await;
-    if let Some(share) = share {
-        share.wait().await;
-    }
-    ended
+    let (job, began, stop) = (attempt.job.clone(), attempt.began, attempt.stop.clone());
+    let work = async {
+        let mut outcome = attempt::import(context, &attempt).await;
+        let share = outcome.share.take();
+        let ended = Box::pin(conclude_range(context, attempt, outcome)).await;
+        if let Some(share) = share {
+            share.wait().await;
+        }
+        ended
+    };
+    Box::pin(keep(&context.jobs, &job, began, &stop, work)).await
 }
 
 /// Leaves a range's job as it is to be left after an attempt.
@@ -124,7 +139,15 @@ async fn conclude_range(
 ) -> Result<Option<Job>, Error> {
     if let Some(error) = outcome.error.as_ref().filter(|error| !error.is_final()) {
         if !matches!(error, Error::LeaseLost) {
-            release(context, &attempt.job, error, outcome.had_no_share).await?;
+            let is_stalled = outcome.journal.as_ref().is_none_or(JobJournal::is_stalled);
+            release(
+                context,
+                &attempt.job,
+                error,
+                is_stalled,
+                outcome.had_no_share,
+            )
+            .await?;
         }
         return match outcome.error {
             Some(error) if !error.is_out_of_time() => Err(error),
@@ -143,7 +166,7 @@ async fn conclude_range(
         Ok(job) => Ok(Some(job)),
         Err(error) => {
             if !matches!(error, Error::LeaseLost) {
-                release(context, &attempt.job, &error, false).await?;
+                release(context, &attempt.job, &error, false, false).await?;
             }
             if error.is_out_of_time() {
                 Ok(None)

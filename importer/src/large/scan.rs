@@ -8,24 +8,46 @@ use tokio::time::Instant;
 use super::documents::{self, ByteRange, Scanned, Split, StepDocuments};
 use super::work::{Work, item};
 use crate::error::Error;
+use crate::function::keeper::keep;
 use crate::function::{Context, Deadlines, Invocation};
-use crate::import::Object;
+use crate::import::{Object, Stop};
+use crate::jobs::Job;
 
 pub(super) async fn scan(
     context: &Context,
     work: Work,
     invocation: &Invocation,
 ) -> Result<Value, Error> {
-    let deadlines = Deadlines::new(invocation.deadline);
     let (job, documents) = documents::of(context, &work.name.key()).await?;
     if job.cancel_requested || job.status.is_ended() {
         let all = work.items.len();
         return Ok(work.answer("scan", all));
     }
+    work.check_executor(&job)?;
+    let scanned = Box::pin(scan_ranges(context, work, invocation, &job, &documents));
+    keep(
+        &context.jobs,
+        &job,
+        Instant::now(),
+        &Stop::default(),
+        scanned,
+    )
+    .await
+}
+
+async fn scan_ranges(
+    context: &Context,
+    work: Work,
+    invocation: &Invocation,
+    job: &Job,
+    documents: &StepDocuments,
+) -> Result<Value, Error> {
+    let deadlines = Deadlines::new(invocation.deadline);
     let split: Split = documents.read(&documents.split()).await?;
     let object = Object {
         bucket: job.bucket.clone(),
         key: job.key.clone(),
+        version_id: None,
         etag: split.etag.clone(),
         last_modified: None,
         size_bytes: split.size_bytes,
@@ -33,7 +55,7 @@ pub(super) async fn scan(
     };
     for (done, range) in work.items.iter().enumerate() {
         let range: ByteRange = item(range)?;
-        let scanned = scan_range(context, &object, &split, range, &documents);
+        let scanned = scan_range(context, &object, &split, range, documents);
         match tokio::time::timeout_at(deadlines.give_up, scanned).await {
             Ok(scanned) => scanned?,
             Err(_) if done == 0 => return Err(too_large(range)),

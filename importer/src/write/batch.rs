@@ -1,5 +1,6 @@
 //! Rows that go to DynamoDB in one `BatchWriteItem` request.
 
+use std::hash::BuildHasher;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +33,11 @@ pub const WCU_BYTES: usize = 1024;
 /// ```
 pub fn wcu(size_bytes: usize) -> u32 {
     size_bytes.div_ceil(WCU_BYTES).max(1) as u32
+}
+
+/// The hash of a row's key, which picks its lane. It is the same in every process: checkpoints hold it.
+pub(crate) fn key_hash(key: &[u8]) -> u64 {
+    foldhash::fast::FixedState::default().hash_one(key)
 }
 
 const REQUEST_HEAD: &[u8] = b"{\"PutRequest\":{\"Item\":";
@@ -229,6 +235,11 @@ impl Batch {
         self.rows
             .iter()
             .position(|row| &self.keys[row.key.clone()] == key)
+    }
+
+    /// [`key_hash`] of the row at `row`.
+    pub(crate) fn key_hash(&self, row: usize) -> u64 {
+        key_hash(&self.keys[self.rows[row].key.clone()])
     }
 
     /// The WCU that writing the rows at `rows` costs a table without indexes.

@@ -6,13 +6,12 @@
 //! Which rows share a batch depends on the rows alone. An import that goes on after a crash makes the same batches again,
 //! so that what was settled before need only be left out, and every counter comes out as if nothing had happened.
 
-use std::hash::BuildHasher;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use rows::{Position, Row};
 
-use super::batch::{Batch, OpenBatch, body_head};
+use super::batch::{Batch, OpenBatch, body_head, key_hash};
 
 /// Most bytes that wait in open batches, over all lanes: a lane's batch closes early at its share, so that memory does
 /// not grow with lanes × 25 × 400 KB.
@@ -80,11 +79,8 @@ impl Lanes {
 
     /// Adds a row to its lane. Rows must come in the order of their positions.
     pub fn push(&mut self, row: &Row) -> Pushed {
-        let mut pushed = Pushed::default();
-        if row.position.byte >= self.sweep_at_byte {
-            self.sweep(row.position, &mut pushed);
-        }
-        let hash = foldhash::fast::FixedState::default().hash_one(&*row.key);
+        let mut pushed = self.pass(row.position);
+        let hash = key_hash(&row.key);
         let index = (hash % self.all.len() as u64) as usize;
         // Its other half: rows of one lane have something of the first in common.
         let key_hash = (hash >> u32::BITS) as u32;
@@ -101,6 +97,16 @@ impl Lanes {
         lane.open.push(row, key_hash);
         if lane.open.is_full() || lane.open.bytes() >= self.lane_bytes_max {
             pushed.closed.push((index, lane.close()));
+        }
+        pushed
+    }
+
+    /// Passes a place in the file that rows come up to: of a row that is added, or of one that is rejected and so is in no
+    /// lane. Without the latter, a stretch of rejected rows would hold every lane back.
+    pub(crate) fn pass(&mut self, here: Position) -> Pushed {
+        let mut pushed = Pushed::default();
+        if here.byte >= self.sweep_at_byte {
+            self.sweep(here, &mut pushed);
         }
         pushed
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConsumedCapacity, PutRequest, ReturnConsumedCapacity,
 };
@@ -14,7 +15,7 @@ use rows::{KeyType, Schema};
 
 use super::writer::{BatchWrite, LaneWrite, Written};
 use crate::aws::service_error;
-use crate::error::Error;
+use crate::error::{Class, Error};
 
 /// [`BatchWrite`] by the AWS SDK.
 ///
@@ -66,7 +67,22 @@ impl LaneWrite for SdkWriter {
             })
             .send()
             .await
-            .map_err(|e| service_error("BatchWriteItem", &self.schema.table, e))?;
+            .map_err(|e| {
+                // Which of these requests were sent, the SDK does not say. A gateway does not know what became of them.
+                let is_gateways = e.code().is_none()
+                    && e.raw_response()
+                        .is_some_and(|answer| answer.status().is_server_error());
+                let may_be_sent = is_gateways
+                    || matches!(e, SdkError::TimeoutError(_) | SdkError::DispatchFailure(_));
+                let mut error = service_error("BatchWriteItem", &self.schema.table, e);
+                if let Error::Service { class, .. } = &mut error
+                    && may_be_sent
+                    && *class == Class::Retry
+                {
+                    *class = Class::Unanswered;
+                }
+                error
+            })?;
         let mut unprocessed = Vec::new();
         for request in output
             .unprocessed_items()
@@ -84,8 +100,6 @@ impl LaneWrite for SdkWriter {
         let consumed = output.consumed_capacity();
         Ok(Written {
             unprocessed,
-            // It gives them as values; the batch still has the bytes.
-            unprocessed_body: None,
             consumed_wcu: consumed
                 .iter()
                 .filter_map(ConsumedCapacity::capacity_units)

@@ -3,28 +3,36 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rows::{Reason, Reject};
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use super::late::LateRequests;
 use super::limiter::Limiter;
+use super::partial::PartialBatches;
 use super::writer::LaneWrite;
 use crate::error::{Class, Error};
 use crate::progress::Progress;
-use crate::retry::{Attempts, Jitter, RetryPolicy};
+use crate::retry::{Attempts, Jitter, RetryPolicy, Standstill};
 
-/// Settles batches: each row ends as written or rejected, or there is an error.
+/// Settles batches: each row ends as written or rejected, or there is an error, or the batch is abandoned.
 #[derive(Debug)]
 pub(crate) struct Settler {
     pub(crate) limiter: Limiter,
     pub(crate) policy: RetryPolicy,
     pub(crate) jitter: Jitter,
     pub(crate) progress: Arc<Progress>,
+    /// Ends all waiting once it is set. A request that was sent is settled even then.
+    pub(crate) abandoned: Arc<SetOnce<()>>,
+    pub(crate) late: LateRequests,
+    pub(crate) partial: PartialBatches,
+    pub(crate) standstill: Standstill,
 }
 
 impl Settler {
-    /// Writes all rows of `batch` over `lane` and gives those that DynamoDB refuses for good.
+    /// Writes all rows of `batch` over `lane` and gives those that DynamoDB refuses for good; none if it was abandoned,
+    /// perhaps half written.
     ///
     /// DynamoDB refuses a whole request for one row that it does not like. Such a request is halved until the row
     /// stands alone, so that the others are written.
@@ -32,12 +40,23 @@ impl Settler {
         &self,
         lane: &mut L,
         batch: &Batch,
-    ) -> Result<Vec<Reject>, Error> {
+    ) -> Result<Option<Vec<Reject>>, Error> {
+        let waiting = self.late.wait_for(batch);
+        if self.unless_abandoned(waiting).await.is_none() {
+            return Ok(None);
+        }
         let mut rejects = Vec::new();
-        let mut parts: VecDeque<Vec<usize>> = VecDeque::from([(0..batch.len()).collect()]);
+        let unwritten = self.partial.unwritten(batch);
+        if unwritten.len() < batch.len() {
+            // An attempt before has written them.
+            self.progress.wrote(batch.len() - unwritten.len(), 0.0);
+        }
+        let mut parts = VecDeque::from([unwritten]);
+        parts.retain(|part| !part.is_empty());
         while let Some(part) = parts.pop_front() {
             let (refused, message) = match self.write(lane, batch, part).await? {
                 Outcome::Written => continue,
+                Outcome::Abandoned => return Ok(None),
                 Outcome::Refused {
                     rows,
                     unsent,
@@ -58,7 +77,16 @@ impl Settler {
                 parts.push_front(first.to_vec());
             }
         }
-        Ok(rejects)
+        Ok(Some(rejects))
+    }
+
+    /// Waits, unless there is nothing to wait for any longer.
+    pub(crate) async fn unless_abandoned<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.abandoned.wait() => None,
+            waited = waiting => Some(waited),
+        }
     }
 
     /// Tries until all of `rows` are written or DynamoDB refuses the rest of them as they are.
@@ -71,34 +99,48 @@ impl Settler {
         let mut attempts = Attempts::new(self.policy, &self.jitter);
         // Rows that have to wait for another request.
         let mut unsent = Vec::new();
-        // The body that writes what DynamoDB gave back, which is all of `rows`.
-        let mut returned: Option<Bytes> = None;
         loop {
             let began = Instant::now();
-            let turn = self.limiter.payer().await;
-            if returned.is_none() {
+            let paying = async {
+                let turn = self.limiter.payer().await;
                 rows.append(&mut unsent);
                 unsent = rows.split_off(rows_at_once(batch, &rows, turn.request_wcu_max()));
-            }
-            let paid = batch.wcu(&rows);
-            turn.pay(paid).await;
+                let paid = batch.wcu(&rows);
+                turn.pay(paid).await;
+                paid
+            };
+            let Some(paid) = self.unless_abandoned(paying).await else {
+                return Ok(Outcome::Abandoned);
+            };
             // A low cap makes a batch wait longer than failures may last.
             attempts.leave_out(began.elapsed());
-            let body = returned.clone().unwrap_or_else(|| batch.body(&rows));
             let traffic = self.progress.traffic();
             traffic.sends(self.limiter.rate());
             let sent = Instant::now();
-            let answer = lane.write(body).await;
+            let request = self.late.sends(batch, &rows);
+            let answer = lane.write(batch.body(&rows)).await;
+            match answer.as_ref().map_err(Error::class) {
+                // What is dropped counts as late.
+                Err(Class::Unanswered) => drop(request),
+                Ok(_) | Err(Class::Retry | Class::RejectRow | Class::Fatal) => request.answered(),
+            }
             traffic.answered(sent.elapsed());
             let failure = match answer {
                 Ok(written) => {
-                    let before = rows.len();
-                    rows = unprocessed_rows(batch, &rows, &written.unprocessed)?;
-                    returned = written.unprocessed_body.filter(|_| !rows.is_empty());
+                    let sent = rows;
+                    rows = unprocessed_rows(batch, &sent, &written.unprocessed)?;
+                    let wrote = sent.len() - rows.len();
+                    if wrote > 0 {
+                        self.standstill.ended();
+                    }
+                    if wrote < batch.len() {
+                        let wrote = sent.into_iter().filter(|row| !rows.contains(row));
+                        self.partial.wrote(batch, wrote);
+                    }
                     let owed = batch.wcu(&rows);
                     let consumed = written.consumed_wcu.unwrap_or(f64::from(paid - owed));
                     self.limiter.settle(paid - owed, consumed, owed);
-                    self.progress.wrote(before - rows.len(), consumed);
+                    self.progress.wrote(wrote, consumed);
                     if rows.is_empty() {
                         if unsent.is_empty() {
                             return Ok(Outcome::Written);
@@ -107,7 +149,7 @@ impl Settler {
                         continue;
                     }
                     self.progress.throttled();
-                    if rows.len() < before {
+                    if wrote > 0 {
                         // The table is at its limit, not beyond it: the limiter paces, and a wait would idle the table.
                         attempts.progressed();
                         self.progress.retried();
@@ -119,19 +161,13 @@ impl Settler {
                     }
                 }
                 Err(error) => match error.class() {
-                    Class::Retry => {
+                    Class::Retry | Class::Unanswered => {
                         if matches!(error, Error::Throttled { .. }) {
                             self.progress.throttled();
                             self.limiter.throttled(paid);
                         } else {
                             self.limiter.failed(paid);
                         }
-                        error
-                    }
-                    // The rows are the same, but the bytes are not: only the batch's own can put a row at fault.
-                    Class::RejectRow if returned.is_some() => {
-                        self.limiter.failed(paid);
-                        returned = None;
                         error
                     }
                     Class::RejectRow => {
@@ -146,7 +182,8 @@ impl Settler {
                 },
             };
             self.progress.retried();
-            let Some(wait) = attempts.failed() else {
+            let is_over = self.standstill.failed(self.policy.budget);
+            let Some(wait) = attempts.failed().filter(|_| !is_over) else {
                 return Err(Error::RetriesExhausted {
                     operation: "BatchWriteItem",
                     attempts: attempts.count(),
@@ -156,7 +193,10 @@ impl Settler {
                 });
             };
             tracing::debug!(attempt = attempts.count(), ?wait, error = %failure, "trying again");
-            tokio::time::sleep(wait).await;
+            let waited = self.unless_abandoned(tokio::time::sleep(wait)).await;
+            if waited.is_none() {
+                return Ok(Outcome::Abandoned);
+            }
         }
     }
 }
@@ -173,6 +213,8 @@ fn rows_at_once(batch: &Batch, rows: &[usize], wcu_max: u32) -> usize {
 
 enum Outcome {
     Written,
+    /// There was no time to wait until they could be sent.
+    Abandoned,
     Refused {
         rows: Vec<usize>,
         /// Rows that were not in the refused request.

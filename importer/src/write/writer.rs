@@ -37,8 +37,6 @@ pub trait LaneWrite: Send + 'static {
 pub struct Written {
     /// Keys of the rows that DynamoDB did not take, in the form of [`rows::Row::key`].
     pub unprocessed: Vec<Vec<u8>>,
-    /// A request for exactly these rows, if the writer has one; else the batch makes it.
-    pub unprocessed_body: Option<Bytes>,
     /// WCU consumed, indexes included, if DynamoDB says so.
     pub consumed_wcu: Option<f64>,
 }

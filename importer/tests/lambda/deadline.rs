@@ -7,7 +7,7 @@ use importer::Importer;
 use importer::function::Config;
 use importer::jobs::Status;
 use importer::write::WriterKind;
-use local::BUCKET;
+use local::{BUCKET, Fault, FaultPlan, JOBS_TABLE, Operation};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -127,6 +127,8 @@ async fn a_file_takes_as_many_invocations_as_it_needs(writer: WriterKind) {
         writer,
         max_wcu: NonZeroU32::new(max_wcu),
         lanes: NonZeroUsize::new(LANES as usize),
+        // Nothing arrives late in the stack.
+        request_lasts: Duration::from_millis(100),
         ..bench.deployed()
     });
     let (mut invocations, mut repeated) = (0, 0);
@@ -193,7 +195,11 @@ async fn an_attempt_without_progress_is_followed_by_two_more(writer: WriterKind)
     );
     let mut repeated = 0;
     for attempt in 1..=3 {
-        let event = next_event(&bench).await.unwrap();
+        let mut event = next_event(&bench).await.unwrap();
+        if attempt == 1 {
+            // The object is another server's.
+            event = queued(&[notification(&[KEY])]).0;
+        }
         repeated += handle_until_done(&importer, &event, Duration::from_secs(1)).await;
         let job = bench.job().await;
         // One that did not get to save the job counts as well.
@@ -233,6 +239,58 @@ async fn without_a_queue_the_next_delivery_goes_on() {
         (1000, 1000, 2)
     );
     assert_eq!(bench.items().await.len(), 1000);
+}
+
+/// A batch of large rows takes longer than several invocations: each of them writes a part of it, and the next one goes on
+/// there.
+#[tokio::test]
+async fn invocations_that_write_a_part_of_a_batch_each_come_to_the_end() {
+    const ROWS: usize = 25;
+    let text = "x".repeat(300_000);
+    let file: String = (0..ROWS)
+        .map(|n| format!("{{\"productId\":\"P{n}\",\"text\":\"{text}\"}}\n"))
+        .collect();
+    let bench = Fixture::start().await;
+    bench.put(KEY, file).await;
+    let importer = bench.importer(Config {
+        max_wcu: NonZeroU32::new(400),
+        lanes: NonZeroUsize::new(1),
+        ..bench.deployed()
+    });
+    let mut invocations = 0;
+    while let Some(event) = next_event(&bench).await {
+        invocations += 1 + handle_until_done(&importer, &event, Duration::from_secs(4)).await;
+        let job = bench.job().await;
+        assert_ne!(job.status, Status::Failed, "{job:#?}");
+        assert!(invocations < 100, "it does not end");
+    }
+    let job = bench.job().await;
+    assert_eq!(job.status, Status::Completed, "{job:#?}");
+    assert_eq!((job.counts.rows_read, job.counts.rows_written), (25, 25));
+    assert!(job.attempt > 3, "{} attempts", job.attempt);
+    assert_eq!(bench.items().await.len(), ROWS);
+    // Nothing was written twice but what was under way at a deadline.
+    let most = f64::from(u32::try_from(ROWS + invocations as usize).unwrap()) * 294.0;
+    assert!(job.counts.consumed_wcu <= most, "{job:#?}");
+}
+
+#[tokio::test]
+async fn a_table_of_jobs_that_is_throttled_for_seconds_does_not_end_the_attempt() {
+    let bench = Fixture::start().await;
+    bench.put(KEY, rows(100)).await;
+    // After what is said of the object come the saves. The SDK tries each three times.
+    let saves = Operation::new("UpdateItem").on(JOBS_TABLE);
+    bench
+        .stack
+        .faults()
+        .set(FaultPlan::default().fail(saves, 2..=10, Fault::Throttle));
+    let (event, _) = queued(&[notification(&[KEY])]);
+    let importer = bench.importer(bench.deployed());
+    let answer = importer.handle(event, invocation(TIMEOUT)).await.unwrap();
+    assert_eq!(answer, handed_back(&[]));
+    let job = bench.job().await;
+    assert_eq!((job.status, job.attempt), (Status::Completed, 1), "{job:?}");
+    assert_eq!(bench.stack.faults().injected(Fault::Throttle), 9);
 }
 
 with_each_writer!(

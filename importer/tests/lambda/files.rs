@@ -1,10 +1,12 @@
 //! Good, bad and broken files: what is written, reported and handed back.
 
+use std::time::Duration;
+
 use importer::jobs::{NOBODY, Status};
-use local::BUCKET;
+use local::{BUCKET, Fault, FaultPlan, Operation};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, handed_back, notification, queued, sample};
+use crate::fixture::{Fixture, handed_back, invocation, notification, queued, sample};
 
 /// Hands the function a message about one object, with which it is done then, and says whether the job has failed.
 async fn fails(bench: &Fixture, key: &str) -> bool {
@@ -156,7 +158,11 @@ async fn files_that_cannot_be_read_at_all_fail_with_the_reason() {
             &gzip[..gzip.len() - 9],
             "the gzip data is damaged or cut off",
         ),
-        ("twice.csv", b"productId,name,name\nP1,a,b\n", "name"),
+        (
+            "twice.csv",
+            b"productId,name,name\nP1,a,b\n",
+            "columns 2 and 3",
+        ),
         ("keyless.csv", b"name,price\na,1\n", "productId"),
         (
             "wrapped.json",
@@ -199,6 +205,9 @@ async fn rejects_of_many_mebibytes_come_back_whole() {
     bench.put("uploads/keyless.jsonl", file.as_str()).await;
     assert!(!fails(&bench, "uploads/keyless.jsonl").await);
     assert_eq!(bench.summary().await["rows_rejected"], ROWS);
+    // What is large enough does not come through the function again.
+    let copies = bench.stack.faults().counts("UploadPartCopy").calls;
+    assert!(copies > 0);
 
     let report = String::from_utf8(bench.report("/rejects.jsonl").await).unwrap();
     assert!(report.len() > 2 * 8 * 1024 * 1024, "{} bytes", report.len());
@@ -208,4 +217,46 @@ async fn rejects_of_many_mebibytes_come_back_whole() {
         assert_eq!(reject["row"].as_str(), rows.next());
     }
     assert_eq!(rows.next(), None);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_made_in_time_is_a_list_of_its_parts() {
+    let bench = Fixture::start().await;
+    bench
+        .put("uploads/keyless.jsonl", "{\"n\":1}\n{\"n\":2}\n")
+        .await;
+    // Its parts are never found out about.
+    let looks = Operation::new("HeadObject").on("reports/");
+    let slow = Fault::Slow(Duration::from_hours(1));
+    bench
+        .stack
+        .faults()
+        .set(FaultPlan::default().fail(looks, 1.., slow));
+    let (event, _) = queued(&[notification(&["uploads/keyless.jsonl"])]);
+    let importer = bench.importer(bench.deployed());
+    let mut invocations = 0;
+    let job = loop {
+        let left = importer.handle(event.clone(), invocation(Duration::from_secs(8)));
+        left.await.unwrap();
+        invocations += 1;
+        let job = bench.job().await;
+        // On a busy machine an invocation may end before its time for the report begins.
+        if job.status.is_ended() || invocations == 4 {
+            break job;
+        }
+    };
+    assert_eq!(job.status, Status::CompletedWithRejects, "{job:?}");
+    assert_eq!((job.counts.rows_read, job.counts.rows_rejected), (2, 2));
+    let url = job.rejects.unwrap();
+    assert!(url.ends_with("/rejects.parts.json"), "{url}");
+    let summary = bench.summary().await;
+    assert_eq!(summary["rejects"], url);
+    let list: Value = serde_json::from_slice(&bench.report("/rejects.parts.json").await).unwrap();
+    let [part] = &list["parts"].as_array().unwrap()[..] else {
+        panic!("not one part: {list}");
+    };
+    let key = part.as_str().unwrap();
+    let key = key.strip_prefix(&format!("s3://{BUCKET}/")).unwrap();
+    let part = String::from_utf8(bench.get(key).await).unwrap();
+    assert_eq!(part.lines().count(), 2);
 }

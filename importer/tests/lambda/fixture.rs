@@ -116,6 +116,24 @@ impl Fixture {
         JobStore::new(self.dynamodb.clone(), JOBS_TABLE.to_owned())
     }
 
+    /// Messages of the queue that wait for their time.
+    pub(crate) fn delayed(&self) -> Vec<Value> {
+        let bodies = self.stack.delayed_imports();
+        let bodies = bodies.iter().map(|body| serde_json::from_str(body));
+        bodies.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// The items of the table of jobs.
+    pub(crate) async fn saved(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let pages = self.dynamodb.scan().table_name(JOBS_TABLE).into_paginator();
+        pages
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .unwrap()
+    }
+
     /// The one job that there is.
     pub(crate) async fn job(&self) -> Job {
         let mut jobs = self.jobs().newest(NOBODY, 10).await.unwrap();

@@ -91,7 +91,8 @@ async fn a_job_that_is_cancelled_ends_at_its_next_checkpoint() {
     });
     let (event, _) = queued(&[notification(&[KEY])]);
     let cancel = async {
-        bench.stack.faults().reached("BatchWriteItem", 3).await;
+        // Some batches, of five requests each, are settled: what waits then is dropped.
+        bench.stack.faults().reached("BatchWriteItem", 200).await;
         let job = bench.job().await;
         bench.jobs().cancel(&job.job_key()).await.unwrap().unwrap()
     };
@@ -158,7 +159,7 @@ async fn a_job_that_another_invocation_holds_is_left_alone() {
     // It ends without a word when its rows are read.
     let hangs = FaultPlan::default().fail("GetObject", 1.., Fault::Slow(Duration::from_hours(1)));
     bench.stack.faults().set(hangs);
-    let (event, ids) = queued(&[notification(&[KEY])]);
+    let (event, _) = queued(&[notification(&[KEY])]);
     let first = importer.handle(event.clone(), invocation(CLAIMED));
     tokio::select! {
         answer = first => panic!("{answer:?}"),
@@ -171,23 +172,9 @@ async fn a_job_that_another_invocation_holds_is_left_alone() {
     let answer = importer.handle(other, invocation(TIMEOUT)).await.unwrap();
     assert_eq!(answer, handed_back(&[]));
     assert_eq!(bench.job().await.attempt, 1);
-    // That message, back too early, comes again.
-    let answer = importer
-        .handle(event.clone(), invocation(TIMEOUT))
-        .await
-        .unwrap();
-    assert_eq!(answer, handed_back(&[&ids[0]]));
-    // Once the claim has ended it is taken over.
-    loop {
-        let answer = importer
-            .handle(event.clone(), invocation(TIMEOUT))
-            .await
-            .unwrap();
-        if answer == handed_back(&[]) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    // When that message comes again, the invocation that had it is over.
+    let answer = importer.handle(event, invocation(TIMEOUT)).await.unwrap();
+    assert_eq!(answer, handed_back(&[]));
     let job = bench.job().await;
     assert_eq!((job.status, job.attempt), (Status::CompletedWithRejects, 2));
 }

@@ -13,5 +13,7 @@ mod files;
 mod fixture;
 mod jobs;
 mod large;
+mod meeting;
 mod metadata;
+mod outward;
 mod sharing;

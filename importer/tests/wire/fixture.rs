@@ -35,6 +35,8 @@ pub(crate) fn options(lanes: usize) -> ImportOptions {
             cap: Duration::from_millis(20),
             budget: Duration::from_secs(30),
         },
+        // Nothing arrives late in the stack.
+        request_lasts: Duration::from_millis(100),
         seed: Some(7),
         ..ImportOptions::default()
     }

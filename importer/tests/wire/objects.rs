@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use http::Response;
 use importer::import::{Object, Status};
 use importer::write::WriterKind;
 use local::BUCKET;
@@ -212,4 +214,148 @@ async fn an_empty_object_is_as_an_empty_file() {
     let failure = ended.summary.failure.unwrap();
     assert!(failure.message.contains("the file is empty"), "{failure}");
     assert_eq!(Some(failure), empty.summary.failure);
+}
+
+/// What an object is asked for once and in vain: the error's text, and what to do about it.
+async fn refused(head: Reply, get: Reply) -> (String, String) {
+    let s3 = Server::start(move |request| match request.method().as_str() {
+        "HEAD" => head.clone(),
+        _ => get.clone(),
+    })
+    .await;
+    let services = Services {
+        s3: s3.url.clone(),
+        ..Services::dynamodb("http://localhost:1")
+    };
+    let client = aws_sdk_s3::Client::new(&services.sdk_config());
+    let error = Object::head(&client, "b", "k\n\u{202e}").await.unwrap_err();
+    (error.chain(), error.fix().unwrap_or_default().to_owned())
+}
+
+/// An answer without a body, which is all that a HEAD has.
+fn mute(status: u16, headers: &[(&str, &str)]) -> Reply {
+    let answer = headers.iter().fold(
+        Response::builder().status(status),
+        |answer, (name, value)| answer.header(*name, *value),
+    );
+    Reply::Answer(answer.body(Bytes::new()).unwrap())
+}
+
+/// The same refusal of a GET, which says why.
+fn explained(status: u16, code: &str, headers: &[(&'static str, &str)]) -> Reply {
+    let mut answer = error(status, code);
+    for (name, value) in headers {
+        answer.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    Reply::Answer(answer)
+}
+
+#[tokio::test]
+async fn a_head_that_is_refused_without_a_word_is_explained() {
+    const REGION: [(&str, &str); 1] = [("x-amz-bucket-region", "eu-west-1")];
+    for (head, get, told, fix) in [
+        (
+            mute(301, &REGION),
+            explained(301, "PermanentRedirect", &REGION),
+            "PermanentRedirect",
+            "set AWS_REGION=eu-west-1",
+        ),
+        (
+            mute(400, &REGION),
+            explained(400, "AuthorizationHeaderMalformed", &REGION),
+            "AuthorizationHeaderMalformed",
+            "set AWS_REGION=eu-west-1",
+        ),
+        // Nothing but the Region is known.
+        (
+            mute(301, &REGION),
+            mute(301, &REGION),
+            "301",
+            "set AWS_REGION=eu-west-1",
+        ),
+        (
+            mute(400, &REGION),
+            explained(400, "ExpiredToken", &REGION),
+            "ExpiredToken",
+            "the credentials have expired",
+        ),
+        (mute(400, &[]), mute(400, &[]), "400", "sign in again"),
+        (
+            mute(403, &[]),
+            explained(403, "AccessDenied", &[]),
+            "AccessDenied",
+            "allow s3:GetObject on s3://b/k\\n\\u{202e} for",
+        ),
+        // The GET is not answered: the HEAD was.
+        (
+            mute(403, &[]),
+            mute(206, &[]),
+            "HeadObject failed: HTTP status 403",
+            "requester pays",
+        ),
+        (
+            mute(404, &[]),
+            mute(500, &[]),
+            "HeadObject",
+            "does not exist",
+        ),
+        (
+            mute(200, &[("x-amz-storage-class", "GLACIER")]),
+            mute(500, &[]),
+            "is archived (GLACIER)",
+            "restore it first",
+        ),
+        (
+            mute(
+                200,
+                &[
+                    ("x-amz-storage-class", "DEEP_ARCHIVE"),
+                    ("x-amz-restore", "ongoing-request=\"true\""),
+                ],
+            ),
+            mute(500, &[]),
+            "is archived (DEEP_ARCHIVE) and not restored yet",
+            "wait until that is done",
+        ),
+        (
+            mute(
+                200,
+                &[
+                    ("x-amz-storage-class", "INTELLIGENT_TIERING"),
+                    ("x-amz-archive-status", "ARCHIVE_ACCESS"),
+                ],
+            ),
+            mute(500, &[]),
+            "is archived (ARCHIVE_ACCESS)",
+            "restore it first",
+        ),
+    ] {
+        let (text, found) = refused(head, get).await;
+        assert!(text.contains(told), "{told}: {text}");
+        assert!(found.contains(fix), "{told}: {found}");
+        assert!(
+            !format!("{text}{found}").contains(['\n', '\u{202e}']),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_restored_or_read_at_once_is_no_archive() {
+    const DONE: &str = "ongoing-request=\"false\", expiry-date=\"Fri, 11 Dec 2026 00:00:00 GMT\"";
+    for headers in [
+        &[("x-amz-storage-class", "GLACIER"), ("x-amz-restore", DONE)][..],
+        &[("x-amz-storage-class", "GLACIER_IR")],
+        &[("x-amz-storage-class", "INTELLIGENT_TIERING")],
+        &[],
+    ] {
+        let head = mute(200, headers);
+        let s3 = Server::start(move |_| head.clone()).await;
+        let services = Services {
+            s3: s3.url.clone(),
+            ..Services::dynamodb("http://localhost:1")
+        };
+        let client = aws_sdk_s3::Client::new(&services.sdk_config());
+        Object::head(&client, "b", "k").await.unwrap();
+    }
 }

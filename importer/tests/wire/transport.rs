@@ -31,8 +31,8 @@ fn body() -> Bytes {
 }
 
 #[track_caller]
-fn assert_no_answer(error: &Error, why: &str) {
-    assert_eq!(error.class(), Class::Retry, "{error}");
+fn assert_no_answer(error: &Error, class: Class, why: &str) {
+    assert_eq!(error.class(), class, "{}", error.chain());
     let chain = error.chain();
     assert!(
         chain.starts_with("BatchWriteItem failed: no answer: "),
@@ -76,7 +76,7 @@ async fn an_answer_that_never_comes_is_given_up_after_20_s() {
         drop(time);
         write.await.unwrap_err()
     };
-    assert_no_answer(&error, "none within 20s");
+    assert_no_answer(&error, Class::Unanswered, "none within 20s");
     assert_eq!(began.elapsed().as_secs(), 20);
     // The connection on which the answer may still come is not used again.
     let _time = stopped_time();
@@ -94,7 +94,7 @@ async fn the_configured_timeout_counts() {
     let sdk = sdk.into_builder().timeout_config(timeouts).build();
     let mut lane = WireWriter::new(&sdk, schema()).await.unwrap().lane(0);
     let error = lane.write(body()).await.unwrap_err();
-    assert_no_answer(&error, "none within 20ms");
+    assert_no_answer(&error, Class::Unanswered, "none within 20ms");
 }
 
 #[tokio::test]
@@ -134,23 +134,38 @@ async fn a_connection_that_the_service_closes_after_its_answer_is_not_used_again
 #[tokio::test]
 async fn nonsense_is_no_answer() {
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{";
-    for (nonsense, why) in [
-        ("SSH-2.0-OpenSSH_9.6\r\n", "invalid HTTP version"),
+    for (nonsense, class, why) in [
+        (
+            "SSH-2.0-OpenSSH_9.6\r\n",
+            Class::Unanswered,
+            "invalid HTTP version",
+        ),
         (
             "HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+            Class::Unanswered,
             "invalid HTTP header",
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-le",
+            Class::Unanswered,
             "connection closed before message completed",
         ),
-        (short, "end of file before message length reached"),
-        ("", "connection closed before message completed"),
+        // What has begun to answer is done with the request.
+        (
+            short,
+            Class::Retry,
+            "end of file before message length reached",
+        ),
+        (
+            "",
+            Class::Unanswered,
+            "connection closed before message completed",
+        ),
     ] {
         let (url, _closed) = raw::serve(vec![vec![nonsense.to_owned()], vec![raw::good("")]]);
         let mut lane = lane(&url).await;
         let error = lane.write(body()).await.unwrap_err();
-        assert_no_answer(&error, why);
+        assert_no_answer(&error, class, why);
         lane.write(body()).await.unwrap();
     }
 }
@@ -171,7 +186,11 @@ async fn an_answer_without_end_is_cut_off() {
     let large = Bytes::from(vec![b' '; 17 * 1024 * 1024 + 1]);
     let server = Server::start(move |_| Reply::Answer(Response::new(large.clone()))).await;
     let error = lane(&server.url).await.write(body()).await.unwrap_err();
-    assert_no_answer(&error, "the answer has more than 17825792 bytes");
+    assert_no_answer(
+        &error,
+        Class::Retry,
+        "the answer has more than 17825792 bytes",
+    );
 }
 
 #[tokio::test]
@@ -181,11 +200,29 @@ async fn nobody_there_is_no_answer() {
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
     let error = lane(&url).await.write(body()).await.unwrap_err();
-    assert_no_answer(&error, "refused");
+    assert_no_answer(&error, Class::Retry, "refused");
     let mut unknown = lane("http://no-such-host.invalid:1").await;
     unknown.warm_up().await;
     let error = unknown.write(body()).await.unwrap_err();
-    assert_no_answer(&error, "");
+    assert_no_answer(&error, Class::Retry, "");
+}
+
+#[tokio::test]
+async fn only_what_may_still_be_carried_out_counts_as_unanswered() {
+    let failed = |code: &str| Reply::json(500, &serde_json::json!({ "__type": code }));
+    for (reply, class) in [
+        (Reply::Reset, Class::Unanswered),
+        // A gateway, which does not know what DynamoDB did.
+        (Reply::status(502), Class::Unanswered),
+        (Reply::status(504), Class::Unanswered),
+        (failed("InternalServerError"), Class::Retry),
+        (failed("ThrottlingException"), Class::Retry),
+    ] {
+        let name = format!("{reply:?}");
+        let server = Server::start(move |_| reply.clone()).await;
+        let error = lane(&server.url).await.write(body()).await.unwrap_err();
+        assert_eq!(error.class(), class, "{name}: {}", error.chain());
+    }
 }
 
 /// More lanes than rows: those without a batch wait for nobody.

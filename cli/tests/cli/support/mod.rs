@@ -101,7 +101,8 @@ impl Fixture {
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_intake"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AWS_") {
+            let upper = name.to_string_lossy().to_uppercase();
+            if upper.starts_with("AWS_") || upper.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }

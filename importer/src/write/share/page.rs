@@ -7,8 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Registers of a page: with their values an item stays below 1 KB, which is 1 WCU for a table whose name has up to 90
-/// characters.
+/// Registers of a page: with their values an item stays below 1 KB, which is 1 WCU for a table whose name and Region have up to
+/// 90 characters.
 pub const REGISTERS: usize = 32;
 /// Pages that hold slots.
 pub const SLOT_PAGES: usize = 32;

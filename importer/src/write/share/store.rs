@@ -44,11 +44,11 @@ impl TablePages {
         let config = aws_sdk_dynamodb::config::Builder::from(sdk)
             .timeout_config(timeouts)
             .build();
-        let name = table.rsplit('/').next().unwrap_or(table);
+        let region = sdk.region().map_or("", AsRef::as_ref);
         Self {
             client: Client::from_conf(config),
             jobs_table: jobs_table.into(),
-            owner: format!("cap/{name}"),
+            owner: owner(region, table),
         }
     }
 
@@ -88,6 +88,21 @@ impl TablePages {
         }
         Ok(page)
     }
+}
+
+/// Who owns the pages of a table's cap: the same for the table's name and its ARN, and others in each Region, since a table of
+/// jobs may be a global table.
+///
+/// Versions without the Region in it share a cap among themselves, and so do those with it: while importers of both run, at
+/// an upgrade, the table gets twice its cap at most. That ends with the last import of an older version.
+fn owner(region: &str, table: &str) -> String {
+    // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME
+    let name = table.rsplit('/').next().unwrap_or(table);
+    let region = match table.split(':').nth(3) {
+        Some(region) if table.starts_with("arn:") => region,
+        _ => region,
+    };
+    format!("cap/{region}/{name}")
 }
 
 /// A page's sort key.
@@ -207,6 +222,26 @@ impl Pages for TablePages {
 mod tests {
     use super::*;
     use crate::write::share::page::PAGES;
+
+    #[test]
+    fn each_regions_table_has_a_cap_of_its_own() {
+        for (region, table, expected) in [
+            ("eu-west-1", "T", "cap/eu-west-1/T"),
+            ("us-east-1", "T", "cap/us-east-1/T"),
+            (
+                "eu-west-1",
+                "arn:aws:dynamodb:eu-west-1:123456789012:table/T",
+                "cap/eu-west-1/T",
+            ),
+            (
+                "us-east-1",
+                "arn:aws-cn:dynamodb:cn-north-1:123456789012:table/T",
+                "cap/cn-north-1/T",
+            ),
+        ] {
+            assert_eq!(owner(region, table), expected, "{table} in {region}");
+        }
+    }
 
     #[test]
     fn a_page_has_a_key_of_its_own() {

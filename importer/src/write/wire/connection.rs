@@ -63,6 +63,8 @@ pub(super) enum Failed {
     Unsent(Box<Signed>),
     /// It may have been sent, or may not.
     Broken(BoxError),
+    /// Its answer has begun and broke off: it is over.
+    Cut(BoxError),
 }
 
 impl Connection {
@@ -130,7 +132,7 @@ async fn exchange(
         }
     };
     let (head, body) = response.into_parts();
-    let body = receive(body).await.map_err(Failed::Broken)?;
+    let body = receive(body).await.map_err(Failed::Cut)?;
     Ok(Response::from_parts(head, body))
 }
 

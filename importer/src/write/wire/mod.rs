@@ -4,7 +4,7 @@
 //! and reading the answer (`answer`) are done here, with everything prepared that requests have in common. Each lane owns
 //! its connection and drives it in its own task: there is no pool to ask and nothing to hand over.
 //!
-//! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`cloud::sdk_config`].
+//! Proxies (`HTTPS_PROXY`) are not used, as they are not by the SDK's client of [`cloud::sdk_config`], which refuses them.
 //!
 //! Nothing here tries again or reads rows: one request is sent, and its answer goes to the settler.
 
@@ -191,8 +191,11 @@ impl WireLane {
         match timeout(limit, exchange).await {
             Ok(Ok(response)) => Ok(Ok(response)),
             Ok(Err(Failed::Unsent(request))) => Ok(Err(request)),
-            Ok(Err(Failed::Broken(error))) => Err(self.no_answer(error)),
-            Err(_) => Err(self.no_answer(format!("none within {limit:?}").into())),
+            Ok(Err(Failed::Cut(error))) => Err(self.no_answer(error)),
+            Ok(Err(Failed::Broken(error))) => Err(unanswered(self.no_answer(error))),
+            Err(_) => Err(unanswered(
+                self.no_answer(format!("none within {limit:?}").into()),
+            )),
         }
     }
 
@@ -268,6 +271,8 @@ impl WireLane {
         let is_skewed =
             SKEW.contains(&&*code) && self.shared.clock.correct(signed_at, &head.headers);
         let is_outdated = OUTDATED.contains(&&*code);
+        // Something on the way to DynamoDB speaks, which does not know what became of the request.
+        let is_gateways = code.is_empty() && status.is_server_error();
         let mut error = self.refused(Refusal {
             code,
             message,
@@ -280,7 +285,11 @@ impl WireLane {
         {
             *class = Class::Retry;
         }
-        Err(error)
+        Err(if is_gateways {
+            unanswered(error)
+        } else {
+            error
+        })
     }
 
     fn no_answer(&self, source: BoxError) -> Error {
@@ -313,12 +322,21 @@ impl LaneWrite for WireLane {
     }
 }
 
+/// The same for a request that may still be carried out.
+fn unanswered(mut error: Error) -> Error {
+    if let Error::Service { class, .. } = &mut error {
+        *class = Class::Unanswered;
+    }
+    error
+}
+
 fn no_refusal() -> Refusal {
     Refusal {
         code: String::new(),
         message: String::new(),
         status: None,
         sent: true,
+        bucket_region: None,
         source: None,
     }
 }
@@ -339,15 +357,16 @@ struct NotAnAnswer(serde_json::Error);
 
 impl fmt::Display for NotAnAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is not DynamoDB's")
+        // Its own words would quote the answer, which may hold rows.
+        let (line, column) = (self.0.line(), self.0.column());
+        write!(
+            f,
+            "the answer is not DynamoDB's: it breaks off or is none at line {line} column {column}"
+        )
     }
 }
 
-impl std::error::Error for NotAnAnswer {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
+impl std::error::Error for NotAnAnswer {}
 
 #[cfg(test)]
 mod tests {

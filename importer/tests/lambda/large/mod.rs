@@ -3,5 +3,5 @@
 mod files;
 mod hand_over;
 mod kills;
-mod machine;
+pub(crate) mod machine;
 mod steps;
