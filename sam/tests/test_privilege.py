@@ -14,11 +14,10 @@ CRATES = {"ImporterRole": "importer", "ImportLargeStepsRole": "importer", "Notif
 BY_THE_OTHER = {
     "ImporterRole": {
         ("s3.ListObjectsV2", "large/prefix.rs"): "the step plan lists the objects under a prefix",
-        ("dynamodb.GetItem", "jobs/store.rs"): "the steps look at the job that their item belongs to",
         ("dynamodb.Query", "jobs/ranges.rs"): "the steps add up the ranges of a job",
     },
     "ImportLargeStepsRole": {
-        ("sqs.SendMessage", "function/object.rs"): "the state machine goes on with what a step leaves",
+        ("sqs.SendMessage", "function/context.rs"): "the state machine goes on with what a step leaves",
         ("stepfunctions.StartExecution", "large/hand_over.rs"): "the importer hands over; children are started by the machine",
     },
     "NotifierRole": {},
@@ -92,6 +91,7 @@ GRANTED = {
         "s3:PutObject": {"UploadBucket/reports/*"},
         "dynamodb:DescribeTable": TABLE,
         "dynamodb:BatchWriteItem": TABLE,
+        "dynamodb:GetItem": {"ImportJobs.Arn"},
         "dynamodb:UpdateItem": {"ImportJobs.Arn"},
         "dynamodb:Query": {"ImportJobs.Arn"},
         "sqs:SendMessage": {"ImportsQueue.Arn"},

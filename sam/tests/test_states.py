@@ -118,7 +118,7 @@ def test_every_state_can_be_reached(shipped):
 
 def test_every_step_is_retried_longer_than_a_lease(shipped):
     policies = [state["Retry"] for _, state in machine.states(shipped) if "lambda:invoke" in state.get("Resource", "")]
-    assert len(policies) == 6 and all(policy == policies[0] for policy in policies)
+    assert len(policies) == 7 and all(policy == policies[0] for policy in policies)
     (retry,) = policies[0]
     assert retry["JitterStrategy"] == "FULL"
     # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html: Lambda's own, and of a worker that
@@ -153,10 +153,15 @@ def test_a_call_has_longer_than_its_function(shipped, plain):
 
 def test_every_failure_ends_the_job_and_the_execution(shipped):
     states = shipped["States"]
-    # Before the plan there is no job; and of the end itself nobody can be told.
-    for name in {name for name, state in states.items() if state["Type"] in ("Task", "Map")} - {"Plan", "FinishWithError"}:
+    # Before the plan there may be no job; and of the end itself nobody can be told.
+    ends = {"Unplanned", "FinishWithError"}
+    for name in {name for name, state in states.items() if state["Type"] in ("Task", "Map")} - {"Plan", *ends}:
         (catch,) = states[name]["Catch"]
         assert catch == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "FinishWithError"}, name
+    (catch,) = states["Plan"]["Catch"]
+    assert catch == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "PlanFailed"}
+    assert following(states["PlanFailed"]) == {"Unplanned"}
+    assert following(states["Unplanned"]) == {"Failed"}
     assert following(states["FinishWithError"]) == {"Failed"} == following(states["EndedAsFailed"])
     assert [name for name, state in states.items() if state["Type"] == "Succeed"] == ["Done"]
     assert [name for name, state in states.items() if "Done" in following(state)] == ["Status"]
@@ -193,7 +198,8 @@ def test_maps(shipped):
         # Whoever dies with a range is followed by the same holder; a scan holds nothing.
         holder = {"holder.$": "$.plan.holder"} if name == "Import" else {}
         batch = maps[name]["ItemBatcher"]["BatchInput"]
-        assert batch == {"step": name.lower(), "owner.$": "$.plan.owner", "job.$": "$.plan.job", **holder}
+        executor = {"executor.$": "$.plan.executor"}
+        assert batch == {"step": name.lower(), "owner.$": "$.plan.owner", "job.$": "$.plan.job", **executor, **holder}
     assert maps["Objects"]["ToleratedFailurePercentage"] == 100
 
 
