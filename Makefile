@@ -41,7 +41,7 @@ SAM_ENV = SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$(or $(AWS_DEFAULT_REGION),us-e
 CHECK_WITHOUT ?= chaos lambda
 
 # Schedules of imports that meet.
-MEETINGS = 1000
+MEETINGS = 10000
 
 # Targets of `make fuzz`, and for how long each runs.
 FUZZ_TARGETS ?= json jsonl ddb_json csv decompress

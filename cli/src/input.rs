@@ -45,7 +45,7 @@ impl Input {
             Self::File(path) => path.metadata(),
             Self::Object { .. } => return false,
         };
-        // What cannot be looked at cannot be opened, either; that is told then.
+        // If this fails, opening the file fails, too, with a better error.
         let (Ok(input), Ok(output)) = (input, path.metadata()) else {
             return false;
         };

@@ -93,7 +93,14 @@ pub(crate) fn refused(operation: &'static str, resource: &str, refusal: Refusal)
     // Only what was there is asked for: it is there no more if its range is not.
     let is_changed = matches!(status, Some(412 | 416));
     let is_gone = status == Some(404) && code != "NoSuchBucket";
-    if is_object && (is_changed || is_gone || code == ARCHIVED) {
+    if is_object && code == ARCHIVED {
+        // It is there, and another attempt would find the same.
+        return Error::Unusable {
+            problem: format!("{operation} failed: {problem}"),
+            fix,
+        };
+    }
+    if is_object && (is_changed || is_gone) {
         return Error::Object {
             operation,
             problem,
@@ -444,6 +451,8 @@ mod tests {
     fn an_archived_object_ends_its_job() {
         let error = error("GetObject", 403, ARCHIVED, "", None);
         assert!(error.is_final(), "{error}");
+        // It was not deleted: see the handler.
+        assert!(!matches!(error, Error::Object { .. }), "{error}");
     }
 
     #[test]

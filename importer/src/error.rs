@@ -114,7 +114,7 @@ pub enum Error {
 
     /// Another invocation publishes the end of the job, or has died before it did.
     #[error("another invocation was about to publish the end of the job")]
-    Untold,
+    NoticePending,
 
     /// What the import may write is not known: the pages of the write cap that it shares cannot be used.
     #[error("the write cap cannot be shared with other imports")]
@@ -193,7 +193,7 @@ impl Error {
             | Self::Object { .. }
             | Self::Stalled { .. }
             | Self::LeaseLost
-            | Self::Untold
+            | Self::NoticePending
             | Self::Share { .. }
             | Self::Accounting { .. }
             | Self::RangesLeft { .. }
@@ -223,7 +223,7 @@ impl Error {
             | Self::Throttled { .. }
             | Self::RetriesExhausted { .. }
             | Self::LeaseLost
-            | Self::Untold
+            | Self::NoticePending
             | Self::RangesLeft { .. }
             | Self::Share { .. }
             | Self::Report { .. } => false,
@@ -293,7 +293,7 @@ impl Error {
             Self::Accounting { .. } => {
                 Some("this is a defect in Intake; please report it with the summary")
             }
-            Self::Untold | Self::RangesLeft { .. } | Self::Report { .. } => None,
+            Self::NoticePending | Self::RangesLeft { .. } | Self::Report { .. } => None,
         }
     }
 

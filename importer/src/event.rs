@@ -52,9 +52,9 @@ pub struct Seen {
     /// For how long it has stood like that, by the delays of the messages that waited for it.
     #[serde(default)]
     pub waited_seconds: u64,
-    /// Who was about to publish its end.
+    /// Which importer was about to publish its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub teller: Option<String>,
+    pub publisher: Option<String>,
 }
 
 impl Seen {
@@ -67,7 +67,7 @@ impl Seen {
         of(self) == of(now)
     }
 
-    /// Whether the job stood like that for so long that whoever had it is dead.
+    /// Whether the job stood like that for so long that its holder is dead.
     pub fn is_dead(&self, now: &Self, takeover: Duration) -> bool {
         self.is(now) && self.waited_seconds >= takeover.as_secs()
     }

@@ -224,6 +224,13 @@ impl Importer {
         let context = &self.context;
         let failed = |error: Error| failure_text(event.url, &error);
         let found = context.find(event.created).await.map_err(failed)?;
+        let unpublished = context.jobs.unpublished(found.head.as_ref()).await;
+        if let Some(job) = unpublished.map_err(failed)? {
+            return Ok(match self.publish(event, &job).await? {
+                Looked::Done => Looked::Changed,
+                looked => looked,
+            });
+        }
         let object = match &found.object {
             Ok(object) => object,
             Err(error) => return self.missing(event, &found, error).await,
@@ -242,7 +249,7 @@ impl Importer {
         let head = found.head.as_ref();
         let standing = context.jobs.standing(&identity, head).await;
         let job = match standing.map_err(failed)? {
-            Standing::Ended(job) => return self.tell(event, &job).await,
+            Standing::Ended(job) => return self.publish(event, &job).await,
             Standing::Forgotten => {
                 tracing::info!(
                     object = event.url,
@@ -251,8 +258,8 @@ impl Importer {
                 return Ok(Looked::Done);
             }
             Standing::Waits(before) => return self.wait_for(event, *before).await,
-            Standing::Untold(before) => {
-                return Ok(match self.tell(event, &before).await? {
+            Standing::Unpublished(before) => {
+                return Ok(match self.publish(event, &before).await? {
                     Looked::Done => Looked::Changed,
                     looked => looked,
                 });
@@ -297,7 +304,7 @@ impl Importer {
             };
         }
         let is_gone = matches!(error, Error::Object { .. });
-        if !is_gone
+        if !error.is_final()
             && event
                 .receives
                 .is_some_and(|receives| receives < RECEIVES_MIN)
@@ -334,7 +341,7 @@ impl Importer {
     ) -> Result<bool, String> {
         let ended = ending::unbegun(&self.context, found, reason, error).await;
         match ended.map_err(|error| failure_text(event.url, &error))? {
-            Unbegun::Ended(job) => self.tell(event, &job).await.map(|_| true),
+            Unbegun::Ended(job) => self.publish(event, &job).await.map(|_| true),
             Unbegun::Known => Ok(true),
             Unbegun::Changed => Ok(false),
         }
@@ -372,14 +379,14 @@ impl Importer {
                 // The message by which it was claimed goes on with it.
                 Ok(Looked::Done)
             }
-            Claim::Ended(job) => self.tell(event, &job).await,
+            Claim::Ended(job) => self.publish(event, &job).await,
             Claim::Changed => Ok(Looked::Changed),
         }
     }
 
     /// Waits until another version's job has ended. If that one is dead, ends it.
     async fn wait_for(&self, event: &Announced<'_>, before: Job) -> Result<Looked, String> {
-        if !event.is_dead(&before) {
+        if !event.lease.is_over(&before) {
             return self.wait(event, &before).await;
         }
         let failed = |error: Error| failure_text(event.url, &error);
@@ -388,7 +395,10 @@ impl Importer {
             abandoned.await.map_err(failed)?;
         } else {
             let claim = self.context.jobs.resume(before, event.lease).await;
-            self.claimed(event, claim.map_err(failed)?, None).await?;
+            let claimed = self.claimed(event, claim.map_err(failed)?, None).await?;
+            if !matches!(claimed, Looked::Done) {
+                return Ok(claimed);
+            }
         }
         Ok(Looked::Changed)
     }
@@ -400,9 +410,9 @@ impl Importer {
         identity: &Identity,
         job: Option<Job>,
     ) -> Result<Looked, String> {
-        if let Some(job) = job.as_ref().filter(|job| !event.is_dead(job)) {
+        if let Some(job) = job.as_ref().filter(|job| !event.lease.is_over(job)) {
             if self.context.config.queue_url.is_none() {
-                // Whoever has its steps taken goes on with it.
+                // Its execution goes on with it.
                 return Ok(Looked::Done);
             }
             return self.wait(event, job).await;
@@ -416,17 +426,17 @@ impl Importer {
     }
 
     /// Publishes the end of a job, if that was not done.
-    async fn tell(&self, event: &Announced<'_>, job: &Job) -> Result<Looked, String> {
+    async fn publish(&self, event: &Announced<'_>, job: &Job) -> Result<Looked, String> {
         if job.notified {
             tracing::info!(job = job.job, object = event.url, status = %job.status, "it has ended before");
             return Ok(Looked::Done);
         }
         let seen = event.lease.seen.as_ref();
-        let teller = event.lease.message.as_ref();
-        let teller = teller.unwrap_or(&event.lease.holder);
-        match notify(&self.context, job, teller, seen).await {
+        let publisher = event.lease.message.as_ref();
+        let publisher = publisher.unwrap_or(&event.lease.holder);
+        match notify(&self.context, job, publisher, seen).await {
             Ok(()) => Ok(Looked::Done),
-            Err(Error::Untold) => {
+            Err(Error::NoticePending) => {
                 let job = self.context.jobs.get(&job.job_key()).await;
                 match job.map_err(|error| failure_text(event.url, &error))? {
                     Some(job) if !job.notified => self.wait(event, &job).await,
@@ -478,14 +488,6 @@ struct Announced<'a> {
     lease: &'a Lease,
     deadlines: Deadlines,
     url: &'a str,
-}
-
-impl Announced<'_> {
-    /// Whether nobody works on a job any more.
-    fn is_dead(&self, job: &Job) -> bool {
-        let seen = self.lease.seen.as_ref();
-        seen.is_some_and(|seen| seen.is_dead(&job.seen(), job.takeover()))
-    }
 }
 
 /// What became of an event.

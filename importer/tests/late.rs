@@ -38,7 +38,7 @@ struct World {
 
 type Shared = Arc<Mutex<World>>;
 
-/// A table to which each request is on its own way, whoever waits for it.
+/// A table whose requests go on after their client has given up.
 #[derive(Clone)]
 struct Table(Shared);
 

@@ -417,7 +417,7 @@ proptest! {
         prop_assert_eq!(left(&world, &counts), expected);
     }
 
-    /// What a cancelled or interrupted import drops is written by whoever goes on, and counted once.
+    /// What a cancelled or interrupted import drops is written by the next attempt, and counted once.
     #[test]
     fn an_import_that_drops_what_waits_ends_as_if_nothing_had_happened(
         shape in prop::sample::select(&SHAPES[..]),

@@ -153,7 +153,7 @@ def test_a_call_has_longer_than_its_function(shipped, plain):
 
 def test_every_failure_ends_the_job_and_the_execution(shipped):
     states = shipped["States"]
-    # Before the plan there may be no job; and of the end itself nobody can be told.
+    # Before the plan there may be no job; and an end that cannot be published cannot be published elsewhere, either.
     ends = {"Unplanned", "FinishWithError"}
     for name in {name for name, state in states.items() if state["Type"] in ("Task", "Map")} - {"Plan", *ends}:
         (catch,) = states[name]["Catch"]

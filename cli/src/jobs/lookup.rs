@@ -104,6 +104,39 @@ pub struct JobItem {
     pub attributes: Value,
 }
 
+/// Items of the table of jobs that are not jobs.
+#[derive(Default)]
+struct Unreadable {
+    count: usize,
+    first: Option<Failure>,
+}
+
+impl Unreadable {
+    /// The job, if it is one: an item that is none must not hide all others.
+    fn left_out(&mut self, job: Result<JobItem, Failure>) -> Option<JobItem> {
+        job.map_err(|failure| {
+            self.count += 1;
+            self.first.get_or_insert(failure);
+        })
+        .ok()
+    }
+
+    /// The jobs that were found, unless no item can be read.
+    fn end(self, found: Vec<JobItem>) -> Result<Vec<JobItem>, Failure> {
+        match self.first {
+            Some(failure) if found.is_empty() => Err(failure),
+            Some(first) => {
+                let (count, first) = (self.count, first.message());
+                tell(format!(
+                    "left out items that are not jobs: {count}; the first: {first}"
+                ));
+                Ok(found)
+            }
+            None => Ok(found),
+        }
+    }
+}
+
 /// The table of jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {
@@ -151,14 +184,15 @@ impl Jobs {
             return self.newest_of_all(limit).await;
         };
         let mut items = self.of_owner(owner).into_paginator().items().send();
-        let mut found = Vec::new();
+        let (mut found, mut unreadable) = (Vec::new(), Unreadable::default());
         while found.len() < limit
             && let Some(item) = items.next().await
         {
-            found.push(self.parse(&item.map_err(|e| self.failure("Query", &e))?)?);
+            let item = item.map_err(|e| self.failure("Query", &e))?;
+            found.extend(unreadable.left_out(self.parse(&item)));
         }
         found.sort_by(|a, b| b.job.by_time(&a.job));
-        Ok(found)
+        unreadable.end(found)
     }
 
     async fn newest_of_all(&self, limit: usize) -> Result<Vec<JobItem>, Failure> {
@@ -170,17 +204,17 @@ impl Jobs {
             .expression_attribute_names("#owner", "owner")
             .set_expression_attribute_values(Some(jobs_only()));
         let mut pages = scan.into_paginator().send();
-        let mut found = Vec::new();
+        let (mut found, mut unreadable) = (Vec::new(), Unreadable::default());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| self.failure("Scan", &e))?;
             for item in page.items() {
-                found.push(self.parse(item)?);
+                found.extend(unreadable.left_out(self.parse(item)));
             }
             // Names are in the order of the uploads' times.
             found.sort_by(|a: &JobItem, b| b.job.by_time(&a.job));
             found.truncate(limit);
         }
-        Ok(found)
+        unreadable.end(found)
     }
 
     /// The job of this name, or the newest one of this object.
@@ -315,7 +349,11 @@ impl Jobs {
         let mut attributes = attributes(item);
         let job = serde_json::from_value(Value::Object(attributes.clone())).map_err(|error| {
             let table = &self.table;
-            Failure::new(format!("an item of table {table} is not a job ({error})"))
+            let item = match attributes.get("job").and_then(Value::as_str) {
+                Some(name) => format!("item {}", rows::prose(name)),
+                None => "an item".to_owned(),
+            };
+            Failure::new(format!("{item} of table {table} is not a job ({error})"))
                 .fix("name the table of jobs with --jobs-table, or in INTAKE_JOBS_TABLE")
         })?;
         attributes.remove(OPAQUE);

@@ -105,6 +105,11 @@ impl Failure {
         self
     }
 
+    /// What failed, without its fix.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether all that failed is that the reader of standard output has gone.
     pub(super) fn is_reader_gone(&self) -> bool {
         self.kind == Kind::ReaderGone

@@ -227,6 +227,42 @@ async fn the_newest_jobs_are_listed_first() {
     }
 }
 
+/// One item that is not a job, by hand or by a later version, hides no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_is_not_a_job_is_left_out_of_the_list() {
+    let bench = Fixture::new();
+    let stack = stack(&bench).await;
+    let endpoints = stack.endpoints();
+    let foreign = [("owner", IDENTITY), ("job", "2026-11-30T00:00:00Z foreign")]
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+    let dynamodb = Clients::for_local(endpoints).dynamodb;
+    dynamodb
+        .put_item()
+        .table_name(&endpoints.jobs_table)
+        .set_item(Some(foreign.into()))
+        .send()
+        .await
+        .unwrap();
+    let empty = bench.run(["status", "--local"]).await.expect(1);
+    assert!(
+        empty.stderr.contains("foreign of table"),
+        "{}",
+        empty.stderr
+    );
+
+    let store = store(endpoints);
+    let key = format!("uploads/{IDENTITY}/a.csv");
+    begin(&store, &key, "2026-11-23T10:00:00.000Z").await;
+    for owner in [&[][..], &["--owner", IDENTITY]] {
+        let listed = bench.run(["status", "--local"].iter().chain(owner)).await;
+        let listed = listed.expect(0);
+        assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
+        assert!(listed.stdout.contains("a.csv"), "{}", listed.stdout);
+        let note = "left out items that are not jobs: 1; the first: item 2026-11-30T00:00:00Z foreign of table";
+        assert!(listed.stderr.contains(note), "{}", listed.stderr);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_shown_is_explained() {
     let bench = Fixture::new();

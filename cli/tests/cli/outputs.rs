@@ -1,4 +1,4 @@
-//! Where output goes: reports that must not be the input, and standard output that nobody reads.
+//! Where output goes: reports that must not be the input, and standard output that is closed.
 
 use std::fs;
 use std::process::Stdio;
@@ -56,7 +56,7 @@ async fn rejects_may_not_be_the_input() {
 
 /// Nothing is read or written before the report's place is known to be good.
 #[tokio::test(flavor = "multi_thread")]
-async fn rejects_that_cannot_be_written_are_told_before_anything_else() {
+async fn rejects_that_cannot_be_written_are_an_error_before_anything_else() {
     let bench = Fixture::new();
     bench.file("rows.jsonl", ROWS.as_bytes());
     for command in ["import", "validate"] {
@@ -182,7 +182,7 @@ async fn run(bench: &Fixture, args: &[&str], streams: Streams) -> i32 {
     ended.code
 }
 
-/// The exit code says how it ended, whoever reads the rest.
+/// The exit code says how it ended, also if the output is closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_codes_survive_closed_outputs() {
     let bench = Fixture::new();

@@ -12,7 +12,7 @@ use crate::event::Seen;
 use crate::import::object_writer::put_object;
 use crate::import::summary::{self, Failure, Summary};
 use crate::jobs::update::{Changes, rfc3339};
-use crate::jobs::{Job, JobJournal, Notice, Reports, Status, Telling, Transition};
+use crate::jobs::{Job, JobJournal, Notice, NoticeClaim, Reports, Status, Transition};
 use crate::progress::Counts;
 use crate::retry::{Attempts, Jitter, RetryPolicy};
 
@@ -29,9 +29,9 @@ pub(super) async fn finish(
     is_exhausted: bool,
 ) -> Result<(), String> {
     let url = attempt.job.url();
-    let teller = attempt.job.lease_message.clone();
-    let teller = teller.or_else(|| attempt.job.lease_holder.clone());
-    let teller = teller.unwrap_or_default();
+    let publisher = attempt.job.lease_message.clone();
+    let publisher = publisher.or_else(|| attempt.job.lease_holder.clone());
+    let publisher = publisher.unwrap_or_default();
     let Outcome {
         summary,
         error,
@@ -57,7 +57,7 @@ pub(super) async fn finish(
             }
         },
     };
-    notify(context, &ended, &teller, attempt.created.seen.as_ref())
+    notify(context, &ended, &publisher, attempt.created.seen.as_ref())
         .await
         .map_err(|e| failure_text(&url, &e))?;
     match error {
@@ -135,7 +135,7 @@ pub(crate) async fn end(
     };
     let mut changes = ended(&summary, report).flag("notified", is_range);
     if summary.status == summary::Status::Cancelled {
-        // The checkpoint leaves out batches that were dropped when a part of them was written. Nobody goes on from it.
+        // The checkpoint leaves out batches that were dropped when a part of them was written. No attempt goes on from it.
         changes = changes.counts(&Counts {
             rows_read: summary.counts.rows_settled(),
             ..summary.counts
@@ -249,24 +249,25 @@ async fn unfinished(context: &Context, job: &Job, error: Option<Error>, problem:
     }
 }
 
-/// Publishes that a job has ended, unless that was done, as `teller`, who may have died before it was done. `seen` is how the job stood longer than a lease ago.
+/// Publishes that a job has ended, unless that was done. `publisher` may have died at it before. `seen` is how the job stood
+/// longer than a lease ago.
 ///
 /// # Errors
 ///
-/// [`Error::Untold`] if another importer is about to publish it, or has died before it did.
+/// [`Error::NoticePending`] if another importer is about to publish it, or has died before it did.
 pub(crate) async fn notify(
     context: &Context,
     job: &Job,
-    teller: &str,
+    publisher: &str,
     seen: Option<&Seen>,
 ) -> Result<(), Error> {
     let seen = seen.filter(|seen| seen.job == job.job);
-    match context.jobs.take_telling(job, teller, seen).await? {
-        Telling::Mine => {}
-        Telling::Done => return Ok(()),
-        Telling::Another => return Err(Error::Untold),
+    match context.jobs.claim_notice(job, publisher, seen).await? {
+        NoticeClaim::Mine => {}
+        NoticeClaim::Done => return Ok(()),
+        NoticeClaim::Another => return Err(Error::NoticePending),
     }
-    let published = match &context.config.topic_arn {
+    let result = match &context.config.topic_arn {
         Some(topic_arn) => {
             Notice { job: job.clone() }
                 .publish(&context.sns, topic_arn)
@@ -274,12 +275,12 @@ pub(crate) async fn notify(
         }
         None => Ok(()),
     };
-    if let Err(error) = published {
-        // Whoever tries again need not wait.
-        context.jobs.untold(job).await?;
+    if let Err(error) = result {
+        // The next attempt need not wait for this one.
+        context.jobs.release_notice(job).await?;
         return Err(error);
     }
-    context.jobs.told(job).await
+    context.jobs.note_published(job).await
 }
 
 /// What a job's end changes in the table of jobs.

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const STOP_AFTER: Duration = Duration::from_secs(40);
 
 /// How often a job that another importer has is looked at.
-const WATCH_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const WATCH_EVERY: Duration = Duration::from_secs(5);
 
 const _: () = assert!(STOP_AFTER.as_secs() + 15 < LEASE.as_secs());
 

@@ -84,7 +84,7 @@ impl Import {
     /// Writes the file's rows through `writer` and hands those that cannot be written to `journal`.
     ///
     /// What failed, if anything, is in the summary. An import whose journal saves checkpoints leaves rows that wait for
-    /// their batch when it is stopped: whoever goes on reads them again. One that is asked to [`Stop`] for another reason
+    /// their batch when it is stopped: the next attempt reads them again. One that is asked to [`Stop`] for another reason
     /// than a deadline ends within seconds, also if its reader never gives another byte.
     ///
     /// ```
@@ -307,7 +307,7 @@ fn end(
         Err(LaneError::GaveUp) => return Err(stopped(StopReason::Deadline)),
         Err(LaneError::Abandoned) => {
             kept?;
-            // What broke the reading may be that nobody feeds it any more.
+            // The reading may have broken because its source was dropped.
             if decoded.end.is_err() || accounts.counts.rows_unsettled() > 0 {
                 let why = stop.requested().unwrap_or(StopReason::Interrupted);
                 return Err(stopped(why));

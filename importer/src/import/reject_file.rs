@@ -160,7 +160,7 @@ impl Drop for RejectFile {
         let Some(Partial { path, target }) = self.partial.take() else {
             return;
         };
-        // Whoever dropped it knows that the import did not end well; there is nothing to add.
+        // The caller that dropped it knows that the import failed; there is nothing to add.
         if self.any {
             self.file.flush().ok();
             fs::rename(path, target).ok();

@@ -117,7 +117,7 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// [`Error::Object`] if it does not exist or is archived, [`Error::Service`] if it may not be read.
+    /// [`Error::Object`] if it does not exist, [`Error::Unusable`] if it is archived, [`Error::Service`] if it may not be read.
     pub async fn head(client: &Client, bucket: &str, key: &str) -> Result<Self, Error> {
         let url = rows::prose(&format!("s3://{bucket}/{key}"));
         let head = client.head_object().bucket(bucket).key(key).send().await;
@@ -126,9 +126,8 @@ impl Object {
             Err(error) => return Err(reason(client, bucket, key, &url, error).await),
         };
         if let Some(problem) = archived(&head) {
-            return Err(Error::Object {
-                operation: "HeadObject",
-                problem: format!("{url} {problem}"),
+            return Err(Error::Unusable {
+                problem: format!("HeadObject failed: {url} {problem}"),
                 fix: ARCHIVED_FIX.to_owned(),
             });
         }
@@ -346,7 +345,24 @@ async fn reason(
         .range("bytes=0-0");
     match get.send().await {
         Err(explained) if explained.code().is_some() => service_error("GetObject", url, explained),
-        Ok(_) | Err(_) => error,
+        Err(_) => error,
+        // It may be read: what was refused a moment ago is not refused any more.
+        Ok(_) => match error {
+            Error::Service {
+                operation,
+                problem,
+                fix,
+                source,
+                ..
+            } => Error::Service {
+                operation,
+                problem,
+                class: Class::Retry,
+                fix,
+                source,
+            },
+            error => error,
+        },
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Head {
     pub current: String,
     /// The version that it imports.
     pub version: String,
+    /// The job that ended last without having begun.
+    pub unbegun: Option<String>,
     /// What events call the versions that were begun, or never will be, the last one first.
     #[serde(default)]
     past: String,
@@ -52,7 +54,7 @@ impl Head {
 
     /// Whether what events call `hint` was begun, or never will be, as far as that is remembered.
     pub fn remembers(&self, hint: &str) -> bool {
-        self.past.split(' ').any(|past| past == hint)
+        !hint.is_empty() && self.past.split(' ').any(|past| past == hint)
     }
 }
 
@@ -67,6 +69,21 @@ impl JobStore {
         let item = item.map_err(|e| service_error("GetItem", &self.table, e))?;
         let head = item.map(|item| serde_json::from_value(Value::Object(attributes(&item))));
         head.transpose().map_err(|e| self.unreadable("GetItem", &e))
+    }
+
+    /// The object's last job that ended without having begun, if that is not published. Each event of the object does that first:
+    /// another source's event of the same version may name the job otherwise, so that no event is left that would find it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::standing`].
+    pub async fn unpublished(&self, head: Option<&Head>) -> Result<Option<Job>, Error> {
+        let Some((head, job)) = head.and_then(|head| Some((head, head.unbegun.clone()?))) else {
+            return Ok(None);
+        };
+        let owner = head.current_owner.clone();
+        let job = self.get(&JobKey { owner, job }).await?;
+        Ok(job.filter(|job| !job.notified))
     }
 
     /// Begins the job of an object that is [`Standing::New`](super::store::Standing::New).
@@ -143,9 +160,16 @@ impl JobStore {
             return Ok(false);
         }
         let mut job = Update::default();
-        let changes = ["ended_at", "reason", "fix", "summary", "rejects", "teller"]
-            .into_iter()
-            .fold(Changes::none(), Changes::removed);
+        let changes = [
+            "ended_at",
+            "reason",
+            "fix",
+            "summary",
+            "rejects",
+            "publisher",
+        ]
+        .into_iter()
+        .fold(Changes::none(), Changes::removed);
         let changes = changes
             .transition(Transition::Reopen)
             .flag("notified", false);
@@ -175,15 +199,16 @@ impl JobStore {
             next.set("current", text(&key.job));
             next.set("version", text(&object.version));
         }
+        if !is_current {
+            next.set("unbegun", text(&key.job));
+        }
         // For people who look at the table.
         next.set("object", text(&object.url()));
         next.set("table", text(&object.table));
         let past = head.map_or("", |head| head.past.as_str()).split(' ');
         let past = past.filter(|past| *past != object.hint && !past.is_empty());
-        let past: Vec<&str> = std::iter::once(&*object.hint)
-            .chain(past)
-            .take(PAST_MAX)
-            .collect();
+        let hint = Some(&*object.hint).filter(|hint| !hint.is_empty());
+        let past: Vec<&str> = hint.into_iter().chain(past).take(PAST_MAX).collect();
         next.set("past", text(&past.join(" ")));
         let fence = next.name("fence");
         next.condition = Some(match head {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::event::ObjectCreated;
 use crate::import::Object;
 
-/// The owner of jobs whose file was put by nobody who signed in.
+/// The owner of jobs whose file was not uploaded by a signed-in user.
 pub const NOBODY: &str = "-";
 
 /// The first part of the owner of ranges. No person signs in as one.

@@ -11,7 +11,7 @@ use crate::event::Seen;
 use crate::import::Checkpoint;
 use crate::progress::Counts;
 
-/// For how long a claim holds without a save. Whoever has it stops writing well before.
+/// For how long a claim holds without a save. Its holder stops writing well before.
 pub const LEASE: Duration = Duration::from_mins(1);
 
 /// How a job of the state machine's is imported.
@@ -68,11 +68,11 @@ pub struct Job {
     /// Seconds spent on it so far, over all invocations.
     #[serde(default)]
     pub duration_seconds: f64,
-    /// Invocations that have claimed it: the number of the last claim, by which an older one is told from it.
+    /// Invocations that have claimed it: the number of the last claim, which sets it apart from older ones.
     pub attempt: u32,
     /// Attempts to import it since rows were settled last.
     pub stalled_attempts: u32,
-    /// How often it was saved: while it is claimed and this does not change, nobody works on it.
+    /// How often it was saved: while it is claimed and this does not change, its importer is dead.
     #[serde(default)]
     pub saves: u64,
     /// Until when it is claimed by the claimer's clock, in milliseconds since 1970, unless it is saved again.
@@ -85,7 +85,7 @@ pub struct Job {
     pub lease_message: Option<String>,
     /// The last claim, by which the claimer knows it again when the answer was lost.
     pub claim_id: Option<String>,
-    /// The last change by whoever has claimed it, for the same reason.
+    /// The last change by its holder, for the same reason.
     pub change_id: Option<String>,
     /// Tells its ranges from those of a job that had its name before.
     pub run: Option<String>,
@@ -114,7 +114,7 @@ pub struct Job {
     #[serde(default)]
     pub notified: bool,
     /// Who publishes its end.
-    pub teller: Option<String>,
+    pub publisher: Option<String>,
     /// The format that was found or given.
     pub format: Option<String>,
     /// The compression that was found.
@@ -189,7 +189,7 @@ impl Job {
             saves: self.saves,
             updated_at: self.updated_at.clone(),
             waited_seconds: 0,
-            teller: self.teller.clone(),
+            publisher: self.publisher.clone(),
         }
     }
 

@@ -29,4 +29,4 @@ pub use store::{Claim, JobStore, Lease, Standing, Updated, attributes};
 pub use update::Changes;
 
 pub(crate) use ranges::HELD;
-pub(crate) use store::{TELLING_MAX, Telling};
+pub(crate) use store::NoticeClaim;

@@ -22,7 +22,7 @@ use crate::error::{Class, Error};
 use crate::event::Seen;
 
 /// How long it may take to publish an end. Then another importer does it.
-pub(crate) const TELLING_MAX: Duration = Duration::from_mins(2);
+const NOTICE_MAX: Duration = Duration::from_mins(2);
 
 /// The jobs of one table of jobs.
 #[derive(Debug, Clone)]
@@ -67,9 +67,13 @@ impl Lease {
         // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         let is_same = job.lease_holder.as_ref() == Some(&self.holder)
             || self.message.is_some() && self.message == job.lease_message;
-        let is_dead = |seen: &Seen| seen.is_dead(&job.seen(), job.takeover());
-        let is_unchanged = self.seen.as_ref().is_some_and(is_dead);
-        job.status == Status::Queued || is_same || is_unchanged
+        job.status == Status::Queued || is_same || self.is_over(job)
+    }
+
+    /// Whether a job's importer is dead: the job has not changed for longer than a lease.
+    pub(crate) fn is_over(&self, job: &Job) -> bool {
+        let seen = self.seen.as_ref();
+        seen.is_some_and(|seen| seen.is_dead(&job.seen(), job.takeover()))
     }
 }
 
@@ -100,15 +104,15 @@ pub enum Standing {
     /// Another version of the object is being imported.
     Waits(Box<Job>),
     /// Another version's import has ended, and that is to be published first: no event may be left that would.
-    Untold(Box<Job>),
+    Unpublished(Box<Job>),
 }
 
-/// Who publishes the end of a job.
+/// What came of claiming the notice of a job's end.
 #[derive(Debug)]
-pub(crate) enum Telling {
-    /// The caller.
+pub(crate) enum NoticeClaim {
+    /// The caller publishes it.
     Mine,
-    /// Another one, who is at it or dead.
+    /// Another one has claimed it, and is at work or dead.
     Another,
     /// It is published.
     Done,
@@ -157,7 +161,7 @@ impl JobStore {
                 // A job that the table has forgotten has ended.
                 Ok(match self.get(&head.job_key()).await? {
                     Some(before) if !before.status.is_ended() => Standing::Waits(Box::new(before)),
-                    Some(before) if !before.notified => Standing::Untold(Box::new(before)),
+                    Some(before) if !before.notified => Standing::Unpublished(Box::new(before)),
                     Some(_) | None => Standing::New,
                 })
             }
@@ -252,46 +256,46 @@ impl JobStore {
         }
     }
 
-    /// Takes on to publish the end of a job as `teller`, if nobody else does; from the one in `seen`, too, which is dead. The
-    /// same teller may take it on again: it died before it was done.
+    /// Claims the notice of a job's end for `publisher`, unless another one has claimed it. The one in `seen` may be replaced: it
+    /// is dead. The same publisher may claim it again: it died before it was done.
     ///
     /// # Errors
     ///
     /// As for [`JobStore::standing`].
-    pub(crate) async fn take_telling(
+    pub(crate) async fn claim_notice(
         &self,
         job: &Job,
-        teller: &str,
+        publisher: &str,
         seen: Option<&Seen>,
-    ) -> Result<Telling, Error> {
+    ) -> Result<NoticeClaim, Error> {
         let mut update = Update::default();
-        update.set("teller", AttributeValue::S(teller.to_owned()));
-        let (notified, current) = (update.name("notified"), update.name("teller"));
+        update.set("publisher", AttributeValue::S(publisher.to_owned()));
+        let (notified, current) = (update.name("notified"), update.name("publisher"));
         let no = update.value("no", AttributeValue::Bool(false));
-        let dead = seen.filter(|seen| seen.waited_seconds >= TELLING_MAX.as_secs());
-        let dead = dead.and_then(|seen| seen.teller.clone());
-        let dead = dead.unwrap_or_else(|| teller.to_owned());
+        let dead = seen.filter(|seen| seen.waited_seconds >= NOTICE_MAX.as_secs());
+        let dead = dead.and_then(|seen| seen.publisher.clone());
+        let dead = dead.unwrap_or_else(|| publisher.to_owned());
         let dead = update.value("dead", AttributeValue::S(dead));
         let job_name = update.name("job");
         update.condition = Some(format!(
             "attribute_exists({job_name}) AND (attribute_not_exists({notified}) OR {notified} = {no}) \
-             AND (attribute_not_exists({current}) OR {current} = {dead} OR {current} = :teller)"
+             AND (attribute_not_exists({current}) OR {current} = {dead} OR {current} = :publisher)"
         ));
         Ok(match self.update(&job.job_key(), update).await? {
-            Ok(_) => Telling::Mine,
-            Err(Some(job)) if !job.notified => Telling::Another,
-            Err(_) => Telling::Done,
+            Ok(_) => NoticeClaim::Mine,
+            Err(Some(job)) if !job.notified => NoticeClaim::Another,
+            Err(_) => NoticeClaim::Done,
         })
     }
 
-    /// Gives up to publish the end of a job.
+    /// Gives the notice of a job's end back, so that another one may publish it.
     ///
     /// # Errors
     ///
     /// As for [`JobStore::standing`].
-    pub(crate) async fn untold(&self, job: &Job) -> Result<(), Error> {
+    pub(crate) async fn release_notice(&self, job: &Job) -> Result<(), Error> {
         let mut update = Update::default();
-        update.changes(Changes::default().removed("teller"));
+        update.changes(Changes::default().removed("publisher"));
         let notified = update.name("notified");
         let no = update.value("no", AttributeValue::Bool(false));
         update.condition = Some(format!("{notified} = {no}"));
@@ -304,7 +308,7 @@ impl JobStore {
     /// # Errors
     ///
     /// As for [`JobStore::standing`].
-    pub(crate) async fn told(&self, job: &Job) -> Result<(), Error> {
+    pub(crate) async fn note_published(&self, job: &Job) -> Result<(), Error> {
         let mut update = Update::default();
         update.set("notified", AttributeValue::Bool(true));
         let name = update.name("job");
@@ -313,7 +317,7 @@ impl JobStore {
         Ok(())
     }
 
-    /// Asks whoever imports to stop. `None` if there is no such job, or it has ended.
+    /// Asks the importer to stop. `None` if there is no such job, or it has ended.
     ///
     /// # Errors
     ///

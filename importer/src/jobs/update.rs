@@ -100,7 +100,7 @@ impl Changes {
         self.text("status", transition.to().name())
     }
 
-    /// Whether nobody has the job afterwards.
+    /// Whether the job has no holder afterwards.
     pub(super) fn ends_claim(&self) -> bool {
         self.remove.contains(&"lease_until")
     }

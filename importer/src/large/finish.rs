@@ -8,15 +8,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::documents::StepDocuments;
-use super::plan::{LOOKS_MAX, Plan};
+use super::plan::{EXECUTOR, LOOKS_MAX, Plan};
 use super::work::Name;
 use crate::error::{Error, StopReason};
 use crate::event::Seen;
 use crate::function::ending::{self, Unbegun, ended, log};
+use crate::function::keeper::WATCH_EVERY;
 use crate::function::{Context, Deadlines};
 use crate::import::summary::{self, Failure, Summary};
 use crate::jobs::ranges::total;
-use crate::jobs::{Claim, Job, Lease, Mode, Status, TELLING_MAX};
+use crate::jobs::{Claim, Job, Lease, Mode, Status};
 
 /// Which job to end, and why if the steps before could not be taken.
 #[derive(Debug, Deserialize)]
@@ -145,7 +146,7 @@ pub(super) async fn fail(context: &Context, job: &Job, error: &Error) -> Result<
     .map(drop)
 }
 
-/// Ends a large job that nobody works on any more.
+/// Ends a large job whose executor is dead.
 pub(crate) async fn abandon(context: &Context, job: Job, lease: &Lease) -> Result<(), Error> {
     let job = match context.jobs.resume(job, lease).await? {
         Claim::Mine(job) => *job,
@@ -207,20 +208,24 @@ pub(super) async fn notify_surely(context: &Context, job: &Job) -> Result<(), Er
     if job.notified {
         return Ok(());
     }
-    let teller = job.lease_holder.as_deref().unwrap_or_default();
-    match ending::notify(context, job, teller, None).await {
-        Err(Error::Untold) => {}
-        told => return told,
+    let publisher = job.lease_holder.as_deref().unwrap_or(EXECUTOR);
+    let mut seen: Option<Seen> = None;
+    loop {
+        match ending::notify(context, job, publisher, seen.as_ref()).await {
+            Err(Error::NoticePending) => {}
+            notified => return notified,
+        }
+        let Some(now) = context.jobs.get(&job.job_key()).await? else {
+            return Ok(());
+        };
+        let before = seen.take().filter(|seen| seen.is(&now.seen()));
+        let waited = before.map_or(0, |seen| seen.waited_seconds);
+        tokio::time::sleep(WATCH_EVERY).await;
+        seen = Some(Seen {
+            waited_seconds: waited + WATCH_EVERY.as_secs(),
+            ..now.seen()
+        });
     }
-    let Some(now) = context.jobs.get(&job.job_key()).await? else {
-        return Ok(());
-    };
-    tokio::time::sleep(TELLING_MAX).await;
-    let seen = Seen {
-        waited_seconds: TELLING_MAX.as_secs(),
-        ..now.seen()
-    };
-    ending::notify(context, &now, teller, Some(&seen)).await
 }
 
 /// Writes the summary, ends the job and publishes that.

@@ -23,7 +23,7 @@ use crate::jobs::{Changes, Claim, HELD, Head, Identity, Job, Lease, Mode, Standi
 use crate::table;
 
 /// Who has the steps taken, if the one who does gives no name.
-const EXECUTOR: &str = "steps";
+pub(super) const EXECUTOR: &str = "steps";
 /// How often an object is looked up again because another importer was faster.
 pub(super) const LOOKS_MAX: u32 = 10;
 /// Most ranges of an object. More would be of no use: a terabyte's have 10 MB then.
@@ -145,15 +145,24 @@ pub(super) async fn object(
             Planned::Mine(job) => job,
             Planned::Answer(answer) => return Ok(answer),
         };
-        return match plan_claimed(context, plan, &job, object).await {
-            Err(error) if error.is_final() => {
-                fail(context, &job, &error).await?;
-                Err(error)
-            }
-            planned => planned,
-        };
+        let planned = plan_claimed(context, plan, &job, object).await;
+        return or_fail(context, &job, planned).await;
     }
     Err(Error::LeaseLost)
+}
+
+/// Ends a job whose plan can never be made.
+pub(super) async fn or_fail(
+    context: &Context,
+    job: &Job,
+    planned: Result<Value, Error>,
+) -> Result<Value, Error> {
+    if let Err(error) = &planned
+        && error.is_final()
+    {
+        fail(context, job, error).await?;
+    }
+    planned
 }
 
 /// The answer for a job that has ended.
@@ -174,10 +183,17 @@ pub(super) async fn claim(
     head: Option<&Head>,
 ) -> Result<Option<Planned>, Error> {
     let (jobs, mut lease) = (&context.jobs, plan.lease());
+    if let Some(unpublished) = jobs.unpublished(head).await? {
+        notify_surely(context, &unpublished).await?;
+    }
     let mut standing = jobs.standing(identity, head).await?;
-    if let Standing::Open(job) | Standing::Waits(job) = &standing
-        && !lease.may_take(job)
-    {
+    let in_the_way = match &standing {
+        Standing::Open(job) => Some(job).filter(|job| !lease.may_take(job)),
+        // Also one between two invocations: its message goes on with it.
+        Standing::Waits(job) => Some(job).filter(|job| !lease.is_over(job)),
+        Standing::New | Standing::Ended(_) | Standing::Forgotten | Standing::Unpublished(_) => None,
+    };
+    if let Some(job) = in_the_way {
         if plan.watches == Some(true) {
             return Ok(Some(Planned::Answer(busy(job))));
         }
@@ -200,12 +216,12 @@ pub(super) async fn claim(
                 fix: "ask to import it again (--again, or \"again\": true in the state machine's input)".to_owned(),
             });
         }
-        Standing::Untold(before) => {
+        Standing::Unpublished(before) => {
             notify_surely(context, &before).await?;
             return Ok(None);
         }
         Standing::Waits(before) => {
-            // Nobody works on it any more.
+            // Its importer is dead.
             abandon(context, *before, &lease).await?;
             return Ok(None);
         }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::documents::StepDocuments;
-use super::finish::{GaveUp, end, fail, summary_of};
-use super::plan::{LOOKS_MAX, Plan, Planned, answer, claim};
+use super::finish::{GaveUp, end, summary_of};
+use super::plan::{LOOKS_MAX, Plan, Planned, answer, claim, or_fail};
 use crate::aws::service_error;
 use crate::error::Error;
 use crate::event::ObjectCreated;
@@ -98,13 +98,8 @@ pub(super) async fn plan(
             Planned::Mine(job) => job,
             Planned::Answer(answer) => return Ok(answer),
         };
-        return match plan_claimed(context, plan, &job, prefix).await {
-            Err(error) if error.is_final() => {
-                fail(context, &job, &error).await?;
-                Err(error)
-            }
-            planned => planned,
-        };
+        let planned = plan_claimed(context, plan, &job, prefix).await;
+        return or_fail(context, &job, planned).await;
     }
     Err(Error::LeaseLost)
 }

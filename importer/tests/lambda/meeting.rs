@@ -1,6 +1,7 @@
 //! Imports that meet: each a named schedule of what the simulation tries at random, with the real pipeline and a real stack.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
@@ -13,7 +14,7 @@ use local::events::{self, ObjectCreated};
 use local::{BUCKET, Fault, FaultPlan, JOBS_TABLE, TABLE};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, TIMEOUT, handed_back, invocation, queued};
+use crate::fixture::{Fixture, TIMEOUT, handed_back, invocation, notification, queued};
 use crate::large::machine::Machine;
 
 const KEY: &str = "uploads/prices.jsonl";
@@ -209,6 +210,68 @@ async fn a_late_event_of_an_older_version_writes_nothing_and_says_so() {
             "File NOT IMPORTED: prices.jsonl"
         ]
     );
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_published_is_published_by_another_event_of_the_object() {
+    let bench = Fixture::start().await;
+    bench.put(KEY, file(1, 10)).await;
+    let older = last_upload(&bench);
+    bench.put(KEY, file(2, 5)).await;
+    let newer = bench.stack.import_event(&last_upload(&bench));
+    let importer = bench.importer(bench.deployed());
+    handled(&importer, newer.clone()).await;
+    let denied = FaultPlan::default().fail("Publish", 1.., Fault::AccessDenied);
+    bench.stack.faults().set(denied);
+    let answer = handled(&importer, bench.stack.import_event(&older)).await;
+    assert_ne!(answer, handed_back(&[]));
+    assert_eq!(bench.stack.inbox().len(), 1);
+    bench.stack.faults().clear();
+    // The message of the older version does not come again: only its successor's, twice.
+    for _ in 0..2 {
+        handled(&importer, newer.clone()).await;
+        let inbox = bench.stack.inbox();
+        assert_eq!(inbox.len(), 2);
+        let subject = inbox[1].subject.as_deref();
+        assert_eq!(subject, Some("File NOT IMPORTED: prices.jsonl"));
+    }
+    assert!(jobs(&bench).await.iter().all(|job| job.notified));
+}
+
+#[tokio::test]
+async fn each_event_without_version_of_an_object_that_does_not_exist_fails() {
+    let bench = Fixture::start().await;
+    let importer = bench.importer(bench.deployed());
+    // As people write them by hand.
+    let mut event = notification(&[KEY]);
+    let object = event["Records"][0]["s3"]["object"].as_object_mut().unwrap();
+    object.retain(|name, _| name == "key");
+    for _ in 0..2 {
+        let answer = importer.handle(event.clone(), invocation(TIMEOUT)).await;
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("does not exist"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_leaves_an_older_version_that_waits_for_its_next_invocation_alone() {
+    let bench = Fixture::start().await;
+    bench.put(KEY, file(1, 2000)).await;
+    let event = bench.stack.import_event(&last_upload(&bench));
+    let importer = bench.importer(Config {
+        max_wcu: NonZeroU32::new(100),
+        ..bench.deployed()
+    });
+    let short = invocation(Duration::from_secs(12));
+    importer.handle(event, short).await.unwrap();
+    assert_eq!(bench.job().await.status, Status::Queued);
+    bench.put(KEY, file(2, 10)).await;
+    let machine = Machine::new(&bench);
+    let plan = json!({
+        "step": "plan", "bucket": BUCKET, "key": KEY, "parallel": true, "holder": "execution", "watches": true,
+    });
+    assert_eq!(machine.good(plan).await["mode"], "busy");
+    assert_eq!(bench.job().await.status, Status::Queued);
 }
 
 #[tokio::test]

@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep};
 use super::expressions::{Expressions, Item};
 
 /// How long a client waits for an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// How much later a request is done at the most that the client has given up.
+pub(super) const HELD_MAX: Duration = Duration::from_secs(3);
 
 /// An object of S3.
 #[derive(Clone)]
@@ -45,7 +47,7 @@ pub(super) struct World {
     /// What was published: ids and statuses.
     pub(super) published: Vec<(String, String)>,
     /// Whether an answer to Publish was lost, or somebody who published was killed.
-    pub(super) is_telling_disturbed: bool,
+    pub(super) is_publishing_disturbed: bool,
     /// Begins of jobs in the order of their fences: the version that each imports.
     pub(super) begun: Vec<String>,
     /// Calls of each operation.
@@ -105,7 +107,7 @@ impl Wire {
         let roll = random.u32(0..1000);
         let kind = random.u32(0..5);
         let is_done = random.bool();
-        let held = Duration::from_millis(random.u64(0..3_000));
+        let held = Duration::from_millis(random.u64(0..HELD_MAX.as_millis() as u64));
         if let Some((from, time)) = fate.broken {
             let now = Instant::now();
             if now >= from && now < from + time {
@@ -146,9 +148,9 @@ impl Wire {
         };
         *self.world().calls.entry(name).or_default() += 1;
         let fate = self.fate();
-        let is_telling = call.is_about("Publish") || call.notes_that_it_is_published();
-        if is_telling && !matches!(fate, CallFate::Done(_)) {
-            self.world().is_telling_disturbed = true;
+        let is_publishing = call.is_about("Publish") || call.notes_that_it_is_published();
+        if is_publishing && !matches!(fate, CallFate::Done(_)) {
+            self.world().is_publishing_disturbed = true;
         }
         let timed_out = || ConnectorError::timeout("no answer in time".into());
         match fate {
@@ -175,12 +177,14 @@ impl Wire {
                 sleep(READ_TIMEOUT).await;
                 Err(timed_out())
             }
+            // S3 has another status for it than the others.
+            CallFate::Throttled if call.operation.is_empty() => Ok(refused(503, "SlowDown")),
             CallFate::Throttled => Ok(refused(400, "ThrottlingException")),
             CallFate::Killed { is_done } => {
                 if is_done {
                     self.world().act(&call);
                 }
-                self.world().is_telling_disturbed = true;
+                self.world().is_publishing_disturbed = true;
                 self.death.is.store(true, Ordering::Relaxed);
                 self.death.happened.notify_one();
                 std::future::pending().await

@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::aws::Wire;
+use super::aws::{HELD_MAX, READ_TIMEOUT, Wire};
 use crate::aws::service_error;
 use crate::error::{Error, StopReason};
 use crate::function::context::Simulated;
@@ -175,7 +175,8 @@ async fn put(context: &Context, line: &str) -> Result<(), Error> {
         .build()
         .unwrap();
     let write = WriteRequest::builder().put_request(put).build();
-    let give_up_at = Instant::now() + RETRIES_MAX;
+    let begun = Instant::now();
+    let give_up_at = begun + RETRIES_MAX;
     loop {
         let written = context
             .dynamodb
@@ -184,7 +185,14 @@ async fn put(context: &Context, line: &str) -> Result<(), Error> {
             .send()
             .await;
         match written {
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                if begun.elapsed() >= READ_TIMEOUT {
+                    // A try before this one may have been without an answer, and be done late. As in the pipeline, no newer
+                    // row of the key is sent until that is over.
+                    sleep(READ_TIMEOUT + HELD_MAX).await;
+                }
+                return Ok(());
+            }
             Err(error) if Instant::now() >= give_up_at => {
                 return Err(service_error("BatchWriteItem", "T", error));
             }

@@ -228,7 +228,7 @@ async fn invoke(
         }
         () = death.happened.notified() => false,
         () = tokio::time::sleep(TIMEOUT) => {
-            disturbed.lock().unwrap().is_telling_disturbed = true;
+            disturbed.lock().unwrap().is_publishing_disturbed = true;
             false
         }
     };
@@ -347,7 +347,7 @@ impl Outcome {
                 problems.push(format!("job {id} was told to have ended as {statuses:?}"));
             }
         }
-        if !world.is_telling_disturbed && world.published.len() > told.len() {
+        if !world.is_publishing_disturbed && world.published.len() > told.len() {
             problems.push("an end was published twice".to_owned());
         }
         for ((owner, job), item) in &world.jobs {

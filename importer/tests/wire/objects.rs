@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use importer::import::{Object, Status};
 use importer::write::WriterKind;
+use importer::{Class, Error};
 use local::BUCKET;
 
 use crate::fixture::{Ended, Fixture, file, options};
@@ -217,7 +218,7 @@ async fn an_empty_object_is_as_an_empty_file() {
 }
 
 /// What an object is asked for once and in vain: the error's text, and what to do about it.
-async fn refused(head: Reply, get: Reply) -> (String, String) {
+async fn refused(head: Reply, get: Reply) -> Error {
     let s3 = Server::start(move |request| match request.method().as_str() {
         "HEAD" => head.clone(),
         _ => get.clone(),
@@ -228,8 +229,7 @@ async fn refused(head: Reply, get: Reply) -> (String, String) {
         ..Services::dynamodb("http://localhost:1")
     };
     let client = aws_sdk_s3::Client::new(&services.sdk_config());
-    let error = Object::head(&client, "b", "k\n\u{202e}").await.unwrap_err();
-    (error.chain(), error.fix().unwrap_or_default().to_owned())
+    Object::head(&client, "b", "k\n\u{202e}").await.unwrap_err()
 }
 
 /// An answer without a body, which is all that a HEAD has.
@@ -286,7 +286,7 @@ async fn a_head_that_is_refused_without_a_word_is_explained() {
             "AccessDenied",
             "allow s3:GetObject on s3://b/k\\n\\u{202e} for",
         ),
-        // The GET is not answered: the HEAD was.
+        // The GET is allowed: so the HEAD may be, next time.
         (
             mute(403, &[]),
             mute(206, &[]),
@@ -330,7 +330,8 @@ async fn a_head_that_is_refused_without_a_word_is_explained() {
             "restore it first",
         ),
     ] {
-        let (text, found) = refused(head, get).await;
+        let error = refused(head, get).await;
+        let (text, found) = (error.chain(), error.fix().unwrap_or_default());
         assert!(text.contains(told), "{told}: {text}");
         assert!(found.contains(fix), "{told}: {found}");
         assert!(
@@ -338,6 +339,15 @@ async fn a_head_that_is_refused_without_a_word_is_explained() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_head_that_is_refused_is_tried_again_if_the_object_may_be_read() {
+    let denied = || mute(403, &[]);
+    let still = refused(denied(), explained(403, "AccessDenied", &[])).await;
+    assert_eq!(still.class(), Class::Fatal, "{still}");
+    let no_more = refused(denied(), mute(206, &[])).await;
+    assert_eq!(no_more.class(), Class::Retry, "{no_more}");
 }
 
 #[tokio::test]

@@ -355,7 +355,7 @@ async fn errors_say_whether_to_try_again() {
         ),
         (
             Fault::AccessDenied,
-            Operation::new("HeadObject"),
+            Operation::new("GetObject"),
             "Intake.Fatal",
         ),
         (
