@@ -1,22 +1,13 @@
-//! Cuts CSV into records (RFC 4180) by csv-core, and keeps no more of one than a file's columns.
-
-use std::io::{self, BufRead, BufReader, Read};
+//! Cuts records of CSV (RFC 4180) into cells by csv-core, and keeps no more of one than a file's columns.
 
 use csv_core::ReadRecordResult;
 
 /// Most columns of a file: four times what a spreadsheet has. What is remembered of each is a few hundred bytes.
 pub(super) const COLUMNS_MAX: usize = 65_536;
-/// Bytes for cells to begin with.
-const TEXT_BYTES: usize = 1024;
-/// Most bytes that there are more when those are not enough.
-const TEXT_BYTES_MORE_MAX: usize = 4 * 1024 * 1024;
 
 /// See the [module documentation](self).
-pub(super) struct CellReader<R> {
-    reader: BufReader<R>,
+pub(super) struct CellReader {
     parser: csv_core::Reader,
-    /// Bytes the parser has passed.
-    offset: u64,
     /// The record's cells, one after the other.
     text: Vec<u8>,
     /// Where in `text` each of them ends.
@@ -25,57 +16,49 @@ pub(super) struct CellReader<R> {
     count: usize,
 }
 
-impl<R: Read> CellReader<R> {
-    pub(super) fn new(reader: R, delimiter: u8) -> Self {
+impl CellReader {
+    pub(super) fn new(delimiter: u8) -> Self {
+        let mut parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        // What comes first would lose its byte order mark.
+        parser.read_record(b"\n", &mut [], &mut []);
         Self {
-            reader: BufReader::new(reader),
-            parser: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
-            offset: 0,
-            text: vec![0; TEXT_BYTES],
+            parser,
+            text: Vec::new(),
             ends: vec![0; 64],
             count: 0,
         }
     }
 
-    /// Reads the next record; `false` is the end.
-    ///
-    /// # Errors
-    ///
-    /// Those of the reader.
-    pub(super) fn read(&mut self) -> io::Result<bool> {
+    /// Reads a record, which is whole and without the line break that ends it.
+    pub(super) fn read(&mut self, record: &[u8]) {
         self.count = 0;
+        // Cells are never longer than the record.
+        self.text.resize(self.text.len().max(record.len()), 0);
         let (mut text, mut ends) = (0, 0);
+        let mut inputs = [record, b"\n"].into_iter();
+        let mut input = inputs.next().unwrap_or_default();
         loop {
-            let input = self.reader.fill_buf()?;
             let (result, passed, written, ended) =
                 self.parser
                     .read_record(input, &mut self.text[text..], &mut self.ends[ends..]);
-            self.reader.consume(passed);
-            self.offset += passed as u64;
+            input = &input[passed..];
             self.count += ended;
             (text, ends) = (text + written, ends + ended);
             match result {
-                ReadRecordResult::Record => return Ok(true),
-                ReadRecordResult::End => return Ok(false),
-                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::Record | ReadRecordResult::End => return,
+                ReadRecordResult::InputEmpty => match inputs.next() {
+                    Some(next) => input = next,
+                    None => return,
+                },
                 // Of too many cells only the number matters.
                 _ if self.count > COLUMNS_MAX => (text, ends) = (0, 0),
-                ReadRecordResult::OutputFull => {
-                    let more = self.text.len().min(TEXT_BYTES_MORE_MAX);
-                    self.text.reserve_exact(more);
-                    self.text.resize(self.text.len() + more, 0);
-                }
+                ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len() + 64, 0),
                 ReadRecordResult::OutputEndsFull => {
                     let length = (2 * self.ends.len()).min(COLUMNS_MAX + 1);
                     self.ends.resize(length, 0);
                 }
             }
         }
-    }
-
-    /// Offset after the record that was read last.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// How many cells that record has.

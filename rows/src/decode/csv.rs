@@ -1,32 +1,43 @@
 //! CSV and TSV with a header line (RFC 4180).
 //!
-//! This is the reference. [`super::records`] reads most rows faster, and hands over here what it does not take.
+//! Records whose quotes are where RFC 4180 wants them are cut here; the others are read by csv-core, which is the reference.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::{memchr, memchr3};
+
 use super::cells::{COLUMNS_MAX, CellReader};
-use super::decoder::Decoder;
+use super::frame::RecordFramer;
 use super::input::{Input, NOT_TEXT_FIX, TableRules, read_error};
+use super::options::Engine;
+use super::parts::{Found, LineBreaks, Passed, ROW_TEXT_BYTES_MAX, Slice, Syntax};
 use crate::error::Error;
+use crate::item::json_text::{self, Escaped};
 use crate::item::reference::{Encoder, infer_cell};
-use crate::item::{DeclaredType, Position, Reason, Reject, Row, Scalar, Schema, Types, quoted};
-use crate::read::Compression;
-use crate::read::window::{self, Window, WindowReader};
+use crate::item::{
+    DeclaredType, ItemWriter, Position, Raw, Reason, Refused, Row, Scalar, Schema, Types, quoted,
+};
+use crate::read::Failing;
 
 /// Longest header: some times what the names of an item's attributes may have.
-const HEADER_BYTES_MAX: u64 = 1024 * 1024;
+const HEADER_BYTES_MAX: usize = 1024 * 1024;
 
-pub(super) struct CsvDecoder<'r> {
-    cells: CellReader<WindowReader<Box<dyn Read + 'r>>>,
-    window: Window,
+/// Bytes read at a time of a header.
+const HEADER_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Records as rows.
+pub(super) struct CsvSyntax {
+    /// The hot path, if it is to be taken and the header is such that there can be one.
+    item: Option<ItemWriter>,
     encoder: Encoder,
+    cells: CellReader,
     columns: Arc<[Column]>,
     delimiter: u8,
-    compression: Compression,
-    /// Where the reader's first byte is in the file; its record is that of the next row. The header is record 0.
-    begin: Position,
+    /// A cell with its doubled quotes undone.
+    unquoted: Vec<u8>,
 }
 
 /// A column of the table that the file is.
@@ -37,172 +48,35 @@ pub(super) struct Column {
     pub(super) declared: Option<DeclaredType>,
 }
 
-impl<'r> CsvDecoder<'r> {
-    pub(super) fn new(input: Input<'r>, table: &TableRules, delimiter: u8) -> Result<Self, Error> {
-        let mut decoder = Self::over(input, table.encoder(), Arc::default(), delimiter);
-        decoder.read_cells()?;
-        if let Some(byte) = decoder.window.invalid_byte(decoder.end()) {
-            return Err(Error::Unusable {
-                problem: format!(
-                    "byte {} of the header is not UTF-8",
-                    decoder.begin.byte + byte
-                ),
-                fix: NOT_TEXT_FIX.to_owned(),
-            });
-        }
-        if decoder.has_text_after_quote() {
-            return Err(Error::Unusable {
-                problem: "text follows the closing quote of a name in the header".to_owned(),
-                fix: "close every quote of the header; write a quote inside a name twice"
-                    .to_owned(),
-            });
-        }
-        check_header_size(decoder.cells.count(), decoder.end())?;
-        let names: Vec<String> = decoder
-            .cells
-            .cells()
-            .map(|cell| String::from_utf8_lossy(cell).into_owned())
-            .collect();
-        let TableRules { schema, types } = table;
-        check_header(&names, schema, types)?;
-        decoder.columns = names
-            .into_iter()
-            .map(|name| Column::new(name, schema, types))
-            .collect();
-        Ok(decoder)
-    }
-
-    /// Goes on where `input` begins, before the row of its record. `after_return` says that a line feed there only ends
-    /// the line break of the row before.
-    pub(super) fn resume(
-        mut input: Input<'r>,
-        encoder: Encoder,
+impl CsvSyntax {
+    pub(super) fn new(
+        table: &TableRules,
         columns: Arc<[Column]>,
         delimiter: u8,
-        after_return: bool,
+        engine: Engine,
     ) -> Self {
-        // The line break before, so that the parser neither counts a half of it twice nor takes what follows for the
-        // beginning of a file, whose byte order mark it drops.
-        let before: &[u8] = if after_return { b"\r" } else { b"\n" };
-        input.reader = Box::new(before.chain(input.reader));
-        input.begin.byte = input.begin.byte.saturating_sub(1);
-        input.begin.line = input.begin.line.saturating_sub(1);
-        Self::over(input, encoder, columns, delimiter)
-    }
-
-    fn over(input: Input<'r>, encoder: Encoder, columns: Arc<[Column]>, delimiter: u8) -> Self {
-        // A line break after the last byte: see `read_cells`.
-        let terminated: Box<dyn Read + 'r> = Box::new(input.reader.chain(&b"\n"[..]));
-        let (reader, window) = window::open(terminated);
+        let mut item = table.item_writer();
+        let names = columns.iter().map(|column| column.name.as_str());
+        let is_hot = engine == Engine::Fast && item.columns(names).is_ok();
         Self {
-            cells: CellReader::new(reader, delimiter),
-            window,
-            encoder,
+            item: is_hot.then_some(item),
+            encoder: table.encoder(),
+            cells: CellReader::new(delimiter),
             columns,
             delimiter,
-            compression: input.compression,
-            begin: input.begin,
+            unquoted: Vec::new(),
         }
     }
 
-    /// The columns of the header.
-    pub(super) fn columns(&self) -> Arc<[Column]> {
-        Arc::clone(&self.columns)
-    }
-
-    /// Where the next record begins, and whether a line feed there only ends the line break of the record before.
-    pub(super) fn here(&self) -> (Position, bool) {
-        let (line_breaks, after_return) = self.window.line_breaks_to(self.end());
-        let here = Position {
-            byte: self.begin.byte + self.end(),
-            line: self.begin.line + line_breaks,
-            record: self.begin.record,
-        };
-        (here, after_return)
-    }
-
-    /// What was read from there on but not used, and whether that is all there is.
-    pub(super) fn rest(&self) -> (Vec<u8>, bool) {
-        self.window.rest(self.end())
-    }
-
-    /// Reads the next record and tells where it begins; `None` is the end.
-    fn read_cells(&mut self) -> Result<Option<Position>, Error> {
-        self.window.begin_row(self.end());
-        match self.cells.read() {
-            Ok(false) => return Ok(None),
-            Ok(true) => {}
-            Err(e) => return Err(self.broken(e)),
-        }
-        let position = self.position();
-        if let Err(e) = self.window.check_row(self.end()) {
-            return Err(self.broken(e));
-        }
-        // The line break after the file's last byte ends every record but one inside quotes.
-        if self.window.ended() {
-            return Err(Error::Syntax {
-                position,
-                problem: "the file ends inside a quoted cell of this row".to_owned(),
-                fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
-            });
-        }
-        self.begin.record += 1;
-        Ok(Some(position))
-    }
-
-    /// Where the record that was just read begins. For the parser that is right after the record before, line breaks
-    /// included.
-    fn position(&self) -> Position {
-        let (byte, line) = self.window.skip_line_breaks();
-        Position {
-            byte: self.begin.byte + byte,
-            line: self.begin.line + line - 1,
-            record: self.begin.record,
-        }
-    }
-
-    /// Offset after the record that was read last.
-    fn end(&self) -> u64 {
-        self.cells.offset()
-    }
-
-    /// Offset after it without its line break.
-    fn text_end(&self) -> u64 {
-        let is_break = |b: &&u8| matches!(b, b'\r' | b'\n');
-        let row = self.window.row_bytes(self.end());
-        let breaks = row.map_or(0, |row| row.iter().rev().take_while(is_break).count());
-        self.end() - breaks as u64
-    }
-
-    fn has_text_after_quote(&self) -> bool {
-        let row = self.window.row_bytes(self.end());
-        row.is_some_and(|row| has_text_after_quote(&row, self.delimiter))
-    }
-
-    fn broken(&self, error: std::io::Error) -> Error {
-        let position = self.position();
-        let source = self.window.take_failure().unwrap_or(error);
-        if let Some(limit_bytes) = window::limit_passed(&source) {
-            return Error::Syntax {
-                position,
-                problem: Reason::RowTooLong { limit_bytes }.to_string(),
-                fix: "a quote that opens a cell there is never closed, or --delimiter is wrong"
-                    .to_owned(),
-            };
-        }
-        read_error(self.compression, position.byte, source)
-    }
-
-    fn encode(&mut self, row: &mut Row) -> Result<(), Reason> {
-        if let Some(byte) = self.window.invalid_byte(self.end()) {
-            return Err(Reason::NotText {
-                byte: self.begin.byte + byte,
-            });
-        }
+    fn encode(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<(), Reason> {
+        let text = std::str::from_utf8(slice.row).map_err(|e| Reason::NotText {
+            byte: slice.at.byte + e.valid_up_to() as u64,
+        })?;
         // Before the count of cells, which this may be the cause of.
-        if self.has_text_after_quote() {
+        if has_text_after_quote(slice.row, self.delimiter) {
             return Err(Reason::TextAfterQuote);
         }
+        self.cells.read(text.as_bytes());
         if self.cells.count() != self.columns.len() {
             return Err(Reason::Ragged {
                 expected: self.columns.len(),
@@ -215,7 +89,7 @@ impl<'r> CsvDecoder<'r> {
             if cell.is_empty() || self.encoder.failed() {
                 continue;
             }
-            // Cannot fail: the window has replaced what is not UTF-8. A lossy copy would only cost time.
+            // Cannot fail: the record is UTF-8. A lossy copy would only cost time.
             let text = String::from_utf8_lossy(cell);
             self.encoder.name(&column.name);
             self.encoder.scalar(match column.declared {
@@ -229,22 +103,294 @@ impl<'r> CsvDecoder<'r> {
     }
 }
 
-impl Decoder for CsvDecoder<'_> {
-    fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
-        let Some(position) = self.read_cells()? else {
-            return Ok(false);
+impl Syntax for CsvSyntax {
+    type Framer = RecordFramer;
+
+    const LINE_BREAKS: LineBreaks = LineBreaks::FeedOrReturn;
+    const END_IS_TEXT: bool = false;
+
+    #[inline]
+    fn row(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        mut after_return: bool,
+        row: &mut Row,
+    ) -> Option<Passed> {
+        let item = self.item.as_mut()?;
+        if let Some(before) = at.checked_sub(1) {
+            after_return = text[before] == b'\r';
+        }
+        let mut record = Record {
+            text,
+            at,
+            line_breaks: 0,
+            delimiter: self.delimiter,
         };
-        row.position = position;
-        match self.encode(row) {
-            Ok(()) => Ok(true),
-            Err(reason) => {
-                let text = self.window.row_text(self.text_end());
-                Err(Error::Row(Box::new(Reject::new(
-                    row.position,
-                    reason,
-                    &text,
-                ))))
+        // Empty lines are no records.
+        while let byte @ (b'\n' | b'\r') = *text.get(record.at)? {
+            record.line_breaks += u64::from(byte == b'\r' || !after_return);
+            after_return = byte == b'\r';
+            record.at += 1;
+        }
+        let (begin, breaks_before) = (record.at, record.line_breaks);
+        item.begin();
+        for (index, column) in self.columns.iter().enumerate() {
+            let cell = record.cell(&mut self.unquoted).ok()?;
+            let is_last = index + 1 == self.columns.len();
+            // Too few cells, or too many.
+            if is_last == (text[record.at] == self.delimiter) {
+                return None;
             }
+            record.at += 1;
+            let raw = match cell {
+                Cell::Plain(range) => raw(text, range, Escaped::No),
+                Cell::Special(range) => raw(text, range, Escaped::Perhaps),
+                Cell::Unquoted => raw(&self.unquoted, 0..self.unquoted.len(), Escaped::Perhaps),
+            };
+            // An empty cell is an absent attribute.
+            if raw.length > 0 {
+                item.column(index);
+                item.cell(raw, column.declared).ok()?;
+            }
+        }
+        item.finish(row).ok()?;
+        Some(Passed {
+            begin,
+            end: record.at,
+            breaks_before,
+            breaks: record.line_breaks + 1,
+            is_row: true,
+        })
+    }
+
+    fn frame(&self, framer: &mut RecordFramer, text: &[u8]) -> Option<usize> {
+        framer.end(text, self.delimiter)
+    }
+
+    fn is_blank(byte: u8) -> bool {
+        is_line_break(byte)
+    }
+
+    fn trim_end(text: &[u8]) -> usize {
+        text.len()
+    }
+
+    /// A quote that is never closed must not be searched for in all of the file.
+    fn passed_bytes_max(&self) -> usize {
+        ROW_TEXT_BYTES_MAX
+    }
+
+    fn too_long(at: Position, limit_bytes: usize) -> Error {
+        Error::Syntax {
+            position: at,
+            problem: Reason::RowTooLong { limit_bytes }.to_string(),
+            fix: "a quote that opens a cell there is never closed, or --delimiter is wrong"
+                .to_owned(),
+        }
+    }
+
+    fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        Ok(match self.encode(slice, row) {
+            Ok(()) => Found::Row,
+            Err(reason) => Found::Rejected(reason),
+        })
+    }
+
+    fn rest(
+        &mut self,
+        slice: Slice<'_>,
+        mut framer: RecordFramer,
+        row: &mut Row,
+    ) -> Result<Found, Error> {
+        if slice.row.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        // A line break ends every record but one inside quotes.
+        if framer.end(b"\n", self.delimiter).is_none() {
+            return Err(in_quotes(slice.at));
+        }
+        self.slice(slice, row)
+    }
+}
+
+fn is_line_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+fn in_quotes(position: Position) -> Error {
+    Error::Syntax {
+        position,
+        problem: "the file ends inside a quoted cell of this row".to_owned(),
+        fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
+    }
+}
+
+/// Reads a file's header. Gives its columns, and the file from behind it on.
+pub(super) fn header<'r>(
+    mut input: Input<'r>,
+    table: &TableRules,
+    delimiter: u8,
+) -> Result<(Arc<[Column]>, Input<'r>), Error> {
+    let mut text = Vec::new();
+    let mut framer = RecordFramer::default();
+    let mut failure = None;
+    let end = loop {
+        let before = text.len();
+        let mut chunk = (&mut input.reader).take(HEADER_CHUNK_BYTES as u64);
+        let read = chunk.read_to_end(&mut text);
+        if let Some(end) = framer.end(&text[before..], delimiter) {
+            failure = read.err();
+            break before + end;
+        }
+        match read {
+            Ok(0) => break text.len(),
+            Ok(_) if text.len() > ROW_TEXT_BYTES_MAX => {
+                return Err(CsvSyntax::too_long(input.begin, ROW_TEXT_BYTES_MAX));
+            }
+            Ok(_) => {}
+            Err(e) => return Err(read_error(input.compression, input.begin.byte, e)),
+        }
+    };
+    let breaks = text.iter().take_while(|&&byte| is_line_break(byte)).count();
+    let place = |byte: usize| Position {
+        byte: input.begin.byte + byte as u64,
+        line: input.begin.line + LineBreaks::FeedOrReturn.count(&text[..byte], &mut false),
+        record: 0,
+    };
+    if end == text.len() && framer.end(b"\n", delimiter).is_none() {
+        return Err(in_quotes(place(breaks)));
+    }
+    let header = &text[breaks..end];
+    let unusable = |problem: String, fix: &str| {
+        Err(Error::Unusable {
+            problem,
+            fix: fix.to_owned(),
+        })
+    };
+    if let Err(e) = std::str::from_utf8(header) {
+        let byte = input.begin.byte + (breaks + e.valid_up_to()) as u64;
+        return unusable(
+            format!("byte {byte} of the header is not UTF-8"),
+            NOT_TEXT_FIX,
+        );
+    }
+    if has_text_after_quote(header, delimiter) {
+        return unusable(
+            "text follows the closing quote of a name in the header".to_owned(),
+            "close every quote of the header; write a quote inside a name twice",
+        );
+    }
+    let mut cells = CellReader::new(delimiter);
+    cells.read(header);
+    check_header_size(cells.count(), header.len())?;
+    let names: Vec<String> = cells
+        .cells()
+        .map(|cell| String::from_utf8_lossy(cell).into_owned())
+        .collect();
+    let TableRules { schema, types } = table;
+    check_header(&names, schema, types)?;
+    let columns = names
+        .into_iter()
+        .map(|name| Column::new(name, schema, types))
+        .collect();
+    // The line break that ends it is left to what follows.
+    let begin = place(end);
+    let rest = Cursor::new(text.split_off(end));
+    let reader: Box<dyn Read + 'r> = match failure {
+        Some(failure) => Box::new(rest.chain(Failing(Some(failure)))),
+        None => Box::new(rest.chain(input.reader)),
+    };
+    let input = Input {
+        reader,
+        begin,
+        ..input
+    };
+    Ok((columns, input))
+}
+
+fn raw(text: &[u8], range: Range<usize>, escaped: Escaped) -> Raw<'_> {
+    Raw {
+        from: &text[range.start..],
+        length: range.len(),
+        escaped,
+    }
+}
+
+/// A cell that was passed.
+enum Cell {
+    /// It is there in the text, and JSON takes it as it is.
+    Plain(Range<usize>),
+    /// It is there in the text.
+    Special(Range<usize>),
+    /// It had doubled quotes; they are undone in the buffer.
+    Unquoted,
+}
+
+/// Goes through one record.
+struct Record<'t> {
+    text: &'t [u8],
+    /// Bytes passed.
+    at: usize,
+    /// Line breaks passed, inside of quotes.
+    line_breaks: u64,
+    delimiter: u8,
+}
+
+impl Record<'_> {
+    /// Passes a cell. What ends it, a delimiter or a line break, is there and not passed.
+    fn cell(&mut self, unquoted: &mut Vec<u8>) -> Result<Cell, Refused> {
+        if self.text.get(self.at) == Some(&b'"') {
+            return self.quoted(unquoted);
+        }
+        let begin = self.at;
+        let length = json_text::special_or(&self.text[begin..], self.delimiter);
+        self.at += length.ok_or(Refused)?;
+        if self.is_end() {
+            return Ok(Cell::Plain(begin..self.at));
+        }
+        // Outside of quotes, a quote is itself.
+        let length = memchr3(self.delimiter, b'\n', b'\r', &self.text[self.at..]);
+        self.at += length.ok_or(Refused)?;
+        Ok(Cell::Special(begin..self.at))
+    }
+
+    /// Whether a cell ends here.
+    fn is_end(&self) -> bool {
+        let byte = self.text[self.at];
+        byte == self.delimiter || byte == b'\n' || byte == b'\r'
+    }
+
+    fn quoted(&mut self, unquoted: &mut Vec<u8>) -> Result<Cell, Refused> {
+        unquoted.clear();
+        let mut begin = self.at + 1;
+        loop {
+            let length = memchr(b'"', &self.text[begin..]).ok_or(Refused)?;
+            let end = begin + length;
+            self.count_line_breaks(begin..end);
+            self.at = end + 1;
+            match self.text.get(self.at) {
+                Some(b'"') => {
+                    unquoted.extend_from_slice(&self.text[begin..=end]);
+                    begin = self.at + 1;
+                }
+                Some(_) if self.is_end() => {
+                    if unquoted.is_empty() {
+                        return Ok(Cell::Special(begin..end));
+                    }
+                    unquoted.extend_from_slice(&self.text[begin..end]);
+                    return Ok(Cell::Unquoted);
+                }
+                Some(_) | None => return Err(Refused),
+            }
+        }
+    }
+
+    fn count_line_breaks(&mut self, range: Range<usize>) {
+        let cell = &self.text[range.clone()];
+        for at in memchr::memchr2_iter(b'\r', b'\n', cell) {
+            let after_return = self.text[range.start + at - 1] == b'\r';
+            self.line_breaks += u64::from(cell[at] == b'\r' || !after_return);
         }
     }
 }
@@ -287,7 +433,7 @@ fn has_text_after_quote(row: &[u8], delimiter: u8) -> bool {
 }
 
 /// Checks that a header is one that can be remembered.
-fn check_header_size(columns: usize, bytes: u64) -> Result<(), Error> {
+fn check_header_size(columns: usize, bytes: usize) -> Result<(), Error> {
     let problem = if columns > COLUMNS_MAX {
         format!("the header has {columns} columns; Intake reads {COLUMNS_MAX} at most")
     } else if bytes > HEADER_BYTES_MAX {

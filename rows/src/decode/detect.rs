@@ -6,9 +6,8 @@ use std::io::Read;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 
 use super::format::{Format, Layout};
-use super::lines::LineText;
 use super::options::DecodeOptions;
-use super::value::{TypeName, Typing, line, parser};
+use super::value::{SliceReader, TypeName, Typing, line, parser};
 use crate::error::Error;
 use crate::item::{Schema, quoted};
 
@@ -233,7 +232,7 @@ impl Outline {
     fn of(start: &[u8], schema: &Schema) -> Self {
         let mut outline = Self::default();
         let ended = Cell::new(false);
-        let mut parser = parser(LineText {
+        let mut parser = parser(SliceReader {
             rest: start.trim_ascii_start(),
             ended: &ended,
         });
@@ -246,7 +245,7 @@ impl Outline {
 
     fn read(
         &mut self,
-        parser: &mut JsonStreamReader<LineText<'_>>,
+        parser: &mut JsonStreamReader<SliceReader<'_>>,
         schema: &Schema,
     ) -> Result<(), ReaderError> {
         parser.begin_object()?;

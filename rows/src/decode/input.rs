@@ -43,12 +43,6 @@ impl<'r> Input<'r> {
         };
         Ok((input, compression == Compression::None && !text.converted))
     }
-
-    /// The same, its beginning being told by the row before, for decoders that count so.
-    pub(super) fn after_last_row(mut self) -> Self {
-        self.begin.record -= 1;
-        self
-    }
 }
 
 /// What rows must be to go into the table.

@@ -1,332 +1,553 @@
-//! JSON files: one array of objects, or objects one after the other over several lines.
+//! JSON: the elements of an array, or values one after the other.
 //!
-//! struson reads them as a stream. After a syntax error there is no telling where the next row begins, so the file ends
-//! there; [`super::lines`] can go on, because a line is a line.
-//!
-//! This is the reference. [`super::stream`] reads most rows faster, and hands over here what it does not take.
+//! The hot path ([`super::parse`]) takes the rows that are as they should be; the others are read by struson, which is the reference
+//! and knows what is wrong. A row that is broken costs only itself, if it is certain where it ends ([`is_sound`]).
 
-use std::io::{Cursor, Read};
+use std::cell::Cell;
+use std::io::Read;
 
 use struson::reader::{JsonReader, JsonStreamReader, ValueType};
 
-use super::decoder::Decoder;
-use super::input::{CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, read_error};
-use super::value::{Broken, RowReader, Typing, kind_name, line, offset, parser};
+use super::frame::{ElementFramer, ValueFramer, is_json_blank, is_sound};
+use super::input::{CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, TableRules, read_error};
+use super::options::Engine;
+use super::parse::Parser;
+use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Slice, Syntax};
+use super::value::{
+    Broken, RowReader, SliceReader, Typing, column, kind_name, line, offset, parser,
+};
 use crate::error::Error;
-use crate::item::{Encoder, Position, Reason, Reject, Row, quoted};
-use crate::read::Compression;
-use crate::read::window::{self, Window, WindowReader};
+use crate::item::{ItemWriter, Position, Reason, Row, quoted};
+use crate::read::{LIMIT_BYTES, Recent, RecentReader};
 
-pub(super) struct JsonDecoder<'r> {
-    parser: JsonStreamReader<WindowReader<Box<dyn Read + 'r>>>,
-    window: Window,
-    rows: RowReader,
-    compression: Compression,
-    /// Where the parser's first byte is in the file; its record is that of the last row.
-    begin: Position,
-    /// Where the last row begins.
-    row: Position,
-    /// Containers around the rows, outermost first: `true` is an object, `false` an array.
-    around: Vec<bool>,
-    ended: bool,
+/// The problem of two values with nothing between them.
+const MISSING_COMMA: &str = "a missing comma";
+
+/// How to go on with a file that ends at broken JSON.
+const REPAIR: &str =
+    "repair the file there; JSON Lines, one object a line, would lose only that row";
+
+/// Values of JSON as rows, on both ways.
+pub(super) struct Values {
+    /// The hot path, if it is to be taken.
+    item: Option<ItemWriter>,
+    pub(super) reference: RowReader,
+    typing: Typing,
 }
 
-/// What comes next in a file.
-enum Found {
-    Row,
-    Rejected(Reason),
-    End,
-    /// A value that is not among the rows.
-    SecondValue,
-}
-
-impl<'r> JsonDecoder<'r> {
-    /// Rows are the elements of the array at `pointer`, which is empty for the file's one value.
-    pub(super) fn array(
-        input: Input<'r>,
-        encoder: Encoder,
-        typing: Typing,
-        pointer: &[String],
-    ) -> Result<Self, Error> {
-        let mut decoder = Self::new(
-            input.reader,
-            input.begin,
-            input.compression,
-            encoder,
-            typing,
-        );
-        match decoder.enter(pointer) {
-            Ok(Some(problem)) => Err(Error::Unusable {
-                problem,
-                fix: "give the JSON pointer of the array of rows, for example --rows-at /Items"
-                    .to_owned(),
-            }),
-            Ok(None) => Ok(decoder),
-            Err(broken) => Err(decoder.fatal(broken)),
-        }
-    }
-
-    /// Rows are the file's values, one after the other.
-    pub(super) fn sequence(input: Input<'r>, encoder: Encoder, typing: Typing) -> Self {
-        Self::new(
-            input.reader,
-            input.begin,
-            input.compression,
-            encoder,
-            typing,
-        )
-    }
-
-    /// Goes on where `input` begins, which is behind the row of its record (or behind what is before the first row),
-    /// inside of the containers `around`.
-    pub(super) fn resume(
-        input: Input<'r>,
-        encoder: Encoder,
-        typing: Typing,
-        around: &[bool],
-    ) -> Result<Self, Error> {
-        // What brings a parser to where it must be.
-        let mut context = Vec::new();
-        for &is_object in around {
-            context.extend_from_slice(if is_object { b"{\"\":" } else { b"[" });
-        }
-        if input.begin.record > 0 {
-            context.extend_from_slice(b"[]");
-        }
-        let begin = Position {
-            // It may be longer than what the file has there; what is reckoned from it is behind it.
-            byte: input.begin.byte.wrapping_sub(context.len() as u64),
-            ..input.begin
-        };
-        let reader = Box::new(Cursor::new(context).chain(input.reader));
-        let mut decoder = Self::new(reader, begin, input.compression, encoder, typing);
-        match decoder.pass_context(around) {
-            Ok(()) => Ok(decoder),
-            Err(broken) => Err(decoder.fatal(broken)),
-        }
-    }
-
-    fn pass_context(&mut self, around: &[bool]) -> Result<(), Broken> {
-        for &is_object in around {
-            if is_object {
-                self.parser.begin_object()?;
-                self.parser.skip_name()?;
-            } else {
-                self.parser.begin_array()?;
-            }
-            self.around.push(is_object);
-        }
-        if self.begin.record > 0 {
-            self.parser.skip_value()?;
-        }
-        Ok(())
-    }
-
-    fn new(
-        reader: Box<dyn Read + 'r>,
-        begin: Position,
-        compression: Compression,
-        encoder: Encoder,
-        typing: Typing,
-    ) -> Self {
-        let (reader, window) = window::open(reader);
+impl Values {
+    pub(super) fn new(table: &TableRules, typing: Typing, engine: Engine) -> Self {
         Self {
-            parser: parser(reader),
-            rows: RowReader::new(encoder, typing, Some(window.clone())),
-            window,
-            compression,
-            begin,
-            row: Position::default(),
-            around: Vec::new(),
-            ended: false,
+            item: (engine == Engine::Fast).then(|| table.item_writer()),
+            reference: RowReader::new(table.encoder(), typing),
+            typing,
         }
     }
 
-    /// Containers around the rows; see [`JsonDecoder::resume`].
-    pub(super) fn around(&self) -> &[bool] {
-        &self.around
+    /// Passes a row on the hot path. The byte behind it, and white space before that, is not passed, but there.
+    #[inline]
+    pub(super) fn hot(&mut self, parser: &mut Parser<'_>, row: &mut Row) -> Option<u8> {
+        let item = self.item.as_mut()?;
+        parser.row(item, self.typing).ok()?;
+        let next = parser.space().ok()?;
+        item.finish(row).ok()?;
+        Some(next)
     }
 
-    /// What was read from here on but not used, and whether that is all there is.
-    pub(super) fn rest(&self) -> (Vec<u8>, bool) {
-        self.window.rest(offset(&self.parser))
-    }
-
-    /// Goes down to the array of rows. `Some` says why there is none.
-    fn enter(&mut self, pointer: &[String]) -> Result<Option<String>, Broken> {
-        for name in pointer {
-            let found = self.parser.peek()?;
-            if found != ValueType::Object {
-                return Ok(Some(format!(
-                    "there is no \"{}\" in a JSON {}",
-                    quoted(name),
-                    kind_name(found)
-                )));
-            }
-            self.parser.begin_object()?;
-            self.around.push(true);
-            loop {
-                if !self.parser.has_next()? {
-                    return Ok(Some(format!("the file has no \"{}\"", quoted(name))));
-                }
-                if self.parser.next_name()? == name {
-                    break;
-                }
-                // What stands before the rows is only skipped: its values, unlike names, may be of any length.
-                self.window.leave_rows();
-                self.parser.skip_value()?;
-                self.window.begin_row(offset(&self.parser));
-            }
-        }
-        let found = self.parser.peek()?;
-        if found != ValueType::Array {
-            return Ok(Some(format!(
-                "rows must be in a JSON array, found a JSON {}",
-                kind_name(found)
-            )));
-        }
-        self.parser.begin_array()?;
-        self.around.push(false);
-        Ok(None)
-    }
-
-    /// Closes what is around the rows and tells whether another value follows.
-    fn leave(&mut self) -> Result<bool, Broken> {
-        self.window.leave_rows();
-        while let Some(is_object) = self.around.pop() {
-            if is_object {
-                while self.parser.has_next()? {
-                    self.parser.skip_name()?;
-                    self.parser.skip_value()?;
-                    self.window.begin_row(offset(&self.parser));
-                    self.window.leave_rows();
-                }
-                self.parser.end_object()?;
-            } else {
-                self.parser.end_array()?;
-            }
-        }
-        Ok(self.parser.has_next()?)
-    }
-
-    fn next_row(&mut self, row: &mut Row) -> Result<Found, Broken> {
-        // Only whitespace and a comma stand between the rows, however much: the last row's text may go before the next is
-        // known.
-        self.window.begin_row(offset(&self.parser));
-        self.window.leave_rows();
-        if !self.has_next()? {
-            self.ended = true;
-            return Ok(if self.leave()? {
-                Found::SecondValue
-            } else {
-                Found::End
+    /// Reads what `text` is, by the reference.
+    fn reference(&mut self, text: &[u8], row: &mut Row) -> Result<Found, Broken> {
+        let mut parser = parser(text);
+        self.reference.read(&mut parser)?;
+        if parser.has_next()? {
+            return Err(Broken::Syntax {
+                line: line(&parser),
+                column: column(&parser),
+                byte: offset(&parser),
+                problem: MISSING_COMMA.to_owned(),
             });
         }
-        self.parser.peek()?;
-        self.begin.record += 1;
-        row.position = self.here();
-        self.row = row.position;
-        self.window.begin_row(offset(&self.parser));
-        self.rows.read(&mut self.parser)?;
-        let end = offset(&self.parser);
-        self.window.check_row(end).map_err(Broken::Io)?;
-        if let Some(byte) = self.window.invalid_byte(end) {
-            return Ok(Found::Rejected(Reason::NotText {
-                byte: self.begin.byte.wrapping_add(byte),
-            }));
+        Ok(self.finish(row))
+    }
+
+    /// Reads what the file ends with inside a row.
+    fn rest(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        let cut_off = || broken(slice.at, CUT_OFF, CUT_OFF_FIX);
+        if let Err(e) = std::str::from_utf8(slice.row)
+            && e.error_len().is_none()
+        {
+            return Err(cut_off());
         }
-        Ok(match self.rows.encoder.finish(row) {
+        let ended = Cell::new(false);
+        let mut parser = parser(SliceReader {
+            rest: slice.row,
+            ended: &ended,
+        });
+        let read = self.reference.read(&mut parser);
+        match read.and_then(|()| Ok(parser.has_next()?)) {
+            Ok(false) => Ok(self.finish(row)),
+            Ok(true) => {
+                let at = within(slice.at, line(&parser), offset(&parser));
+                Err(broken(at, MISSING_COMMA, REPAIR))
+            }
+            Err(Broken::Syntax {
+                line,
+                byte,
+                problem,
+                ..
+            }) if !ended.get() => Err(broken(within(slice.at, line, byte), problem, REPAIR)),
+            Err(Broken::Syntax { .. } | Broken::Io(_)) => Err(cut_off()),
+        }
+    }
+
+    pub(super) fn finish(&mut self, row: &mut Row) -> Found {
+        match self.reference.encoder.finish(row) {
             Ok(()) => Found::Row,
             Err(reason) => Found::Rejected(reason),
-        })
-    }
-
-    fn has_next(&mut self) -> Result<bool, Broken> {
-        // A sequence begins with a value: the file is not empty. struson wants that one read before it is asked.
-        let first_of_sequence = self.around.is_empty() && self.begin.record == 0;
-        Ok(first_of_sequence || self.parser.has_next()?)
-    }
-
-    /// Where the parser is.
-    pub(super) fn here(&self) -> Position {
-        self.at(line(&self.parser), offset(&self.parser))
-    }
-
-    /// Where something is that the parser places on a line, from 1, and at a byte.
-    fn at(&self, line: u64, byte: u64) -> Position {
-        Position {
-            byte: self.begin.byte.wrapping_add(byte),
-            line: self.begin.line + line - 1,
-            record: self.begin.record,
         }
     }
 
-    fn fatal(&self, broken: Broken) -> Error {
-        let (position, problem, fix) = match broken {
+    /// Reads a slice of which it is certain that it is one value if it is [sound](is_sound).
+    fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        let text = slice.row;
+        let (at, problem, fix, reason) = if let Err(e) = std::str::from_utf8(text) {
+            let byte = slice.at.byte + e.valid_up_to() as u64;
+            let line_breaks = LineBreaks::FeedOrReturn.count(&text[..e.valid_up_to()], &mut false);
+            let at = Position {
+                byte,
+                line: slice.at.line + line_breaks,
+                ..slice.at
+            };
+            let problem = format!("byte {byte} is not UTF-8");
+            (at, problem, NOT_TEXT_FIX, Reason::NotText { byte })
+        } else {
+            match self.reference(text, row) {
+                Ok(found) => return Ok(found),
+                Err(Broken::Io(source)) => {
+                    return Err(Error::Read {
+                        bytes_read: slice.at.byte,
+                        source,
+                    });
+                }
+                Err(Broken::Syntax {
+                    line,
+                    byte,
+                    problem,
+                    ..
+                }) => {
+                    let at = within(slice.at, line, byte);
+                    let reason = Reason::BrokenJson {
+                        problem: problem.clone(),
+                        line: at.line,
+                        byte: at.byte,
+                    };
+                    (at, problem, REPAIR, reason)
+                }
+            }
+        };
+        if is_sound(text) {
+            return Ok(Found::Rejected(reason));
+        }
+        Err(broken(at, problem, fix))
+    }
+}
+
+/// Where something is that a parser places on a line and at a byte of what begins at `begin`.
+fn within(begin: Position, line: u64, byte: u64) -> Position {
+    Position {
+        byte: begin.byte + byte,
+        line: begin.line + line - 1,
+        record: begin.record,
+    }
+}
+
+fn broken(position: Position, problem: impl Into<String>, fix: &str) -> Error {
+    Error::Syntax {
+        position,
+        problem: problem.into(),
+        fix: fix.to_owned(),
+    }
+}
+
+fn too_long(at: Position, limit_bytes: usize) -> Error {
+    let problem = Reason::RowTooLong { limit_bytes };
+    let fix = "split the row, or shorten the attribute that is this long";
+    broken(at, problem.to_string(), fix)
+}
+
+fn blank_end(text: &[u8]) -> usize {
+    text.len()
+        - text
+            .iter()
+            .rev()
+            .take_while(|&&byte| is_json_blank(byte))
+            .count()
+}
+
+/// The elements of an array, and then what is around it.
+pub(super) struct ArraySyntax {
+    values: Values,
+    /// Containers that are open, outermost first: `true` is an object, `false` an array. The last is the array of rows, until it ends.
+    around: Vec<bool>,
+    /// Whether the array of rows has ended.
+    has_ended: bool,
+    /// Whether nothing has come behind the container that ended last.
+    is_behind: bool,
+}
+
+impl ArraySyntax {
+    pub(super) fn new(values: Values, around: Vec<bool>) -> Self {
+        Self {
+            values,
+            around,
+            has_ended: false,
+            is_behind: false,
+        }
+    }
+
+    fn ends(&mut self) {
+        self.around.pop();
+        self.has_ended = true;
+        self.is_behind = true;
+    }
+
+    /// Checks what stands behind the rows in the objects around them.
+    fn member(&mut self, slice: Slice<'_>) -> Result<Found, Error> {
+        // Behind a container there must be nothing; behind a comma a member.
+        let (before, after) = if std::mem::take(&mut self.is_behind) {
+            (&b"[0 "[..], b"]")
+        } else {
+            (&b"{"[..], b"}")
+        };
+        if slice.row.is_empty() {
+            if before.len() == 1 {
+                return Err(broken(slice.at, no_element(slice), REPAIR));
+            }
+            return Ok(Found::Nothing);
+        }
+        let text = [before, slice.row, after].concat();
+        let Err(error) = parser(&text[..]).skip_value() else {
+            return Ok(Found::Nothing);
+        };
+        match Broken::from(error) {
             Broken::Syntax {
                 line,
                 byte,
                 problem,
                 ..
             } => {
-                let position = self.at(line, byte);
-                let repair = "repair the file there; JSON Lines, one object a line, would lose only that row";
-                // Whatever the parser lacked: it asked for more than there is.
-                if self.window.ended() {
-                    (position, CUT_OFF.to_owned(), CUT_OFF_FIX)
-                } else if let Some(invalid) = self.window.invalid_byte(byte + 1) {
-                    let problem = format!(
-                        "byte {} is not UTF-8",
-                        self.begin.byte.wrapping_add(invalid)
-                    );
-                    (position, problem, NOT_TEXT_FIX)
-                } else {
-                    (position, problem, repair)
-                }
+                let at = last_row(slice.at);
+                let byte = byte.saturating_sub(before.len() as u64);
+                Err(broken(within(at, line, byte), problem, REPAIR))
             }
-            Broken::Io(error) => {
-                let error = self.window.take_failure().unwrap_or(error);
-                let Some(limit_bytes) = window::limit_passed(&error) else {
-                    return read_error(self.compression, self.here().byte, error);
-                };
-                let problem = Reason::RowTooLong { limit_bytes };
-                let fix = "split the row, or shorten the attribute that is this long";
-                // The row's place, if it is one.
-                let is_row = self.row.record > 0 && self.row.record == self.begin.record;
-                let position = if is_row { self.row } else { self.here() };
-                (position, problem.to_string(), fix)
-            }
-        };
-        Error::Syntax {
-            position,
-            problem,
-            fix: fix.to_owned(),
+            Broken::Io(source) => Err(Error::Read {
+                bytes_read: slice.at.byte,
+                source,
+            }),
         }
     }
 }
 
-impl Decoder for JsonDecoder<'_> {
-    fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
-        if self.ended {
-            return Ok(false);
+/// The error for text behind the rows, which begins with `byte`.
+fn behind_rows(byte: u8, at: Position) -> Error {
+    match byte {
+        b'{' | b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n' => broken(
+            at,
+            "another JSON value follows the array of rows",
+            "remove what stands there, or put all rows into one array",
+        ),
+        b'}' | b']' => broken(at, "a closing bracket that nothing opened", REPAIR),
+        b',' => broken(at, "a comma where none may stand", REPAIR),
+        _ => broken(at, "text that is not JSON", REPAIR),
+    }
+}
+
+/// The problem of a slice without anything.
+fn no_element(slice: Slice<'_>) -> &'static str {
+    match slice.end {
+        Some(b',') | None => "a comma where none may stand",
+        Some(_) => "a comma after the last element",
+    }
+}
+
+/// A place behind the last row: it counts to it.
+fn last_row(at: Position) -> Position {
+    Position {
+        record: at.record - 1,
+        ..at
+    }
+}
+
+impl Syntax for ArraySyntax {
+    type Framer = ElementFramer;
+
+    const LINE_BREAKS: LineBreaks = LineBreaks::FeedOrReturn;
+    const END_IS_TEXT: bool = false;
+
+    #[inline]
+    fn row(&mut self, text: &[u8], at: usize, after_return: bool, row: &mut Row) -> Option<Passed> {
+        if self.has_ended {
+            return None;
         }
-        match self.next_row(row) {
-            Ok(Found::Row) => Ok(true),
-            Ok(Found::End) => Ok(false),
-            Ok(Found::SecondValue) => Err(Error::Syntax {
-                position: self.here(),
-                problem: "another JSON value follows the array of rows".to_owned(),
-                fix: "remove what stands there, or put all rows into one array".to_owned(),
-            }),
-            Ok(Found::Rejected(reason)) => {
-                let text = self.window.row_text(offset(&self.parser));
-                Err(Error::Row(Box::new(Reject::new(
-                    row.position,
-                    reason,
-                    &text,
-                ))))
-            }
-            Err(broken) => Err(self.fatal(broken)),
+        let mut parser = Parser::new(text, at, after_return);
+        parser.space().ok()?;
+        let (begin, breaks_before) = (parser.at, parser.line_breaks);
+        match self.values.hot(&mut parser, row)? {
+            b',' => {}
+            b']' => self.ends(),
+            _ => return None,
+        }
+        Some(Passed {
+            begin,
+            end: parser.at + 1,
+            breaks_before,
+            breaks: parser.line_breaks,
+            is_row: true,
+        })
+    }
+
+    fn frame(&self, framer: &mut ElementFramer, text: &[u8]) -> Option<usize> {
+        if self.has_ended && self.around.is_empty() {
+            // Only white space may stand there.
+            return text.iter().position(|&byte| !is_json_blank(byte));
+        }
+        framer.end(text)
+    }
+
+    fn is_blank(byte: u8) -> bool {
+        is_json_blank(byte)
+    }
+
+    fn trim_end(text: &[u8]) -> usize {
+        blank_end(text)
+    }
+
+    fn passed_bytes_max(&self) -> usize {
+        if self.has_ended {
+            usize::MAX
+        } else {
+            ROW_PASSED_BYTES_MAX
         }
     }
+
+    fn too_long(at: Position, limit_bytes: usize) -> Error {
+        too_long(at, limit_bytes)
+    }
+
+    fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        if self.has_ended && !self.around.is_empty() {
+            return self.member(slice);
+        }
+        let is_empty_array = slice.end == Some(b']') && slice.at.record == 1;
+        if self.has_ended || (slice.row.is_empty() && is_empty_array) {
+            return Ok(Found::Nothing);
+        }
+        if slice.row.is_empty() {
+            return Ok(Found::Rejected(Reason::BrokenJson {
+                problem: no_element(slice).to_owned(),
+                line: slice.at.line,
+                byte: slice.at.byte,
+            }));
+        }
+        self.values.slice(slice, row)
+    }
+
+    fn long_slice(&self) -> Found {
+        if self.has_ended {
+            Found::Nothing
+        } else {
+            Found::TOO_LONG
+        }
+    }
+
+    fn ended_by(&mut self, end: u8, at: Position) -> Result<(), Error> {
+        match (end, self.around.last()) {
+            (b',', Some(_)) => Ok(()),
+            (b'}', Some(true)) | (b']', Some(false)) => {
+                self.ends();
+                Ok(())
+            }
+            (_, None) => Err(behind_rows(end, at)),
+            (_, Some(_)) => {
+                let problem = "a closing bracket that nothing opened";
+                Err(broken(at, problem, REPAIR))
+            }
+        }
+    }
+
+    fn rest(&mut self, slice: Slice<'_>, _: ElementFramer, row: &mut Row) -> Result<Found, Error> {
+        if self.has_ended && self.around.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        if self.has_ended || slice.row.is_empty() {
+            return Err(broken(last_row(slice.at), CUT_OFF, CUT_OFF_FIX));
+        }
+        // A row that is whole counts, although nothing ends it.
+        self.values.rest(slice, row)
+    }
+}
+
+/// Values one after the other.
+pub(super) struct SequenceSyntax(pub(super) Values);
+
+impl Syntax for SequenceSyntax {
+    type Framer = ValueFramer;
+
+    const LINE_BREAKS: LineBreaks = LineBreaks::FeedOrReturn;
+    const END_IS_TEXT: bool = true;
+
+    #[inline]
+    fn row(&mut self, text: &[u8], at: usize, after_return: bool, row: &mut Row) -> Option<Passed> {
+        let mut parser = Parser::new(text, at, after_return);
+        parser.space().ok()?;
+        let (begin, breaks_before) = (parser.at, parser.line_breaks);
+        self.0.hot(&mut parser, row)?;
+        Some(Passed {
+            begin,
+            end: parser.at,
+            breaks_before,
+            breaks: parser.line_breaks,
+            is_row: true,
+        })
+    }
+
+    fn frame(&self, framer: &mut ValueFramer, text: &[u8]) -> Option<usize> {
+        framer.end(text)
+    }
+
+    fn is_blank(byte: u8) -> bool {
+        is_json_blank(byte)
+    }
+
+    fn trim_end(text: &[u8]) -> usize {
+        blank_end(text)
+    }
+
+    fn passed_bytes_max(&self) -> usize {
+        ROW_PASSED_BYTES_MAX
+    }
+
+    fn too_long(at: Position, limit_bytes: usize) -> Error {
+        too_long(at, limit_bytes)
+    }
+
+    fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        if matches!(slice.row.first(), Some(b'{' | b'[')) {
+            return self.0.slice(slice, row);
+        }
+        let at = last_row(slice.at);
+        match self.0.slice(Slice { at, ..slice }, row)? {
+            // Of text between values it is not certain where it ends.
+            Found::Rejected(Reason::BrokenJson {
+                problem,
+                line,
+                byte,
+            }) => Err(broken(Position { byte, line, ..at }, problem, REPAIR)),
+            found => Ok(found),
+        }
+    }
+
+    fn rest(
+        &mut self,
+        slice: Slice<'_>,
+        framer: ValueFramer,
+        row: &mut Row,
+    ) -> Result<Found, Error> {
+        if slice.row.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        if framer.may_end() {
+            return self.slice(slice, row);
+        }
+        self.0.rest(slice, row)
+    }
+}
+
+/// Goes down to the array of rows. Gives the containers around the rows, that array included, and the file from behind its bracket on.
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if there is no array at `pointer`, [`Error::Syntax`] if what is before it is not JSON.
+pub(super) fn enter<'r>(
+    input: Input<'r>,
+    pointer: &[String],
+) -> Result<(Vec<bool>, Input<'r>), Error> {
+    let recent = Recent::default();
+    let mut reader = RecentReader::new(input.reader, &recent);
+    let mut parser = parser(&mut reader);
+    let mut around = Vec::new();
+    let found = descend(&mut parser, pointer, &mut around, &recent);
+    let here = within(input.begin, line(&parser), offset(&parser));
+    let passed = offset(&parser);
+    drop(parser);
+    match found {
+        Ok(None) => Ok((
+            around,
+            Input {
+                reader: Box::new(reader.again_from(passed)),
+                begin: here,
+                ..input
+            },
+        )),
+        Ok(Some(problem)) => Err(Error::Unusable {
+            problem,
+            fix: "give the JSON pointer of the array of rows, for example --rows-at /Items"
+                .to_owned(),
+        }),
+        Err(Broken::Syntax { .. }) if recent.has_ended() => Err(broken(here, CUT_OFF, CUT_OFF_FIX)),
+        Err(Broken::Syntax {
+            line,
+            byte,
+            problem,
+            ..
+        }) => Err(broken(within(input.begin, line, byte), problem, REPAIR)),
+        Err(Broken::Io(error)) => Err(match recent.take_failure() {
+            Some(failure) => read_error(input.compression, here.byte, failure),
+            None if recent.is_too_long() => too_long(here, LIMIT_BYTES),
+            None => broken(here, error.to_string(), NOT_TEXT_FIX),
+        }),
+    }
+}
+
+/// `Some` says why there is no array of rows.
+fn descend<R: Read>(
+    parser: &mut JsonStreamReader<R>,
+    pointer: &[String],
+    around: &mut Vec<bool>,
+    recent: &Recent,
+) -> Result<Option<String>, Broken> {
+    for name in pointer {
+        let found = parser.peek()?;
+        if found != ValueType::Object {
+            return Ok(Some(format!(
+                "there is no \"{}\" in a JSON {}",
+                quoted(name),
+                kind_name(found)
+            )));
+        }
+        parser.begin_object()?;
+        around.push(true);
+        loop {
+            // A name is kept; what stands before the rows is only skipped, and may be of any length.
+            recent.limit_from(Some(offset(parser)));
+            if !parser.has_next()? {
+                return Ok(Some(format!("the file has no \"{}\"", quoted(name))));
+            }
+            let is_it = parser.next_name()? == name;
+            recent.limit_from(None);
+            if is_it {
+                break;
+            }
+            parser.skip_value()?;
+        }
+    }
+    let found = parser.peek()?;
+    if found != ValueType::Array {
+        return Ok(Some(format!(
+            "rows must be in a JSON array, found a JSON {}",
+            kind_name(found)
+        )));
+    }
+    parser.begin_array()?;
+    around.push(false);
+    Ok(None)
 }

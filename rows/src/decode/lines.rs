@@ -6,253 +6,128 @@
 //! <https://jsonlines.org>
 
 use std::cell::Cell;
-use std::io::Read;
 
 use struson::reader::JsonReader;
 
-use super::decoder::Decoder;
-use super::input::{CUT_OFF, CUT_OFF_FIX, Input, TableRules, read_error};
-use super::options::Engine;
-use super::parse::{Halt, Parser};
-use super::value::{Broken, RowReader, Typing, column, parser};
+use super::input::{CUT_OFF, CUT_OFF_FIX};
+use super::json::Values;
+use super::parse::Parser;
+use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Slice, Syntax};
+use super::value::{Broken, SliceReader, column, parser};
 use crate::error::Error;
-use crate::item::{ItemWriter, Position, Reason, Reject, Row};
-use crate::read::{Compression, Feed, ROW_SKIPPED_BYTES_MAX, ROW_TEXT_BYTES_MAX};
+use crate::item::{Position, Reason, Row};
 
-pub(super) struct LinesDecoder<'r> {
-    feed: Feed<'r>,
-    typing: Typing,
-    /// The hot path, if it is to be taken.
-    item: Option<ItemWriter>,
-    rows: RowReader,
-    compression: Compression,
-    /// Where the next line begins; its record is the one before.
-    next: Position,
-    line: Vec<u8>,
-}
+/// One value a line.
+pub(super) struct LineSyntax(pub(super) Values);
 
-/// Bytes in memory that note when a parser wants more than there are: whatever it then misses, the bytes are cut off.
-pub(super) struct LineText<'a> {
-    pub(super) rest: &'a [u8],
-    pub(super) ended: &'a Cell<bool>,
-}
-
-impl Read for LineText<'_> {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        self.ended.set(self.rest.is_empty());
-        self.rest.read(out)
-    }
-}
-
-/// A line as it was read.
-struct Line {
-    /// Bytes of it in the file, its line break included.
-    file_bytes: u64,
-    /// Whether a line break ended it.
-    terminated: bool,
-    /// Whether it was too long to be kept whole.
-    too_long: bool,
-    /// Whether it is white space alone, which is no row however much there is of it.
-    blank: bool,
-}
-
-impl<'r> LinesDecoder<'r> {
-    pub(super) fn new(
-        input: Input<'r>,
-        table: &TableRules,
-        typing: Typing,
-        engine: Engine,
-    ) -> Self {
-        Self {
-            feed: Feed::new(input.reader),
-            typing,
-            item: (engine == Engine::Fast).then(|| table.item_writer()),
-            rows: RowReader::new(table.encoder(), typing, None),
-            compression: input.compression,
-            next: input.begin,
-            line: Vec::new(),
-        }
-    }
-
-    /// Reads the next line on the hot path. `false` says that it is not taken there.
-    fn parse(&mut self, row: &mut Row) -> bool {
-        let Some(item) = &mut self.item else {
-            return false;
-        };
-        loop {
-            match parse_line(self.feed.text(), item, self.typing, row) {
-                Ok(Parsed::Blank { bytes }) => {
-                    self.feed.consume(bytes);
-                    self.next.byte += bytes as u64;
-                    self.next.line += 1;
-                }
-                Ok(Parsed::Row { bytes }) => {
-                    self.feed.consume(bytes);
-                    self.next.record += 1;
-                    row.position = self.next;
-                    self.next.byte += bytes as u64;
-                    self.next.line += 1;
-                    return true;
-                }
-                Err(Halt::More) if self.feed.more() => {}
-                Err(Halt::More | Halt::Refused) => return false,
-            }
-        }
-    }
-
-    /// Reads the next line into `self.line`, without its line break. `None` is the end of the file.
-    fn read_line(&mut self) -> std::io::Result<Option<Line>> {
-        self.line.clear();
-        let mut line = Line {
-            file_bytes: 0,
-            terminated: false,
-            too_long: false,
-            blank: true,
-        };
-        while !line.terminated && line.file_bytes <= ROW_SKIPPED_BYTES_MAX as u64 {
-            let buffer = self.feed.bytes()?;
-            if buffer.is_empty() {
-                break;
-            }
-            let end = memchr::memchr(b'\n', buffer);
-            line.terminated = end.is_some();
-            let part = &buffer[..end.unwrap_or(buffer.len())];
-            line.blank = line.blank && part.trim_ascii().is_empty();
-            line.too_long |= self.line.len() + part.len() > ROW_TEXT_BYTES_MAX;
-            if !line.too_long {
-                self.line.extend_from_slice(part);
-            }
-            let consumed = part.len() + usize::from(line.terminated);
-            line.file_bytes += consumed as u64;
-            self.feed.consume(consumed);
-        }
-        if self.line.last() == Some(&b'\r') {
-            self.line.pop();
-        }
-        Ok((line.file_bytes > 0).then_some(line))
-    }
-
-    /// Reads the line as a row.
-    fn row(&mut self, row: &mut Row, line: &Line) -> Result<(), Error> {
-        let position = row.position;
-        let reject =
-            |reason, text: &[u8]| Error::Row(Box::new(Reject::new(position, reason, text)));
-        if line.file_bytes > ROW_SKIPPED_BYTES_MAX as u64 {
-            let reason = Reason::RowTooLong {
-                limit_bytes: ROW_SKIPPED_BYTES_MAX,
-            };
-            return Err(Error::Syntax {
-                position,
-                problem: reason.to_string(),
-                fix: "the file is not JSON Lines, or lacks a line break there".to_owned(),
-            });
-        }
-        if line.too_long {
-            let reason = Reason::RowTooLong {
-                limit_bytes: ROW_TEXT_BYTES_MAX,
-            };
-            return Err(reject(reason, &self.line));
+impl LineSyntax {
+    /// Reads a line by the reference.
+    fn read(&mut self, line: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        let text = line.row;
+        if text.trim_ascii().is_empty() {
+            return Ok(Found::Nothing);
         }
         // A last line that ends inside a value, or a character, and without a line break is where the file was cut off.
+        let is_last = line.end.is_none();
         let cut_off = |byte: u64| Error::Syntax {
             position: Position {
-                byte: position.byte + byte,
-                ..position
+                byte: line.at.byte + byte,
+                ..line.at
             },
             problem: CUT_OFF.to_owned(),
             fix: CUT_OFF_FIX.to_owned(),
         };
-        if let Err(e) = std::str::from_utf8(&self.line) {
+        if let Err(e) = std::str::from_utf8(text) {
             let byte = e.valid_up_to() as u64;
-            if !line.terminated && e.error_len().is_none() {
+            if is_last && e.error_len().is_none() {
                 return Err(cut_off(byte));
             }
-            let byte = position.byte + byte;
-            return Err(reject(Reason::NotText { byte }, &self.line));
+            let byte = line.at.byte + byte;
+            return Ok(Found::Rejected(Reason::NotText { byte }));
         }
         let ended = Cell::new(false);
-        let mut parser = parser(LineText {
-            rest: &self.line,
+        let mut parser = parser(SliceReader {
+            rest: text,
             ended: &ended,
         });
-        let read = self.rows.read(&mut parser);
-        let followed = read.and_then(|()| Ok(parser.has_next()?));
-        match followed {
-            Ok(false) => self
-                .rows
-                .encoder
-                .finish(row)
-                .map_err(|reason| reject(reason, &self.line)),
-            Ok(true) => {
-                let problem = "a second JSON value".to_owned();
-                let column = column(&parser);
-                Err(reject(Reason::BrokenLine { problem, column }, &self.line))
+        let read = self.0.reference.read(&mut parser);
+        let reason = match read.and_then(|()| Ok(parser.has_next()?)) {
+            Ok(false) => return Ok(self.0.finish(row)),
+            Ok(true) => Reason::BrokenLine {
+                problem: "a second JSON value".to_owned(),
+                column: column(&parser),
+            },
+            Err(Broken::Syntax { byte, .. }) if ended.get() && is_last => {
+                return Err(cut_off(byte));
             }
-            Err(Broken::Syntax { byte, .. }) if ended.get() && !line.terminated => {
-                Err(cut_off(byte))
-            }
+            Err(Broken::Syntax { column, .. }) if ended.get() => Reason::BrokenLine {
+                problem: "the line ends inside a value".to_owned(),
+                column,
+            },
             Err(Broken::Syntax {
                 problem, column, ..
-            }) => {
-                let problem = if ended.get() {
-                    "the line ends inside a value".to_owned()
-                } else {
-                    problem
-                };
-                Err(reject(Reason::BrokenLine { problem, column }, &self.line))
+            }) => Reason::BrokenLine { problem, column },
+            Err(Broken::Io(source)) => {
+                let bytes_read = line.at.byte;
+                return Err(Error::Read { bytes_read, source });
             }
-            Err(Broken::Io(source)) => Err(read_error(self.compression, position.byte, source)),
-        }
+        };
+        Ok(Found::Rejected(reason))
     }
 }
 
-/// A line on the hot path, with its bytes in the file.
-enum Parsed {
-    Blank { bytes: usize },
-    Row { bytes: usize },
-}
+impl Syntax for LineSyntax {
+    type Framer = ();
 
-fn parse_line(
-    text: &[u8],
-    item: &mut ItemWriter,
-    typing: Typing,
-    row: &mut Row,
-) -> Result<Parsed, Halt> {
-    let mut parser = Parser::new(text, true);
-    if parser.space()? == b'\n' {
-        return Ok(Parsed::Blank {
-            bytes: parser.at + 1,
-        });
-    }
-    parser.row(item, typing)?;
-    parser.expect(b'\n')?;
-    item.finish(row)?;
-    Ok(Parsed::Row { bytes: parser.at })
-}
+    const LINE_BREAKS: LineBreaks = LineBreaks::Feed;
+    const END_IS_TEXT: bool = false;
 
-impl Decoder for LinesDecoder<'_> {
-    fn next(&mut self, row: &mut Row) -> Result<bool, Error> {
-        loop {
-            if self.parse(row) {
-                return Ok(true);
-            }
-            let line = match self.read_line() {
-                Ok(Some(line)) => line,
-                Ok(None) => return Ok(false),
-                Err(e) => return Err(read_error(self.compression, self.next.byte, e)),
-            };
-            let begin = self.next;
-            self.next.byte += line.file_bytes;
-            self.next.line += 1;
-            if line.blank && line.file_bytes <= ROW_SKIPPED_BYTES_MAX as u64 {
-                continue;
-            }
-            self.next.record += 1;
-            row.position = Position {
-                record: self.next.record,
-                ..begin
-            };
-            return self.row(row, &line).map(|()| true);
+    #[inline]
+    fn row(&mut self, text: &[u8], at: usize, _: bool, row: &mut Row) -> Option<Passed> {
+        let mut parser = Parser::line(text, at);
+        let is_row = parser.space().ok()? != b'\n';
+        if is_row && self.0.hot(&mut parser, row)? != b'\n' {
+            return None;
         }
+        Some(Passed {
+            begin: at,
+            end: parser.at + 1,
+            breaks_before: 0,
+            breaks: 1,
+            is_row,
+        })
+    }
+
+    fn frame(&self, (): &mut (), text: &[u8]) -> Option<usize> {
+        memchr::memchr(b'\n', text)
+    }
+
+    /// A row is all of its line.
+    fn is_blank(_: u8) -> bool {
+        false
+    }
+
+    fn trim_end(text: &[u8]) -> usize {
+        text.len() - usize::from(text.last() == Some(&b'\r'))
+    }
+
+    fn passed_bytes_max(&self) -> usize {
+        ROW_PASSED_BYTES_MAX
+    }
+
+    fn too_long(at: Position, limit_bytes: usize) -> Error {
+        Error::Syntax {
+            position: at,
+            problem: Reason::RowTooLong { limit_bytes }.to_string(),
+            fix: "the file is not JSON Lines, or lacks a line break there".to_owned(),
+        }
+    }
+
+    fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        self.read(slice, row)
+    }
+
+    fn rest(&mut self, slice: Slice<'_>, (): (), row: &mut Row) -> Result<Found, Error> {
+        self.read(slice, row)
     }
 }

@@ -3,46 +3,45 @@
 //! No bytes of a file are looked at before [`read`](crate::read) has made them text, and nothing here knows DynamoDB's rules:
 //! [`item`](crate::item) writes and checks each row.
 //!
-//! Two ways lead to a row. The hot path (`stream` and `lines` with `parse` for JSON, `records` for CSV) looks at text in a
-//! buffer and accepts or stops. What it stops at goes through the reference (`json`, `lines` with `value`; `csv`), which
-//! struson and csv-core parse for and which says what is wrong. Both give the same rows, rejects and errors, and tests compare
-//! them.
+//! `parts` gives whole rows, wherever text was cut; `frame` says where a row ends. Two ways lead from its text to a row. The hot path
+//! (`parse` for JSON, the upper half of `csv`) looks at it where it lies, and accepts or refuses. What it refuses goes through the
+//! reference (`value`, `cells`), which struson and csv-core parse for and which says what is wrong. Both give the same rows, rejects
+//! and errors, and tests compare them.
 //!
 //! # To add a format
 //!
 //! 1. Name it in [`Format`], and how its text is laid out in `format::Layout`; say in `detect` by what it is recognised.
-//! 2. Write its reference decoder: a [`Decoder`] that feeds an [`Encoder`](crate::item::reference::Encoder).
-//! 3. Open it in [`open`] and [`resume`], for both engines.
+//! 2. Write its `Syntax`: a framer, and a reference that feeds an [`Encoder`](crate::item::reference::Encoder).
+//! 3. Open it in [`open`] and [`resume`].
 //! 4. Add its cases to `tests/decode`, its seeds and its target to `fuzz/`, and a generated file to the benches.
 //! 5. If a row's end shows without decoding, give it a [`Syntax`] in `split`.
 //! 6. Only if the reference is too slow: a hot path, which may only ever accept.
 
-mod bursts;
 mod cells;
 mod csv;
 mod decoder;
 mod detect;
 mod format;
+mod frame;
 mod input;
 mod json;
 mod lines;
 mod options;
 mod parse;
-mod records;
-mod stream;
+mod parts;
+mod pull;
 mod value;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
-use self::csv::CsvDecoder;
+use self::csv::CsvSyntax;
 use self::format::Layout;
 use self::input::{Input, TableRules, read_error};
-use self::json::JsonDecoder;
-use self::lines::LinesDecoder;
-use self::records::RecordsDecoder;
-use self::stream::StreamDecoder;
-use self::value::Typing;
+use self::json::{ArraySyntax, SequenceSyntax, Values};
+use self::lines::LineSyntax;
+use self::parts::{Reader, Rows};
+use self::pull::PullDecoder;
 use crate::error::Error;
 use crate::item::{Position, Schema};
 use crate::read::{Compression, peek};
@@ -105,28 +104,28 @@ pub fn open<'r, R: Read + 'r>(
     let (format, compression) = (layout.format(), input.compression);
     let syntax = layout.syntax().filter(|_| seekable);
     let table = TableRules::new(options, schema);
-    let is_fast = options.engine == Engine::Fast;
-    let decoder: Box<dyn Decoder + 'r> = match layout {
-        Layout::JsonArray { typed, pointer } if is_fast => {
-            Box::new(StreamDecoder::array(input, table, typed, &pointer)?)
-        }
-        Layout::JsonSequence { typed } if is_fast => {
-            Box::new(StreamDecoder::sequence(input, table, typed))
-        }
+    let values = |typed| Values::new(&table, typed, options.engine);
+    let (rows, input): (Box<dyn Rows>, _) = match layout {
         Layout::JsonArray { typed, pointer } => {
-            Box::new(JsonDecoder::array(input, table.encoder(), typed, &pointer)?)
+            let (around, input) = json::enter(input, &pointer)?;
+            let syntax = ArraySyntax::new(values(typed), around);
+            (Box::new(Reader::new(syntax, input.begin)), input)
         }
         Layout::JsonSequence { typed } => {
-            Box::new(JsonDecoder::sequence(input, table.encoder(), typed))
+            let syntax = SequenceSyntax(values(typed));
+            (Box::new(Reader::new(syntax, input.begin)), input)
         }
         Layout::JsonLines { typed } => {
-            Box::new(LinesDecoder::new(input, &table, typed, options.engine))
+            let syntax = LineSyntax(values(typed));
+            (Box::new(Reader::new(syntax, input.begin)), input)
         }
-        Layout::Csv { delimiter } if is_fast => {
-            Box::new(RecordsDecoder::new(input, table, delimiter)?)
+        Layout::Csv { delimiter } => {
+            let (columns, input) = csv::header(input, &table, delimiter)?;
+            let syntax = CsvSyntax::new(&table, columns, delimiter, options.engine);
+            (Box::new(Reader::new(syntax, input.begin)), input)
         }
-        Layout::Csv { delimiter } => Box::new(CsvDecoder::new(input, &table, delimiter)?),
     };
+    let decoder = Box::new(PullDecoder::new(rows, input));
     Ok(Opened {
         decoder,
         format,
@@ -166,65 +165,40 @@ pub fn resume<'r, H: Read, R: Read + 'r>(
     if let Some(until) = until {
         rest.reader = Box::new(rest.reader.take(until.saturating_sub(at.byte)));
     }
+    rest.begin.record -= 1;
     let table = TableRules::new(options, schema);
-    let decoder: Box<dyn Decoder + 'r> = match head.layout {
+    let values = |typed| Values::new(&table, typed, options.engine);
+    let rows: Box<dyn Rows> = match head.layout {
         Layout::JsonArray { typed, pointer } => {
-            let array = JsonDecoder::array(head.input, table.encoder(), typed, &pointer)?;
+            let (around, _) = json::enter(head.input, &pointer)?;
             if until.is_some() {
                 // What is open there is closed, or the decoder would take the file for cut off.
-                let ends = array.around().iter().rev();
+                let ends = around.iter().rev();
                 let ends: Vec<u8> = ends
                     .map(|&is_object| if is_object { b'}' } else { b']' })
                     .collect();
                 rest.reader = Box::new(rest.reader.chain(Cursor::new(ends)));
             }
-            json_at(rest, table, typed, array.around(), options.engine)?
+            let syntax = ArraySyntax::new(values(typed), around);
+            Box::new(Reader::new(syntax, rest.begin))
         }
-        Layout::JsonSequence { typed } => json_at(rest, table, typed, &[], options.engine)?,
-        Layout::JsonLines { typed } => {
-            let rest = rest.after_last_row();
-            Box::new(LinesDecoder::new(rest, &table, typed, options.engine))
+        Layout::JsonSequence { typed } => {
+            Box::new(Reader::new(SequenceSyntax(values(typed)), rest.begin))
         }
+        Layout::JsonLines { typed } => Box::new(Reader::new(LineSyntax(values(typed)), rest.begin)),
         Layout::Csv { delimiter } => {
-            let columns = CsvDecoder::new(head.input, &table, delimiter)?.columns();
-            match options.engine {
-                Engine::Fast => Box::new(RecordsDecoder::resume(rest, table, columns, delimiter)),
-                Engine::Reference => Box::new(CsvDecoder::resume(
-                    rest,
-                    table.encoder(),
-                    columns,
-                    delimiter,
-                    false,
-                )),
-            }
+            let (columns, _) = csv::header(head.input, &table, delimiter)?;
+            let syntax = CsvSyntax::new(&table, columns, delimiter, options.engine);
+            Box::new(Reader::new(syntax, rest.begin))
         }
     };
+    let decoder = Box::new(PullDecoder::new(rows, rest));
     Ok(Opened {
         decoder,
         format,
         compression,
         seekable,
         syntax,
-    })
-}
-
-/// Reads rows of JSON from `input` on, which begins with a row inside of the containers `around`.
-fn json_at<'r>(
-    input: Input<'r>,
-    table: TableRules,
-    typed: Typing,
-    around: &[bool],
-    engine: Engine,
-) -> Result<Box<dyn Decoder + 'r>, Error> {
-    let mut input = input.after_last_row();
-    if !around.is_empty() && input.begin.record > 0 {
-        // The decoders begin behind a row, where a comma must be.
-        input.reader = Box::new(b",".chain(input.reader));
-        input.begin.byte = input.begin.byte.saturating_sub(1);
-    }
-    Ok(match engine {
-        Engine::Fast => Box::new(StreamDecoder::resume(input, table, typed, around)),
-        Engine::Reference => Box::new(JsonDecoder::resume(input, table.encoder(), typed, around)?),
     })
 }
 

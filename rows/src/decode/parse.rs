@@ -1,26 +1,11 @@
 //! JSON on the hot path: one pass over the text of a row, straight into wire bytes.
 //!
-//! It accepts or stops; why a row is wrong is for the reference ([`super::value`]) to say.
+//! It accepts or refuses. Why a row is wrong, and whether only its end has not come yet, is for others to say.
 
 use super::value::{TypeName, Typing};
 use crate::item::json_text::{self, Escaped};
 use crate::item::number::scan_json_number;
 use crate::item::{ItemWriter, Raw, Refused, SetKind};
-
-/// Why the parser stopped before the end of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Halt {
-    /// The text ends: try again with more.
-    More,
-    /// The row is not for the hot path.
-    Refused,
-}
-
-impl From<Refused> for Halt {
-    fn from(_: Refused) -> Self {
-        Self::Refused
-    }
-}
 
 /// Goes through text that is UTF-8.
 pub(super) struct Parser<'t> {
@@ -29,37 +14,52 @@ pub(super) struct Parser<'t> {
     pub(super) at: usize,
     /// Line breaks passed: line feed, carriage return, or both.
     pub(super) line_breaks: u64,
+    /// Whether the byte before the text is a carriage return.
+    after_return: bool,
     /// Whether a line feed ends the row, so that it is no white space.
     by_lines: bool,
 }
 
 impl<'t> Parser<'t> {
-    pub(super) fn new(text: &'t [u8], by_lines: bool) -> Self {
+    /// Goes through `text` from `at` on. `after_return` says that the byte before `text` is a carriage return.
+    pub(super) fn new(text: &'t [u8], at: usize, after_return: bool) -> Self {
         Self {
             text,
-            at: 0,
+            at,
             line_breaks: 0,
-            by_lines,
+            after_return,
+            by_lines: false,
+        }
+    }
+
+    /// Goes through the line that begins at `at`.
+    pub(super) fn line(text: &'t [u8], at: usize) -> Self {
+        Self {
+            by_lines: true,
+            ..Self::new(text, at, false)
         }
     }
 
     /// Passes white space and gives the byte after it, which is not passed.
     #[inline]
-    pub(super) fn space(&mut self) -> Result<u8, Halt> {
+    pub(super) fn space(&mut self) -> Result<u8, Refused> {
         match self.text.get(self.at) {
             Some(&byte) if byte > b' ' => Ok(byte),
             _ => self.some_space(),
         }
     }
 
-    fn some_space(&mut self) -> Result<u8, Halt> {
+    fn some_space(&mut self) -> Result<u8, Refused> {
         loop {
             match self.text.get(self.at) {
-                None => return Err(Halt::More),
+                None => return Err(Refused),
                 Some(b' ' | b'\t') => {}
                 Some(b'\n') if self.by_lines => return Ok(b'\n'),
                 Some(b'\n') => {
-                    let after_return = self.at > 0 && self.text[self.at - 1] == b'\r';
+                    let after_return = match self.at.checked_sub(1) {
+                        Some(before) => self.text[before] == b'\r',
+                        None => self.after_return,
+                    };
                     self.line_breaks += u64::from(!after_return);
                 }
                 Some(b'\r') => self.line_breaks += 1,
@@ -71,16 +71,16 @@ impl<'t> Parser<'t> {
 
     /// Passes `byte`, and white space before it.
     #[inline]
-    pub(super) fn expect(&mut self, byte: u8) -> Result<(), Halt> {
+    pub(super) fn expect(&mut self, byte: u8) -> Result<(), Refused> {
         if self.space()? != byte {
-            return Err(Halt::Refused);
+            return Err(Refused);
         }
         self.at += 1;
         Ok(())
     }
 
     /// Passes the row that begins here.
-    pub(super) fn row(&mut self, item: &mut ItemWriter, typing: Typing) -> Result<(), Halt> {
+    pub(super) fn row(&mut self, item: &mut ItemWriter, typing: Typing) -> Result<(), Refused> {
         item.begin();
         self.expect(b'{')?;
         match typing {
@@ -89,7 +89,7 @@ impl<'t> Parser<'t> {
             Typing::DynamoDbItem => {
                 self.space()?;
                 if self.plain_string()?.bytes() != b"Item" {
-                    return Err(Halt::Refused);
+                    return Err(Refused);
                 }
                 self.expect(b':')?;
                 self.expect(b'{')?;
@@ -100,7 +100,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Passes the members of an object whose brace is passed, and its closing brace.
-    fn members(&mut self, item: &mut ItemWriter, typed: bool) -> Result<(), Halt> {
+    fn members(&mut self, item: &mut ItemWriter, typed: bool) -> Result<(), Refused> {
         if self.space()? == b'}' {
             self.at += 1;
             return Ok(());
@@ -118,7 +118,7 @@ impl<'t> Parser<'t> {
 
     /// Passes a name and its colon.
     #[inline]
-    fn name(&mut self, item: &mut ItemWriter) -> Result<(), Halt> {
+    fn name(&mut self, item: &mut ItemWriter) -> Result<(), Refused> {
         if let Some(length) = item.expected_name(&self.text[self.at..])? {
             self.at += length;
             return Ok(());
@@ -128,7 +128,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Passes the values of an array whose bracket is passed, and its closing bracket.
-    fn values(&mut self, item: &mut ItemWriter, typed: bool) -> Result<(), Halt> {
+    fn values(&mut self, item: &mut ItemWriter, typed: bool) -> Result<(), Refused> {
         if self.space()? == b']' {
             self.at += 1;
             return Ok(());
@@ -143,17 +143,17 @@ impl<'t> Parser<'t> {
 
     /// Passes a comma, or `closing`: whether another member follows.
     #[inline]
-    fn another(&mut self, closing: u8) -> Result<bool, Halt> {
+    fn another(&mut self, closing: u8) -> Result<bool, Refused> {
         let byte = self.space()?;
         self.at += 1;
         match byte {
             b',' => Ok(true),
             _ if byte == closing => Ok(false),
-            _ => Err(Halt::Refused),
+            _ => Err(Refused),
         }
     }
 
-    fn value(&mut self, item: &mut ItemWriter, typed: bool) -> Result<(), Halt> {
+    fn value(&mut self, item: &mut ItemWriter, typed: bool) -> Result<(), Refused> {
         if typed {
             return self.typed(item);
         }
@@ -177,7 +177,12 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn container(&mut self, opening: u8, item: &mut ItemWriter, typed: bool) -> Result<(), Halt> {
+    fn container(
+        &mut self,
+        opening: u8,
+        item: &mut ItemWriter,
+        typed: bool,
+    ) -> Result<(), Refused> {
         self.expect(opening)?;
         if opening == b'{' {
             item.begin_map()?;
@@ -191,13 +196,13 @@ impl<'t> Parser<'t> {
     }
 
     /// A value of DynamoDB JSON.
-    fn typed(&mut self, item: &mut ItemWriter) -> Result<(), Halt> {
+    fn typed(&mut self, item: &mut ItemWriter) -> Result<(), Refused> {
         self.expect(b'{')?;
         self.space()?;
         let name = TypeName::parse(self.string()?.bytes());
         self.expect(b':')?;
         self.space()?;
-        match name.ok_or(Halt::Refused)? {
+        match name.ok_or(Refused)? {
             TypeName::S => item.string(self.string()?)?,
             TypeName::N => item.number_text(self.plain_string()?)?,
             TypeName::B => item.binary(self.plain_string()?.bytes())?,
@@ -216,41 +221,40 @@ impl<'t> Parser<'t> {
         self.expect(b'}')
     }
 
-    fn set(&mut self, item: &mut ItemWriter, kind: SetKind) -> Result<(), Halt> {
+    fn set(&mut self, item: &mut ItemWriter, kind: SetKind) -> Result<(), Refused> {
         self.expect(b'[')?;
         item.begin_set(kind)?;
         loop {
             self.space()?;
             item.set_member(kind, self.string()?)?;
             if !self.another(b']')? {
-                return Ok(item.end_set()?);
+                return item.end_set();
             }
         }
     }
 
     /// Passes the string that begins here and gives what is between its quotes.
     #[inline]
-    fn string(&mut self) -> Result<Raw<'t>, Halt> {
+    fn string(&mut self) -> Result<Raw<'t>, Refused> {
         match self.text.get(self.at) {
             Some(b'"') => {}
-            Some(_) => return Err(Halt::Refused),
-            None => return Err(Halt::More),
+            Some(_) | None => return Err(Refused),
         }
         let begin = self.at + 1;
         let mut at = begin;
         let mut escaped = Escaped::No;
         loop {
-            at += json_text::special(&self.text[at..]).ok_or(Halt::More)?;
+            at += json_text::special(&self.text[at..]).ok_or(Refused)?;
             match self.text[at] {
                 b'"' => break,
                 b'\\' => {
                     escaped = Escaped::Perhaps;
                     at += 2;
                     if at > self.text.len() {
-                        return Err(Halt::More);
+                        return Err(Refused);
                     }
                 }
-                _ => return Err(Halt::Refused),
+                _ => return Err(Refused),
             }
         }
         self.at = at + 1;
@@ -262,28 +266,19 @@ impl<'t> Parser<'t> {
     }
 
     /// A string without escapes.
-    fn plain_string(&mut self) -> Result<Raw<'t>, Halt> {
+    fn plain_string(&mut self) -> Result<Raw<'t>, Refused> {
         let raw = self.string()?;
         match raw.escaped {
             Escaped::No => Ok(raw),
-            Escaped::Perhaps => Err(Halt::Refused),
+            Escaped::Perhaps => Err(Refused),
         }
     }
 
     /// Passes the number that begins here: its digits and its size.
     #[inline]
-    fn number(&mut self) -> Result<(Raw<'t>, usize), Halt> {
+    fn number(&mut self) -> Result<(Raw<'t>, usize), Refused> {
         let rest = &self.text[self.at..];
-        let found = scan_json_number(rest);
-        // The last number of the text may go on.
-        let Some((length, size_bytes)) = found.filter(|(length, _)| *length < rest.len()) else {
-            let is_part = |b: &u8| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-            return Err(if rest.iter().all(is_part) {
-                Halt::More
-            } else {
-                Halt::Refused
-            });
-        };
+        let (length, size_bytes) = scan_json_number(rest).ok_or(Refused)?;
         self.at += length;
         let raw = Raw {
             from: rest,
@@ -293,22 +288,17 @@ impl<'t> Parser<'t> {
         Ok((raw, size_bytes))
     }
 
-    fn boolean(&mut self) -> Result<bool, Halt> {
+    fn boolean(&mut self) -> Result<bool, Refused> {
         let value = self.text.get(self.at) == Some(&b't');
         self.literal(if value { b"true" } else { b"false" })?;
         Ok(value)
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Result<(), Halt> {
-        let rest = &self.text[self.at..];
-        if rest.starts_with(literal) {
-            self.at += literal.len();
-            return Ok(());
+    fn literal(&mut self, literal: &[u8]) -> Result<(), Refused> {
+        if !self.text[self.at..].starts_with(literal) {
+            return Err(Refused);
         }
-        Err(if literal.starts_with(rest) {
-            Halt::More
-        } else {
-            Halt::Refused
-        })
+        self.at += literal.len();
+        Ok(())
     }
 }

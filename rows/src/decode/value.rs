@@ -1,5 +1,6 @@
 //! One row of JSON, read by struson and handed to the encoder value by value.
 
+use std::cell::Cell;
 use std::io::Read;
 
 use struson::reader::{
@@ -7,7 +8,6 @@ use struson::reader::{
 };
 
 use crate::item::{Encoder, ITEM_BYTES_MAX, NESTING_MAX, Reason, Scalar, SetKind};
-use crate::read::Window;
 
 /// Whether values are plain JSON or DynamoDB JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,19 @@ pub(crate) enum Broken {
     },
     /// The reader behind the parser failed.
     Io(std::io::Error),
+}
+
+/// Text that notes when a parser wants more than there is: whatever it then misses, the text is cut off.
+pub(super) struct SliceReader<'a> {
+    pub(super) rest: &'a [u8],
+    pub(super) ended: &'a Cell<bool>,
+}
+
+impl Read for SliceReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        self.ended.set(self.rest.is_empty());
+        self.rest.read(out)
+    }
 }
 
 /// A parser over `reader`, for any number of values.
@@ -150,17 +163,14 @@ fn describe(kind: struson::reader::SyntaxErrorKind) -> &'static str {
 pub(crate) struct RowReader {
     pub(crate) encoder: Encoder,
     typing: Typing,
-    /// Limits how long a row may be, until the row is only being skipped.
-    window: Option<Window>,
     text: Vec<u8>,
 }
 
 impl RowReader {
-    pub(crate) fn new(encoder: Encoder, typing: Typing, window: Option<Window>) -> Self {
+    pub(crate) fn new(encoder: Encoder, typing: Typing) -> Self {
         Self {
             encoder,
             typing,
-            window,
             text: Vec::new(),
         }
     }
@@ -173,7 +183,7 @@ impl RowReader {
             self.encoder.fail(Reason::NotAnObject {
                 found: kind_name(found),
             });
-            return self.skip(parser);
+            return Ok(parser.skip_value()?);
         }
         parser.begin_object()?;
         match self.typing {
@@ -192,7 +202,7 @@ impl RowReader {
     ) -> Result<(), Broken> {
         while parser.has_next()? {
             if self.encoder.failed() {
-                self.skip_member(parser)?;
+                skip_member(parser)?;
                 continue;
             }
             self.encoder.name(parser.next_name()?);
@@ -207,7 +217,7 @@ impl RowReader {
         typed: bool,
     ) -> Result<(), Broken> {
         if self.encoder.failed() {
-            return self.skip(parser);
+            return Ok(parser.skip_value()?);
         }
         if typed {
             self.typed(parser)
@@ -243,7 +253,7 @@ impl RowReader {
     ) -> Result<(), Broken> {
         self.encoder.begin_map();
         if self.encoder.failed() {
-            return self.skip(parser);
+            return Ok(parser.skip_value()?);
         }
         parser.begin_object()?;
         self.members(parser, typed)?;
@@ -259,7 +269,7 @@ impl RowReader {
     ) -> Result<(), Broken> {
         self.encoder.begin_list();
         if self.encoder.failed() {
-            return self.skip(parser);
+            return Ok(parser.skip_value()?);
         }
         parser.begin_array()?;
         while parser.has_next()? {
@@ -276,13 +286,13 @@ impl RowReader {
         while parser.has_next()? {
             // Names are not read any more: of a row that is being skipped they may be of any length.
             if self.encoder.failed() {
-                self.skip_member(parser)?;
+                skip_member(parser)?;
                 continue;
             }
             let is_item = parser.next_name()? == "Item";
             if !is_item || seen || parser.peek()? != ValueType::Object {
                 self.untyped("a row must be {\"Item\": {…}} and nothing else");
-                self.skip(parser)?;
+                parser.skip_value()?;
                 continue;
             }
             seen = true;
@@ -306,7 +316,7 @@ impl RowReader {
                 "a {} where {{\"S\": …}} or another type must stand",
                 kind_name(found)
             ));
-            return self.skip(parser);
+            return Ok(parser.skip_value()?);
         }
         parser.begin_object()?;
         if !parser.has_next()? {
@@ -317,13 +327,13 @@ impl RowReader {
         let expected = name.map(TypeName::json_type);
         if expected.is_none() || expected != Some(parser.peek()?) {
             self.untyped("a type that DynamoDB does not have, or a value that does not fit it");
-            self.skip(parser)?;
+            parser.skip_value()?;
         } else if let Some(name) = name {
             self.typed_value(parser, name)?;
         }
         while parser.has_next()? {
             self.untyped("a value with more than one type");
-            self.skip_member(parser)?;
+            skip_member(parser)?;
         }
         Ok(parser.end_object()?)
     }
@@ -369,7 +379,7 @@ impl RowReader {
         while parser.has_next()? {
             if self.encoder.failed() || parser.peek()? != ValueType::String {
                 self.untyped("a set whose members are not all strings");
-                self.skip(parser)?;
+                parser.skip_value()?;
             } else if let Some(text) = self.string(parser)? {
                 self.encoder.set_member(kind, &text);
                 self.text = text.into_bytes();
@@ -396,7 +406,6 @@ impl RowReader {
             .read_to_end(&mut text)?;
         if text.len() > limit_bytes {
             self.encoder.fail(Reason::ItemTooLarge);
-            self.skipping();
             std::io::copy(&mut reader, &mut std::io::sink())?;
             text.clear();
             self.text = text;
@@ -408,28 +417,16 @@ impl RowReader {
             .map_err(|e| Broken::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, e)))
     }
 
-    fn skip<R: Read>(&self, parser: &mut JsonStreamReader<R>) -> Result<(), Broken> {
-        self.skipping();
-        Ok(parser.skip_value()?)
-    }
-
-    fn skip_member<R: Read>(&self, parser: &mut JsonStreamReader<R>) -> Result<(), Broken> {
-        self.skipping();
-        parser.skip_name()?;
-        Ok(parser.skip_value()?)
-    }
-
-    fn skipping(&self) {
-        if let Some(window) = &self.window {
-            window.skip_row();
-        }
-    }
-
     fn untyped(&mut self, problem: &str) {
         self.encoder.fail(Reason::NotDynamoDbJson {
             problem: problem.to_owned(),
         });
     }
+}
+
+fn skip_member<R: Read>(parser: &mut JsonStreamReader<R>) -> Result<(), Broken> {
+    parser.skip_name()?;
+    Ok(parser.skip_value()?)
 }
 
 /// A type of DynamoDB JSON, by its name.

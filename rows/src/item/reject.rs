@@ -94,6 +94,16 @@ pub enum Reason {
         /// Where on the line, in characters from 1.
         column: u64,
     },
+    /// A row of a JSON file that is not JSON, but of which it is certain where it ends.
+    #[error("the row is not valid JSON: {problem} at line {line}, byte {byte}")]
+    BrokenJson {
+        /// What the parser found.
+        problem: String,
+        /// Where in the decoded file: the line, from 1.
+        line: u64,
+        /// The byte, from 0.
+        byte: u64,
+    },
     /// A CSV row with more or fewer cells than the header.
     #[error(
         "the row has {found} cells, the header {expected}; quote a cell that holds the delimiter"
@@ -239,6 +249,7 @@ impl Reason {
         match self {
             Self::NotAnObject { .. } => "not-an-object",
             Self::BrokenLine { .. } => "broken-line",
+            Self::BrokenJson { .. } => "broken-json",
             Self::Ragged { .. } => "ragged-row",
             Self::TextAfterQuote => "text-after-quote",
             Self::NotText { .. } => "not-text",

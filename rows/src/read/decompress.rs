@@ -59,7 +59,7 @@ pub(crate) fn peek<'r, R: Read + 'r>(
 }
 
 /// A reader that failed.
-struct Failing(Option<io::Error>);
+pub(crate) struct Failing(pub(crate) Option<io::Error>);
 
 impl Read for Failing {
     fn read(&mut self, _out: &mut [u8]) -> io::Result<usize> {

@@ -1,6 +1,6 @@
 //! JSON arrays and sequences: values, escapes, layout, bad rows.
 
-use crate::support::{check, plain, rows};
+use crate::support::{check, every_way, plain, rows};
 
 /// One value of a row, in an array and on a line of JSON Lines: what becomes of it on the wire, or why it is refused.
 #[track_caller]
@@ -119,11 +119,13 @@ fn broken_text_is_broken_json() {
         ),
     ] {
         let at = 15 + text.find(['\\', '\n', '\t']).unwrap();
-        let expected = format!("1@1:{at} #{problem}");
-        check(
-            &plain(),
-            format!("[{{\"id\":\"a\",\"v\":{text}}}]"),
-            &[&expected],
+        let file = format!("[{{\"id\":\"a\",\"v\":{text}}},{{\"id\":\"b\"}}]");
+        let run = every_way(&plain(), file.as_bytes());
+        assert_eq!(run.events[0], "1@1:1 !broken-json");
+        assert_eq!(run.rows.len(), 1, "{:?}", run.events);
+        assert_eq!(
+            run.rejects[0].reason.to_string(),
+            format!("the row is not valid JSON: {problem} at line 1, byte {at}")
         );
     }
 }
@@ -350,8 +352,14 @@ fn bytes_that_are_not_utf8_cost_the_row_of_their_string() {
     check(
         &plain(),
         b"[{\"id\":\"a\"},\xe9{\"id\":\"b\"}]",
-        &[r#"1@1:1 {"id":{"S":"a"}}"#, "1@1:12 #byte 12 is not UTF-8"],
+        &[r#"1@1:1 {"id":{"S":"a"}}"#, "2@1:12 !not-text", "end"],
     );
+    check(
+        &plain(),
+        b"[{\"id\":\"a\",\xa0 \"v\":1}]",
+        &["1@1:1 !not-text", "end"],
+    );
+    // A quote is next to it that may be one too many.
     check(
         &plain(),
         b"[{\"id\":\"a\",\xa0\"v\":1}]",

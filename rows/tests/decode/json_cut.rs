@@ -2,7 +2,7 @@
 
 use rows::Error;
 
-use crate::support::{Run, Setup, check, plain, run};
+use crate::support::{Run, Setup, check, every_way, plain, run};
 
 /// Cuts `file` at every byte. Whole is a file that `is_whole`; every other must end in an error whose place is within
 /// the file, after the rows that end before the cut and no others.
@@ -106,53 +106,104 @@ fn dynamodb_lines_cut_anywhere_are_an_error_after_the_whole_lines() {
 }
 
 #[test]
-fn an_error_names_its_place() {
-    // Row 1 is delivered; `^` marks where the error must be found, which is in row 1 or 2.
-    let (malformed, inside) = ("text that is not JSON", "the file ends inside a value");
-    let (comma, closing) = (
-        "a comma where none may stand",
-        "a closing bracket that nothing opened",
-    );
+fn a_broken_row_costs_itself_and_says_where() {
+    // `^` marks where the parser meets what is wrong with the second element.
+    let (malformed, comma) = ("text that is not JSON", "a comma where none may stand");
     let name = "something else where a name in quotes or } must stand";
-    let control = "a line break or control character inside a string (an unclosed quote?)";
-    let another = "another JSON value follows the array of rows";
-    for (rest, record, problem) in [
-        ("^,\n]", 1, "a comma after the last element"),
-        (",\n{\"id\":\"b\"^,}]", 2, "a comma after the last element"),
-        ("\n^{\"id\":\"b\"}]", 1, "a missing comma"),
-        (",\n{\"id\":\"b\" ^\"v\":1}]", 2, "a missing comma"),
-        (",\n{\"id\" ^\"b\"}]", 2, "a missing colon after a name"),
-        (",\n{\"id\":^,}]", 2, comma),
-        (",^,{\"id\":\"b\"}]", 1, comma),
-        (",\n{^id:\"b\"}]", 2, name),
-        (",\n{^'id':\"b\"}]", 2, name),
-        (",\n{\"id\":^'b'}]", 2, malformed),
-        (",\n{\"id\":\"b\",\r\n\"v\":^NaN}]", 2, malformed),
-        (",\n{\"id\":\"ä\",\"v\":^True}]", 2, malformed),
+    for (element, problem) in [
+        ("{\"id\":\"b\"^,}", "a comma after the last element"),
+        ("{\"id\":\"b\" ^\"v\":1}", "a missing comma"),
+        ("{\"id\":\"b\"^\"v\":1}", "a missing comma"),
+        ("{\"id\" ^\"b\"}", "a missing colon after a name"),
+        ("{\"id\":^,}", comma),
+        ("{\"id\":1,\"v\":[1,^,2]}", comma),
+        ("^", comma),
+        ("{^id:\"b\"}", name),
+        ("{^'id':\"b\"}", name),
+        ("{\"id\":^'b'}", malformed),
+        ("{\"id\":\"b\",\r\n\"v\":^NaN}", malformed),
+        ("{\"id\":\"ä\",\"v\":^True}", malformed),
+        ("{\"id\":\"b\",\"v\":^-Infinity}", "a malformed number"),
         (
-            ",\n{\"id\":\"b\",\"v\":^truth}]",
-            2,
+            "{\"id\":\"b\",\"v\":^truth}",
             "a word that is neither true, false nor null",
         ),
         (
-            ",\n{\"id\":\"b\",\"v\":^nullx}]",
-            2,
+            "{\"id\":\"b\",\"v\":^nullx}",
             "text directly after true, false or null",
         ),
-        (",\n{\"id\":\"b\",\"v\":^01}]", 2, "a malformed number"),
-        (",\n{\"id\":\"b\",\"v\":^1.}]", 2, "a malformed number"),
-        (",\n{\"id\":\"b\",\"v\":[1^}]", 2, closing),
+        ("{\"id\":\"b\",\"v\":^01}", "a malformed number"),
+        ("{\"id\":\"b\",\"v\":^1.}", "a malformed number"),
+        ("7 ^8", "a missing comma"),
         (
-            ",\n^// no\n{\"id\":\"b\"}]",
-            1,
+            "^// no\n{\"id\":\"b\"}",
             "a comment, which JSON does not have",
         ),
-        (",\n{\"id\":\"b^\n", 2, control),
-        ("^}", 1, closing),
+        (
+            "{\"id\":\"b^\n\"}",
+            "a line break or control character inside a string (an unclosed quote?)",
+        ),
+    ] {
+        let start = "[\n{\"id\":\"a\"},";
+        let marked = format!("{start}{element},\n{{\"id\":\"c\"}}]");
+        let (before, after) = marked.split_once('^').unwrap();
+        let file = format!("{before}{after}");
+        let run = every_way(&plain(), file.as_bytes());
+        assert_eq!(run.events[1], "2@2:13 !broken-json", "{file}");
+        assert_eq!((run.rows.len(), run.ended()), (2, true), "{file}");
+        let line = 1 + before.matches('\n').count();
+        assert_eq!(
+            run.rejects[0].reason.to_string(),
+            format!(
+                "the row is not valid JSON: {problem} at line {line}, byte {}",
+                before.len()
+            ),
+            "{file}"
+        );
+        assert_eq!(run.rejects[0].text, element.replace('^', "").as_bytes());
+    }
+    check(
+        &plain(),
+        "[{\"id\":\"a\"},]",
+        &[r#"1@1:1 {"id":{"S":"a"}}"#, "2@1:12 !broken-json", "end"],
+    );
+}
+
+/// Where a quote is lost, text inside of strings would pass for rows.
+#[test]
+fn a_lost_quote_or_bracket_ends_the_file() {
+    // Row 1 is delivered; `^` marks where the error must be found.
+    let inside = "the file ends inside a value";
+    let (closing, comma) = ("a closing bracket that nothing opened", "a missing comma");
+    let another = "another JSON value follows the array of rows";
+    for (rest, record, problem) in [
+        (
+            ",\n{\"id\":\"b,\"^n\":\"}, {\\\"id\\\":\\\"no\\\"}\"},{\"id\":\"c\"}]",
+            2,
+            "something else where a name in quotes or } must stand",
+        ),
+        (
+            ",\n{\"id\":^b\",\"n\":\"}, {\"},{\"id\":\"c\"}]",
+            2,
+            "text that is not JSON",
+        ),
+        (
+            ",\n{\"id\":\"5\" ^inch\"},{\"id\":\"c\"}]",
+            2,
+            "something else where a name in quotes or } must stand",
+        ),
+        (",\n{\"id\":\"b\"}\n^{\"id\":\"c\"}]", 2, comma),
+        (",\n{\"id\":\"b\",\"v\":[1^}]", 2, closing),
+        (",\n{\"id\":\"b\"}^},{\"id\":\"c\"}]", 2, closing),
         ("^", 1, inside),
-        (",\n{\"id\":\"b^", 2, inside),
+        (",\n^{\"id\":\"b", 2, inside),
+        (
+            ",\n{\"id\":\"b\",\"v\":{\"k\":1},^{\"id\":\"c\"}]",
+            2,
+            "something else where a name in quotes or } must stand",
+        ),
         ("]\n^]", 1, closing),
-        ("]\n^x", 1, malformed),
+        ("]\n^x", 1, "text that is not JSON"),
         ("]\n^[{\"id\":\"b\"}]", 1, another),
         ("]\r\n\r\n^{\"id\":\"b\"}", 1, another),
         ("] ^null", 1, another),
@@ -167,20 +218,6 @@ fn an_error_names_its_place() {
             &[r#"1@2:2 {"id":{"S":"a"}}"#, &error],
         );
     }
-}
-
-#[test]
-fn a_row_that_is_refused_does_not_hide_broken_syntax_in_it() {
-    check(
-        &plain(),
-        "[{\"id\":1,\"v\":[1,,2]},{\"id\":\"b\"}]",
-        &["1@1:16 #a comma where none may stand"],
-    );
-    check(
-        &plain(),
-        "[7 8]",
-        &["1@1:1 !not-an-object", "1@1:3 #a missing comma"],
-    );
 }
 
 #[test]
@@ -203,8 +240,11 @@ fn nesting_is_bounded_in_what_is_skipped_too() {
         ]
     );
     let deeper = run(&plain(), nested(200_000).as_bytes());
-    assert_eq!(
-        deeper.events[1],
-        "2@1:100011 #values are nested deeper than 100000 levels"
+    assert_eq!(deeper.events[1], "2@1:12 !broken-json");
+    assert_eq!(deeper.rows.len(), 2);
+    let message = deeper.rejects[0].reason.to_string();
+    assert!(
+        message.contains("nested deeper than 100000 levels"),
+        "{message}"
     );
 }

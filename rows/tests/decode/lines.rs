@@ -171,7 +171,7 @@ fn the_first_line_may_be_the_broken_one() {
     check(
         &plain(),
         "{\"id\":\"a\"\n",
-        &["1@2:10 #the file ends inside a value"],
+        &["1@1:0 #the file ends inside a value"],
     );
 }
 

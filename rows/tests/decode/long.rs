@@ -79,7 +79,7 @@ fn a_string_of_any_length_in_json_costs_its_row() {
             "\"},{\"id\":\"b\"}]",
         ),
     );
-    costs_one_row(&array, "item-too-large");
+    costs_one_row(&array, "row-too-long");
     assert_eq!(array.events[2], row(length + 22, 1));
     assert!(array.rejects[0].text.starts_with(b"{\"id\":\"xxxxxx"));
 }
@@ -87,33 +87,13 @@ fn a_string_of_any_length_in_json_costs_its_row() {
 #[test]
 fn text_of_any_kind_over_8_mib_costs_its_row_of_json() {
     let length = 9 * MIB;
-    for (before, fill, after, reason) in [
-        (
-            "{\"id\":\"x\",\"v\":\"",
-            "\\u00e4\\n😀",
-            "\"}",
-            "item-too-large",
-        ),
-        (
-            "{\"id\":\"x\",\"v\":[",
-            "[1,\"x\"],",
-            "1]}",
-            "item-too-large",
-        ),
-        (
-            "{\"id\":\"x\",\"v\":[",
-            "                \n",
-            "]}",
-            "row-too-long",
-        ),
-        ("[", "[[1],{\"k\":null}],", "1]", "not-an-object"),
-        (
-            "{\"id\":\"x\",\"id\":\"y\",\"",
-            "k",
-            "\":1}",
-            "duplicate-attribute",
-        ),
-        ("{\"id\":7,\"v\":", "1", "}", "key-type"),
+    for (before, fill, after) in [
+        ("{\"id\":\"x\",\"v\":\"", "\\u00e4\\n😀", "\"}"),
+        ("{\"id\":\"x\",\"v\":[", "[1,\"x\"],", "1]}"),
+        ("{\"id\":\"x\",\"v\":[", "                \n", "]}"),
+        ("[", "[[1],{\"k\":null}],", "1]"),
+        ("{\"id\":\"x\",\"id\":\"y\",\"", "k", "\":1}"),
+        ("{\"id\":7,\"v\":", "1", "}"),
     ] {
         let length = length / fill.len() as u64 * fill.len() as u64;
         let (start, end) = (
@@ -121,24 +101,30 @@ fn text_of_any_kind_over_8_mib_costs_its_row_of_json() {
             format!("{after},{{\"id\":\"b\"}}]"),
         );
         let run = run(&plain(), filled(&start, fill, length, &end));
-        if reason == "row-too-long" {
-            // Where the row ends is not looked for without bounds, unless it can be skipped.
-            assert_eq!(run.rows.len(), 1);
-            let event = "2@1:12 #the row is longer than 8388608 bytes; an item may have 409,600";
-            assert_eq!(run.events[1..], [event]);
-        } else {
-            costs_one_row(&run, reason);
-        }
+        costs_one_row(&run, "row-too-long");
     }
+}
+
+#[test]
+fn a_row_over_256_mib_is_no_row() {
+    let run = run(
+        &plain(),
+        filled("[{\"id\":\"a\"},{\"id\":\"", "x", 257 * MIB, "\"}]"),
+    );
+    assert_eq!(
+        run.events[1..],
+        ["2@1:12 #the row is longer than 268435456 bytes; an item may have 409,600"]
+    );
 }
 
 #[test]
 fn a_name_is_kept_no_longer_than_a_row_may_be() {
     let length = 9 * MIB;
     let long_name = "#the row is longer than 8388608 bytes; an item may have 409,600";
+    let long_row = "!row-too-long";
     for (setup, before, after, event) in [
-        (plain(), "[{\"id\":\"a\",\"", "\":1}]", long_name),
-        (plain(), "[7,{\"id\":\"a\",\"", "\":1}]", long_name),
+        (plain(), "[{\"id\":\"a\",\"", "\":1}]", long_row),
+        (plain(), "[7,{\"id\":\"a\",\"", "\":1}]", long_row),
         (
             plain().rows_at("/Items"),
             "{\"",
@@ -155,7 +141,7 @@ fn a_name_is_kept_no_longer_than_a_row_may_be() {
             plain(),
             "[{\"Item\":{\"id\":{\"S\":\"a\"}},\"x\":1,\"",
             "\":1}]",
-            "!not-dynamodb-json",
+            long_row,
         ),
     ] {
         let run = run(&setup, filled(before, "n", length, after));
@@ -243,7 +229,7 @@ fn a_bomb_is_bounded_by_its_rows() {
     .read_to_end(&mut text)
     .unwrap();
     for packed in [gzip(&text), zstd(&text)] {
-        costs_one_row(&run(&plain(), &packed[..]), "item-too-large");
+        costs_one_row(&run(&plain(), &packed[..]), "row-too-long");
     }
 }
 
@@ -262,8 +248,8 @@ fn the_limit_is_8_mib_to_the_byte_however_the_row_is_read() {
                 let start = format!("[{{\"id\":\"a\"}},{before}{{\"id\":\"x\"");
                 run(&setup, filled(&start, " ", length, "},{\"id\":\"b\"}]"))
             };
-            // Quotes, comma and line break; braces and key.
-            let (csv_bytes, array_bytes) = (5, 10);
+            // Quotes, comma and key; braces and key.
+            let (csv_bytes, array_bytes) = (4, 10);
             costs_one_row(&csv(limit - csv_bytes), "item-too-large");
             assert_eq!(array(limit - array_bytes).rows.len(), 3);
             let byte = before.len();
@@ -273,10 +259,9 @@ fn the_limit_is_8_mib_to_the_byte_however_the_row_is_read() {
                 csv(limit - csv_bytes + 1).events[1..],
                 [format!("2@{}:{} {what}", line + 2, byte + 8)]
             );
-            assert_eq!(
-                array(limit - array_bytes + 1).events[1..],
-                [format!("2@{line}:{} {what}", byte + 12)]
-            );
+            let over = array(limit - array_bytes + 1);
+            costs_one_row(&over, "row-too-long");
+            assert!(over.events[1].starts_with(&format!("2@{line}:{} ", byte + 12)));
         }
     }
 }
