@@ -11,7 +11,7 @@ use memchr::{memchr, memchr3};
 
 use super::cells::{COLUMNS_MAX, CellReader};
 use super::frame::RecordFramer;
-use super::input::{Input, NOT_TEXT_FIX, TableRules, read_error};
+use super::input::{BYTE_ORDER_MARK, Input, NOT_TEXT_FIX, TableRules, read_error};
 use super::options::Engine;
 use super::parts::{Found, LineBreaks, Passed, ROW_TEXT_BYTES_MAX, Slice, Syntax};
 use crate::error::Error;
@@ -36,6 +36,8 @@ pub(super) struct CsvSyntax {
     cells: CellReader,
     columns: Arc<[Column]>,
     delimiter: u8,
+    /// The first column's name, as a header begins with it.
+    header_start: Vec<u8>,
     /// A cell with its doubled quotes undone.
     unquoted: Vec<u8>,
 }
@@ -62,18 +64,33 @@ impl CsvSyntax {
             item: is_hot.then_some(item),
             encoder: table.encoder(),
             cells: CellReader::new(delimiter),
+            header_start: columns
+                .first()
+                .map_or_else(Vec::new, |column| column.name.clone().into_bytes()),
             columns,
             delimiter,
             unquoted: Vec::new(),
         }
     }
 
+    /// Whether `text` is one record, and no more.
+    fn is_record(&self, text: &[u8]) -> bool {
+        let mut framer = RecordFramer::default();
+        framer.end(text, self.delimiter).is_none() && framer.end(b"\n", self.delimiter).is_some()
+    }
+
     fn encode(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<(), Reason> {
-        let text = std::str::from_utf8(slice.row).map_err(|e| Reason::NotText {
-            byte: slice.at.byte + e.valid_up_to() as u64,
+        // Files that were joined have marks between them.
+        let text = slice.row.strip_prefix(BYTE_ORDER_MARK);
+        let text = text
+            .filter(|text| self.is_record(text))
+            .unwrap_or(slice.row);
+        let skipped = slice.row.len() - text.len();
+        let text = std::str::from_utf8(text).map_err(|e| Reason::NotText {
+            byte: slice.at.byte + (skipped + e.valid_up_to()) as u64,
         })?;
         // Before the count of cells, which this may be the cause of.
-        if has_text_after_quote(slice.row, self.delimiter) {
+        if has_text_after_quote(text.as_bytes(), self.delimiter) {
             return Err(Reason::TextAfterQuote);
         }
         self.cells.read(text.as_bytes());
@@ -82,6 +99,10 @@ impl CsvSyntax {
                 expected: self.columns.len(),
                 found: self.cells.count(),
             });
+        }
+        let names = self.columns.iter().map(|column| column.name.as_bytes());
+        if names.eq(self.cells.cells()) {
+            return Err(Reason::RepeatedHeader);
         }
         self.encoder.begin_item();
         for (column, cell) in self.columns.iter().zip(self.cells.cells()) {
@@ -134,6 +155,12 @@ impl Syntax for CsvSyntax {
             record.at += 1;
         }
         let (begin, breaks_before) = (record.at, record.line_breaks);
+        // A byte order mark begins so, or a header that comes again.
+        let start = &text[begin..];
+        let unquoted = start.strip_prefix(b"\"").unwrap_or(start);
+        if start[0] == BYTE_ORDER_MARK[0] || unquoted.starts_with(&self.header_start) {
+            return None;
+        }
         item.begin();
         for (index, column) in self.columns.iter().enumerate() {
             let cell = record.cell(&mut self.unquoted).ok()?;

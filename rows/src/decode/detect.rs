@@ -6,8 +6,11 @@ use std::io::Read;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 
 use super::format::{Format, Layout};
+use super::frame::is_json_blank;
+use super::json::array_index;
 use super::options::DecodeOptions;
-use super::value::{SliceReader, TypeName, Typing, line, parser};
+use super::value::{SliceReader, TypeName, Typing, line, offset, parser};
+use super::wrapper::Wrapped;
 use crate::error::Error;
 use crate::item::{Schema, quoted};
 
@@ -164,26 +167,21 @@ fn json_layout(
     }
     let outline = Outline::of(start, schema);
     // One object that has no key but an array of objects is a wrapper, as `aws dynamodb scan` prints.
-    if let Some(name) = outline.rows_at
-        && !outline.has_key
-        && (!outline.complete || (whole && !outline.followed))
+    let is_one = !outline.complete || (whole && !outline.followed);
+    if !outline.has_key
+        && is_one
+        && let Some(wrapped) = Wrapped::find(start, schema)
     {
-        let shown = quoted(&name);
-        // A name that is cut or escaped is none to type.
-        let pointer = if shown == name {
-            format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-        } else {
-            "with its JSON pointer".to_owned()
-        };
-        return unusable(
-            format!("the file is one JSON object whose rows are in an array under \"{shown}\""),
-            format!(
-                "name that array: --rows-at {pointer} (object metadata x-amz-meta-intake-rows-at)"
-            ),
-        );
+        if wrapped.is_put_request {
+            return Ok(Layout::JsonArray {
+                typed: Typing::PutRequest,
+                pointer: wrapped.pointer,
+            });
+        }
+        return Err(wrapped.error());
     }
     let typed = typing(start, &[], schema).unwrap_or(Typing::Plain);
-    if outline.lines > 1 {
+    if outline.lines > 1 || outline.shares_line {
         Ok(Layout::JsonSequence { typed })
     } else {
         Ok(Layout::JsonLines { typed })
@@ -218,27 +216,35 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, Error> {
 #[derive(Debug, Default)]
 struct Outline {
     has_key: bool,
-    /// The first member that is an array of objects.
-    rows_at: Option<String>,
-    /// Whether the object ends within the bytes that were looked at.
+    /// Whether the object ends within the bytes that were looked at, and where.
     complete: bool,
+    end: u64,
     /// Lines it stands on, as far as they were looked at; 0 if it is broken.
     lines: u64,
     /// Whether another value follows.
     followed: bool,
+    /// Whether that is an object on the same line.
+    shares_line: bool,
 }
 
 impl Outline {
     fn of(start: &[u8], schema: &Schema) -> Self {
         let mut outline = Self::default();
         let ended = Cell::new(false);
+        let text = start.trim_ascii_start();
         let mut parser = parser(SliceReader {
-            rest: start.trim_ascii_start(),
+            rest: text,
             ended: &ended,
         });
         // An error is the end of the bytes, or broken JSON that the decoder will tell of: what was seen until then counts.
         if outline.read(&mut parser, schema).is_err() && !outline.complete && ended.get() {
             outline.lines = line(&parser);
+        }
+        if outline.complete {
+            let behind = &text[outline.end as usize..];
+            let next = behind.iter().position(|&byte| !is_json_blank(byte));
+            outline.shares_line =
+                next.is_some_and(|next| behind[next] == b'{' && !behind[..next].contains(&b'\n'));
         }
         outline
     }
@@ -250,23 +256,13 @@ impl Outline {
     ) -> Result<(), ReaderError> {
         parser.begin_object()?;
         while parser.has_next()? {
-            let name = parser.next_name_owned()?;
+            let name = parser.next_name()?;
             self.has_key |= schema.key.iter().any(|key| key.name == name) || name == "Item";
-            if self.rows_at.is_none() && parser.peek()? == ValueType::Array {
-                parser.begin_array()?;
-                if parser.has_next()? && parser.peek()? == ValueType::Object {
-                    self.rows_at = Some(name);
-                }
-                while parser.has_next()? {
-                    parser.skip_value()?;
-                }
-                parser.end_array()?;
-            } else {
-                parser.skip_value()?;
-            }
+            parser.skip_value()?;
         }
         self.lines = line(parser);
         parser.end_object()?;
+        self.end = offset(parser);
         self.complete = true;
         self.followed = parser.has_next().unwrap_or(true);
         Ok(())
@@ -298,8 +294,8 @@ impl Signs {
         pointer: &[String],
         schema: &Schema,
     ) -> Result<(), ReaderError> {
-        for name in pointer {
-            if !find_member(parser, name)? {
+        for token in pointer {
+            if !find(parser, token)? {
                 return Ok(());
             }
         }
@@ -330,10 +326,17 @@ impl Signs {
             let name = parser.next_name_owned()?;
             let is_key = schema.key.iter().any(|key| key.name == name);
             let mut typed = None;
-            let read = if name == "Item" && !is_key && parser.peek()? == ValueType::Object {
+            let is_object = !is_key && parser.peek()? == ValueType::Object;
+            let read = if name == "Item" && is_object {
                 let read = read_item(parser, &mut typed);
                 if typed == Some(true) {
                     self.certain.get_or_insert(Typing::DynamoDbItem);
+                }
+                read
+            } else if name == "PutRequest" && is_object {
+                let read = read_put_request(parser, &mut typed);
+                if typed == Some(true) {
+                    self.certain.get_or_insert(Typing::PutRequest);
                 }
                 read
             } else {
@@ -356,19 +359,51 @@ impl Signs {
     }
 }
 
-/// Goes into the member `name` of the object that comes next; `false` if there is none.
-fn find_member<R: Read>(parser: &mut JsonStreamReader<R>, name: &str) -> Result<bool, ReaderError> {
-    if parser.peek()? != ValueType::Object {
-        return Ok(false);
-    }
-    parser.begin_object()?;
-    while parser.has_next()? {
-        if parser.next_name()? == name {
-            return Ok(true);
+/// Goes to what `token` of a JSON pointer names in the value that comes next; `false` if there is nothing.
+fn find<R: Read>(parser: &mut JsonStreamReader<R>, token: &str) -> Result<bool, ReaderError> {
+    match parser.peek()? {
+        ValueType::Object => {
+            parser.begin_object()?;
+            while parser.has_next()? {
+                if parser.next_name()? == token {
+                    return Ok(true);
+                }
+                parser.skip_value()?;
+            }
         }
-        parser.skip_value()?;
+        ValueType::Array => {
+            let Some(index) = array_index(token) else {
+                return Ok(false);
+            };
+            parser.begin_array()?;
+            for _ in 0..index {
+                if !parser.has_next()? {
+                    return Ok(false);
+                }
+                parser.skip_value()?;
+            }
+            return parser.has_next();
+        }
+        _ => {}
     }
     Ok(false)
+}
+
+/// Consumes the value of a `PutRequest`, with an `Item` in it; `typed` as for [`read_item`].
+fn read_put_request<R: Read>(
+    parser: &mut JsonStreamReader<R>,
+    typed: &mut Option<bool>,
+) -> Result<(), ReaderError> {
+    parser.begin_object()?;
+    while parser.has_next()? {
+        let is_item = parser.next_name()? == "Item";
+        if is_item && parser.peek()? == ValueType::Object {
+            read_item(parser, typed)?;
+        } else {
+            parser.skip_value()?;
+        }
+    }
+    parser.end_object()
 }
 
 /// Consumes the value of an `Item`; `typed` is whether any of its attributes, or an empty one, is DynamoDB JSON.

@@ -73,6 +73,8 @@ impl ValueFramer {
         for (at, &byte) in text.iter().enumerate() {
             match self.kind {
                 Kind::None if is_json_blank(byte) => continue,
+                // Of a byte order mark, behind which a value may stand.
+                Kind::None if matches!(byte, 0xEF | 0xBB | 0xBF) => continue,
                 Kind::None if matches!(byte, b'{' | b'[' | b'"') => self.kind = Kind::Closed,
                 Kind::None => self.kind = Kind::Word,
                 Kind::Word if is_json_blank(byte) => return Some(at),

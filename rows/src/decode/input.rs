@@ -14,6 +14,9 @@ pub(super) const CUT_OFF_FIX: &str = "the file is cut off: upload it again";
 /// How to repair a file that is not UTF-8 where no row can be told from the next.
 pub(super) const NOT_TEXT_FIX: &str = "name the encoding, for example --encoding windows-1252";
 
+/// What a file of UTF-8 may begin with. Where files were joined, a row may.
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The text a decoder reads, and what it needs to know to tell where something is.
 pub(super) struct Input<'r> {
     pub(super) reader: Box<dyn Read + 'r>,

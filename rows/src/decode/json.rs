@@ -5,19 +5,24 @@
 
 use std::cell::Cell;
 use std::io::Read;
+use std::sync::Arc;
 
 use struson::reader::{JsonReader, JsonStreamReader, ValueType};
 
+use super::DETECT_BYTES;
 use super::frame::{ElementFramer, ValueFramer, is_json_blank, is_sound};
-use super::input::{CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, TableRules, read_error};
+use super::input::{
+    BYTE_ORDER_MARK, CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, TableRules, read_error,
+};
 use super::options::Engine;
 use super::parse::Parser;
 use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Slice, Syntax};
 use super::value::{
     Broken, RowReader, SliceReader, Typing, column, kind_name, line, offset, parser,
 };
+use super::wrapper::Wrapped;
 use crate::error::Error;
-use crate::item::{ItemWriter, Position, Reason, Row, quoted};
+use crate::item::{ItemWriter, Position, Reason, Row, Schema, quoted};
 use crate::read::{LIMIT_BYTES, Recent, RecentReader};
 
 /// The problem of two values with nothing between them.
@@ -33,6 +38,7 @@ pub(super) struct Values {
     item: Option<ItemWriter>,
     pub(super) reference: RowReader,
     typing: Typing,
+    schema: Arc<Schema>,
 }
 
 impl Values {
@@ -41,21 +47,31 @@ impl Values {
             item: (engine == Engine::Fast).then(|| table.item_writer()),
             reference: RowReader::new(table.encoder(), typing),
             typing,
+            schema: Arc::clone(&table.schema),
         }
     }
 
-    /// Passes a row on the hot path. The byte behind it, and white space before that, is not passed, but there.
+    /// The error for a first value that is not a row but around the rows, too long to be seen as such from its beginning.
+    pub(super) fn wrapped(&self, text: &[u8], reason: &Reason) -> Option<Error> {
+        let has_no_key = match reason {
+            Reason::MissingKey { .. } => text.len() >= DETECT_BYTES,
+            Reason::RowTooLong { .. } => true,
+            _ => false,
+        };
+        let wrapped = has_no_key.then(|| Wrapped::find(text, &self.schema))?;
+        wrapped.map(|wrapped| wrapped.error())
+    }
+
+    /// Passes a row on the hot path.
     #[inline]
-    pub(super) fn hot(&mut self, parser: &mut Parser<'_>, row: &mut Row) -> Option<u8> {
+    pub(super) fn hot(&mut self, parser: &mut Parser<'_>, row: &mut Row) -> Option<()> {
         let item = self.item.as_mut()?;
         parser.row(item, self.typing).ok()?;
-        let next = parser.space().ok()?;
-        item.finish(row).ok()?;
-        Some(next)
+        item.finish(row).ok()
     }
 
     /// Reads what `text` is, by the reference.
-    fn reference(&mut self, text: &[u8], row: &mut Row) -> Result<Found, Broken> {
+    pub(super) fn reference(&mut self, text: &[u8], row: &mut Row) -> Result<Found, Broken> {
         let mut parser = parser(text);
         self.reference.read(&mut parser)?;
         if parser.has_next()? {
@@ -213,10 +229,11 @@ impl ArraySyntax {
     /// Checks what stands behind the rows in the objects around them.
     fn member(&mut self, slice: Slice<'_>) -> Result<Found, Error> {
         // Behind a container there must be nothing; behind a comma a member.
-        let (before, after) = if std::mem::take(&mut self.is_behind) {
-            (&b"[0 "[..], b"]")
-        } else {
-            (&b"{"[..], b"}")
+        let is_object = self.around.last() == Some(&true);
+        let (before, after) = match (std::mem::take(&mut self.is_behind), is_object) {
+            (true, _) => (&b"[0 "[..], b"]"),
+            (false, true) => (&b"{"[..], b"}"),
+            (false, false) => (&b"["[..], b"]"),
         };
         if slice.row.is_empty() {
             if before.len() == 1 {
@@ -291,7 +308,8 @@ impl Syntax for ArraySyntax {
         let mut parser = Parser::new(text, at, after_return);
         parser.space().ok()?;
         let (begin, breaks_before) = (parser.at, parser.line_breaks);
-        match self.values.hot(&mut parser, row)? {
+        self.values.hot(&mut parser, row)?;
+        match parser.space().ok()? {
             b',' => {}
             b']' => self.ends(),
             _ => return None,
@@ -351,12 +369,15 @@ impl Syntax for ArraySyntax {
         self.values.slice(slice, row)
     }
 
-    fn long_slice(&self) -> Found {
-        if self.has_ended {
+    fn long_slice(&self, slice: Slice<'_>) -> Result<Found, Error> {
+        if slice.end.is_none() {
+            return Err(broken(slice.at, CUT_OFF, CUT_OFF_FIX));
+        }
+        Ok(if self.has_ended {
             Found::Nothing
         } else {
             Found::TOO_LONG
-        }
+        })
     }
 
     fn ended_by(&mut self, end: u8, at: Position) -> Result<(), Error> {
@@ -431,6 +452,13 @@ impl Syntax for SequenceSyntax {
     }
 
     fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
+        // Files that were joined have marks between them.
+        if let Some(text) = slice.row.strip_prefix(BYTE_ORDER_MARK) {
+            if text.is_empty() {
+                return Ok(Found::Nothing);
+            }
+            return self.slice(Slice { row: text, ..slice }, row);
+        }
         if matches!(slice.row.first(), Some(b'{' | b'[')) {
             return self.0.slice(slice, row);
         }
@@ -444,6 +472,17 @@ impl Syntax for SequenceSyntax {
             }) => Err(broken(Position { byte, line, ..at }, problem, REPAIR)),
             found => Ok(found),
         }
+    }
+
+    fn long_slice(&self, slice: Slice<'_>) -> Result<Found, Error> {
+        if slice.end.is_none() {
+            return Err(broken(slice.at, CUT_OFF, CUT_OFF_FIX));
+        }
+        Ok(Found::TOO_LONG)
+    }
+
+    fn unusable(&self, slice: Slice<'_>, reason: &Reason) -> Option<Error> {
+        self.0.wrapped(slice.row, reason)
     }
 
     fn rest(
@@ -508,6 +547,14 @@ pub(super) fn enter<'r>(
     }
 }
 
+/// The index into an array that a token of a JSON pointer is.
+///
+/// <https://www.rfc-editor.org/rfc/rfc6901#section-4>
+pub(super) fn array_index(token: &str) -> Option<u64> {
+    let is_index = token == "0" || !token.starts_with(['0', '+']);
+    token.parse().ok().filter(|_| is_index)
+}
+
 /// `Some` says why there is no array of rows.
 fn descend<R: Read>(
     parser: &mut JsonStreamReader<R>,
@@ -515,29 +562,44 @@ fn descend<R: Read>(
     around: &mut Vec<bool>,
     recent: &Recent,
 ) -> Result<Option<String>, Broken> {
-    for name in pointer {
+    for token in pointer {
         let found = parser.peek()?;
-        if found != ValueType::Object {
-            return Ok(Some(format!(
-                "there is no \"{}\" in a JSON {}",
-                quoted(name),
-                kind_name(found)
-            )));
+        let index = match found {
+            ValueType::Object => None,
+            ValueType::Array if array_index(token).is_some() => array_index(token),
+            _ => {
+                return Ok(Some(format!(
+                    "there is no \"{}\" in a JSON {}",
+                    quoted(token),
+                    kind_name(found)
+                )));
+            }
+        };
+        around.push(index.is_none());
+        match index {
+            Some(_) => parser.begin_array()?,
+            None => parser.begin_object()?,
         }
-        parser.begin_object()?;
-        around.push(true);
+        let mut passed = 0;
         loop {
             // A name is kept; what stands before the rows is only skipped, and may be of any length.
             recent.limit_from(Some(offset(parser)));
             if !parser.has_next()? {
-                return Ok(Some(format!("the file has no \"{}\"", quoted(name))));
+                return Ok(Some(match index {
+                    Some(_) => format!("the array has no element {}", quoted(token)),
+                    None => format!("the file has no \"{}\"", quoted(token)),
+                }));
             }
-            let is_it = parser.next_name()? == name;
+            let is_it = match index {
+                Some(index) => index == passed,
+                None => parser.next_name()? == token,
+            };
             recent.limit_from(None);
             if is_it {
                 break;
             }
             parser.skip_value()?;
+            passed += 1;
         }
     }
     let found = parser.peek()?;

@@ -1,4 +1,4 @@
-//! JSON Lines: one object a line. A line that is broken costs that line.
+//! JSON Lines: one object a line, or several one after the other. A line that is broken costs that line.
 //!
 //! The hot path ([`super::parse`]) takes the lines that are as they should be; the others are read by struson, which is the
 //! reference and knows what is wrong.
@@ -9,10 +9,11 @@ use std::cell::Cell;
 
 use struson::reader::JsonReader;
 
-use super::input::{CUT_OFF, CUT_OFF_FIX};
+use super::frame::{ValueFramer, is_json_blank};
+use super::input::{BYTE_ORDER_MARK, CUT_OFF, CUT_OFF_FIX};
 use super::json::Values;
 use super::parse::Parser;
-use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Slice, Syntax};
+use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Several, Slice, Syntax};
 use super::value::{Broken, SliceReader, column, parser};
 use crate::error::Error;
 use crate::item::{Position, Reason, Row};
@@ -23,7 +24,8 @@ pub(super) struct LineSyntax(pub(super) Values);
 impl LineSyntax {
     /// Reads a line by the reference.
     fn read(&mut self, line: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
-        let text = line.row;
+        // Files that were joined have marks between them.
+        let text = line.row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line.row);
         if text.trim_ascii().is_empty() {
             return Ok(Found::Nothing);
         }
@@ -53,10 +55,14 @@ impl LineSyntax {
         let read = self.0.reference.read(&mut parser);
         let reason = match read.and_then(|()| Ok(parser.has_next()?)) {
             Ok(false) => return Ok(self.0.finish(row)),
-            Ok(true) => Reason::BrokenLine {
-                problem: "a second JSON value".to_owned(),
-                column: column(&parser),
-            },
+            Ok(true) => {
+                let reason = Reason::BrokenLine {
+                    problem: "text after the JSON value".to_owned(),
+                    column: column(&parser),
+                };
+                let several = self.several(line.row);
+                return Ok(several.unwrap_or(Found::Rejected(reason)));
+            }
             Err(Broken::Syntax { byte, .. }) if ended.get() && is_last => {
                 return Err(cut_off(byte));
             }
@@ -74,6 +80,30 @@ impl LineSyntax {
         };
         Ok(Found::Rejected(reason))
     }
+
+    /// Reads a line of several objects; none if it is none.
+    fn several(&mut self, line: &[u8]) -> Option<Found> {
+        let mut several = Vec::new();
+        let mut begin = line.len() - line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).len();
+        while let Some(blank) = line[begin..].iter().position(|&byte| !is_json_blank(byte)) {
+            begin += blank;
+            if line[begin] != b'{' {
+                return None;
+            }
+            let end = begin + ValueFramer::default().end(&line[begin..])? + 1;
+            let mut row = Row::default();
+            let read = match self.0.reference(&line[begin..end], &mut row).ok()? {
+                Found::Rejected(reason) => Err(reason),
+                _ => Ok(row),
+            };
+            several.push(Several {
+                range: begin..end,
+                read,
+            });
+            begin = end;
+        }
+        Some(Found::Several(several))
+    }
 }
 
 impl Syntax for LineSyntax {
@@ -86,8 +116,11 @@ impl Syntax for LineSyntax {
     fn row(&mut self, text: &[u8], at: usize, _: bool, row: &mut Row) -> Option<Passed> {
         let mut parser = Parser::line(text, at);
         let is_row = parser.space().ok()? != b'\n';
-        if is_row && self.0.hot(&mut parser, row)? != b'\n' {
-            return None;
+        if is_row {
+            self.0.hot(&mut parser, row)?;
+            if parser.space().ok()? != b'\n' {
+                return None;
+            }
         }
         Some(Passed {
             begin: at,
@@ -125,6 +158,10 @@ impl Syntax for LineSyntax {
 
     fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
         self.read(slice, row)
+    }
+
+    fn unusable(&self, slice: Slice<'_>, reason: &Reason) -> Option<Error> {
+        self.0.wrapped(slice.row, reason)
     }
 
     fn rest(&mut self, slice: Slice<'_>, (): (), row: &mut Row) -> Result<Found, Error> {

@@ -31,6 +31,7 @@ mod parse;
 mod parts;
 mod pull;
 mod value;
+mod wrapper;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;

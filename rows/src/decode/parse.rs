@@ -83,20 +83,19 @@ impl<'t> Parser<'t> {
     pub(super) fn row(&mut self, item: &mut ItemWriter, typing: Typing) -> Result<(), Refused> {
         item.begin();
         self.expect(b'{')?;
-        match typing {
-            Typing::Plain => self.members(item, false),
-            Typing::DynamoDb => self.members(item, true),
-            Typing::DynamoDbItem => {
-                self.space()?;
-                if self.plain_string()?.bytes() != b"Item" {
-                    return Err(Refused);
-                }
-                self.expect(b':')?;
-                self.expect(b'{')?;
-                self.members(item, true)?;
-                self.expect(b'}')
+        for name in typing.around() {
+            self.space()?;
+            if self.plain_string()?.bytes() != name.as_bytes() {
+                return Err(Refused);
             }
+            self.expect(b':')?;
+            self.expect(b'{')?;
         }
+        self.members(item, typing != Typing::Plain)?;
+        for _ in typing.around() {
+            self.expect(b'}')?;
+        }
+        Ok(())
     }
 
     /// Passes the members of an object whose brace is passed, and its closing brace.

@@ -8,6 +8,9 @@
 //! cut a file into parts come the same rows, positions and errors. Memory is a part and one row: what a row has behind
 //! [`ROW_TEXT_BYTES_MAX`] is passed, but not kept.
 
+use std::collections::VecDeque;
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::item::{Position, Reason, Reject, Row};
 
@@ -125,6 +128,16 @@ pub(super) enum Found {
     Rejected(Reason),
     /// None, but white space.
     Nothing,
+    /// Several rows: `text` has them one after the other.
+    Several(Vec<Several>),
+}
+
+/// One of several rows of a slice.
+pub(super) struct Several {
+    /// Where it is in the slice's row.
+    pub(super) range: Range<usize>,
+    /// The row, or why it is rejected.
+    pub(super) read: Result<Row, Reason>,
 }
 
 /// What breaks lines.
@@ -190,9 +203,14 @@ pub(super) trait Syntax {
     /// Reads a slice by the reference.
     fn slice(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error>;
 
-    /// What a row is that is too long to be kept.
-    fn long_slice(&self) -> Found {
-        Found::TOO_LONG
+    /// The error for a file whose first row, which is rejected for `reason`, shows that it is of another kind.
+    fn unusable(&self, _slice: Slice<'_>, _reason: &Reason) -> Option<Error> {
+        None
+    }
+
+    /// What a row is that is too long to be kept: `slice` is its beginning.
+    fn long_slice(&self, _slice: Slice<'_>) -> Result<Found, Error> {
+        Ok(Found::TOO_LONG)
     }
 
     /// Takes note of the byte at `at` that ended a slice.
@@ -227,6 +245,8 @@ pub(super) struct Reader<S: Syntax> {
     place: Position,
     /// Whether the byte before is a carriage return: a line feed after it is no second line break.
     after_return: bool,
+    /// Rows that were read with the one that was given last.
+    several: VecDeque<Result<Row, Box<Reject>>>,
 }
 
 /// Text that is not kept.
@@ -250,6 +270,7 @@ impl<S: Syntax> Reader<S> {
             forgotten: Forgotten::default(),
             place,
             after_return: false,
+            several: VecDeque::new(),
         }
     }
 
@@ -365,16 +386,16 @@ impl<S: Syntax> Reader<S> {
     }
 
     /// What a row is that is too long to be read.
-    fn too_long(&self, slice: Slice<'_>) -> Option<Found> {
+    fn too_long(&self, slice: Slice<'_>) -> Result<Option<Found>, Error> {
         if self.forgotten.bytes == 0 && slice.row.len() <= ROW_TEXT_BYTES_MAX {
-            return None;
+            return Ok(None);
         }
         let is_blank = !self.forgotten.has_text && slice.row.trim_ascii().is_empty();
-        Some(if is_blank {
+        Ok(Some(if is_blank {
             Found::Nothing
         } else {
-            self.syntax.long_slice()
-        })
+            self.syntax.long_slice(slice)?
+        }))
     }
 
     /// Reads the row that is whole in `carry`: whether it is one, or only white space.
@@ -408,7 +429,7 @@ impl<S: Syntax> Reader<S> {
         }
         let slice = self.slice(text, Some(end));
         self.check_length(slice)?;
-        let found = match self.too_long(slice) {
+        let found = match self.too_long(slice)? {
             Some(found) => found,
             None => self.syntax.slice(slice, row)?,
         };
@@ -419,10 +440,74 @@ impl<S: Syntax> Reader<S> {
             self.place.line += forgotten.line_breaks;
             self.after_return = forgotten.after_return;
         }
-        self.place.record += u64::from(!matches!(found, Found::Nothing));
+        self.check_first(&found, slice)?;
+        self.count(&found);
         self.syntax.ended_by(end, self.place)?;
         self.pass(&framed[text.len()..]);
-        found.give(slice, row)
+        self.give(found, slice, row)
+    }
+
+    /// The error if the file is of another kind.
+    fn check_first(&self, found: &Found, slice: Slice<'_>) -> Result<(), Error> {
+        match found {
+            Found::Rejected(reason) if slice.at.record == 1 => {
+                self.syntax.unusable(slice, reason).map_or(Ok(()), Err)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts the rows that were found.
+    fn count(&mut self, found: &Found) {
+        self.place.record += match found {
+            Found::Nothing => 0,
+            Found::Row | Found::Rejected(_) => 1,
+            Found::Several(several) => several.len() as u64,
+        };
+    }
+
+    /// Gives what was found in `slice` to the caller: whether it is a row.
+    fn give(&mut self, found: Found, slice: Slice<'_>, row: &mut Row) -> Result<bool, Error> {
+        match found {
+            Found::Row => {
+                row.position = slice.at;
+                Ok(true)
+            }
+            Found::Rejected(reason) => {
+                let reject = Reject::new(slice.at, reason, slice.row);
+                Err(Error::Row(Box::new(reject)))
+            }
+            Found::Nothing => Ok(false),
+            Found::Several(several) => {
+                for (one, record) in several.into_iter().zip(slice.at.record..) {
+                    let before = &slice.row[..one.range.start];
+                    let position = Position {
+                        byte: slice.at.byte + before.len() as u64,
+                        line: slice.at.line + S::LINE_BREAKS.count(before, &mut false),
+                        record,
+                    };
+                    self.several.push_back(match one.read {
+                        Ok(row) => Ok(Row { position, ..row }),
+                        Err(reason) => {
+                            let text = &slice.row[one.range];
+                            Err(Box::new(Reject::new(position, reason, text)))
+                        }
+                    });
+                }
+                self.next_of_several(row).unwrap_or(Ok(false))
+            }
+        }
+    }
+
+    /// Gives a row that was read with the one before.
+    fn next_of_several(&mut self, row: &mut Row) -> Option<Result<bool, Error>> {
+        Some(match self.several.pop_front()? {
+            Ok(next) => {
+                *row = next;
+                Ok(true)
+            }
+            Err(reject) => Err(Error::Row(reject)),
+        })
     }
 }
 
@@ -435,25 +520,15 @@ impl Found {
     pub(super) const TOO_LONG: Self = Self::Rejected(Reason::RowTooLong {
         limit_bytes: ROW_TEXT_BYTES_MAX,
     });
-
-    /// Gives what was found in `slice` to the caller: whether it is a row.
-    fn give(self, slice: Slice<'_>, row: &mut Row) -> Result<bool, Error> {
-        match self {
-            Self::Row => {
-                row.position = slice.at;
-                Ok(true)
-            }
-            Self::Rejected(reason) => {
-                let reject = Reject::new(slice.at, reason, slice.row);
-                Err(Error::Row(Box::new(reject)))
-            }
-            Self::Nothing => Ok(false),
-        }
-    }
 }
 
 impl<S: Syntax> Rows for Reader<S> {
     fn next(&mut self, part: &mut Part<'_>, row: &mut Row) -> Result<Next, Error> {
+        if !self.several.is_empty()
+            && let Some(read) = self.next_of_several(row)
+        {
+            return read.map(|_| Next::Row);
+        }
         loop {
             if self.is_carrying {
                 if !self.carry(part)? {
@@ -484,15 +559,20 @@ impl<S: Syntax> Rows for Reader<S> {
     }
 
     fn end(&mut self, row: &mut Row) -> Result<bool, Error> {
+        if let Some(read) = self.next_of_several(row) {
+            return read;
+        }
         let carry = std::mem::take(&mut self.carry);
         let framer = std::mem::take(&mut self.framer);
         let slice = self.slice(&carry, None);
-        let found = match self.too_long(slice) {
+        let found = match self.too_long(slice)? {
             Some(found) => found,
             None => self.syntax.rest(slice, framer, row)?,
         };
+        self.forgotten = Forgotten::default();
+        self.check_first(&found, slice)?;
         self.pass(&carry);
-        self.place.record += u64::from(!matches!(found, Found::Nothing));
-        found.give(slice, row)
+        self.count(&found);
+        self.give(found, slice, row)
     }
 }

@@ -18,6 +18,21 @@ pub(crate) enum Typing {
     DynamoDb,
     /// `{"Item":{"name":{"S":"Laptop"}}}`
     DynamoDbItem,
+    /// `{"PutRequest":{"Item":{"name":{"S":"Laptop"}}}}`
+    ///
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
+    PutRequest,
+}
+
+impl Typing {
+    /// The members around an item, outermost first.
+    pub(crate) fn around(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::DynamoDb => &[],
+            Self::DynamoDbItem => &["Item"],
+            Self::PutRequest => &["PutRequest", "Item"],
+        }
+    }
 }
 
 /// Why a row could not be read: both kinds come from one call of the parser.
@@ -186,11 +201,7 @@ impl RowReader {
             return Ok(parser.skip_value()?);
         }
         parser.begin_object()?;
-        match self.typing {
-            Typing::Plain => self.members(parser, false)?,
-            Typing::DynamoDb => self.members(parser, true)?,
-            Typing::DynamoDbItem => self.item_member(parser)?,
-        }
+        self.around_item(parser, self.typing.around())?;
         Ok(parser.end_object()?)
     }
 
@@ -280,8 +291,15 @@ impl RowReader {
         Ok(())
     }
 
-    /// The object around a row of DynamoDB's export: `{"Item": …}` and nothing else.
-    fn item_member<R: Read>(&mut self, parser: &mut JsonStreamReader<R>) -> Result<(), Broken> {
+    /// The members of the open object: those of the item, or the one around it and nothing else.
+    fn around_item<R: Read>(
+        &mut self,
+        parser: &mut JsonStreamReader<R>,
+        around: &[&str],
+    ) -> Result<(), Broken> {
+        let Some((&wanted, inner)) = around.split_first() else {
+            return self.members(parser, self.typing != Typing::Plain);
+        };
         let mut seen = false;
         while parser.has_next()? {
             // Names are not read any more: of a row that is being skipped they may be of any length.
@@ -289,19 +307,23 @@ impl RowReader {
                 skip_member(parser)?;
                 continue;
             }
-            let is_item = parser.next_name()? == "Item";
-            if !is_item || seen || parser.peek()? != ValueType::Object {
-                self.untyped("a row must be {\"Item\": {…}} and nothing else");
+            let is_wanted = parser.next_name()? == wanted;
+            if !is_wanted || seen || parser.peek()? != ValueType::Object {
+                let form = match self.typing {
+                    Typing::PutRequest => "{\"PutRequest\": {\"Item\": {…}}}",
+                    _ => "{\"Item\": {…}}",
+                };
+                self.untyped(&format!("a row must be {form} and nothing else"));
                 parser.skip_value()?;
                 continue;
             }
             seen = true;
             parser.begin_object()?;
-            self.members(parser, true)?;
+            self.around_item(parser, inner)?;
             parser.end_object()?;
         }
         if !seen {
-            self.untyped("the row has no \"Item\"");
+            self.untyped(&format!("the row has no \"{wanted}\""));
         }
         Ok(())
     }

@@ -114,6 +114,9 @@ pub enum Reason {
         /// Cells in the row.
         found: usize,
     },
+    /// A CSV row that is the header once more.
+    #[error("the row is the header again: files were joined here")]
+    RepeatedHeader,
     /// A CSV cell in quotes that goes on after the closing one: it is unknown where it was meant to end.
     #[error(
         "text follows the closing quote of a cell; write a quote inside a cell twice, and look for a quote that is \
@@ -251,6 +254,7 @@ impl Reason {
             Self::BrokenLine { .. } => "broken-line",
             Self::BrokenJson { .. } => "broken-json",
             Self::Ragged { .. } => "ragged-row",
+            Self::RepeatedHeader => "repeated-header",
             Self::TextAfterQuote => "text-after-quote",
             Self::NotText { .. } => "not-text",
             Self::RowTooLong { .. } => "row-too-long",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::scan::{Mark, Scan, Syntax};
+use super::scan::{Joints, Mark, Scan, Syntax};
 use crate::item::Position;
 
 /// A part of a file: whole rows.
@@ -20,13 +20,18 @@ pub struct Part {
 ///
 /// `scans` are of ranges that follow one another from the beginning of the first row, which is `first`, to the end of the file.
 /// Each range begins a part at the end of the first row that ends in it; one in which none ends, because a row is longer or
-/// the rows are at their end, begins none.
+/// the rows are at their end, begins none. JSON Lines of which a line may have several objects, whose rows are not counted, are one
+/// part.
 pub fn cut(first: Position, scans: &[Scan]) -> Vec<Part> {
     let mut parts = vec![Part {
         from: first,
         until: None,
         rows: None,
     }];
+    let joints = scans.iter().map(|scan| scan.joints);
+    if joints.fold(Joints::default(), Joints::then).found {
+        return parts;
+    }
     let mut begin = Mark {
         byte: first.byte,
         line_breaks: first.line - 1,

@@ -2,7 +2,7 @@
 
 use memchr::memchr_iter;
 
-use super::scan::{Mark, Scan, Syntax};
+use super::scan::{Joints, Mark, Scan, Syntax};
 
 /// The line is blank so far.
 const BLANK: usize = 0;
@@ -12,6 +12,7 @@ const TEXT: usize = 1;
 pub(super) fn scan(text: &[u8]) -> Scan {
     let mut scan = Scan::none(Syntax::JsonLines);
     scan.bytes = text.len() as u64;
+    scan.joints = joints(text);
     let mut begin = 0;
     for at in memchr_iter(b'\n', text) {
         let is_blank = is_blank(&text[begin..at]);
@@ -34,6 +35,22 @@ pub(super) fn scan(text: &[u8]) -> Scan {
         }
     }
     scan
+}
+
+fn joints(text: &[u8]) -> Joints {
+    let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r');
+    let mut others = text.iter().skip_while(is_space);
+    let Some(&first) = others.next() else {
+        return Joints::default();
+    };
+    let last = text.iter().rev().find(|byte| !is_space(byte));
+    let opens = |at: usize| text[at + 1..].iter().find(|byte| !is_space(byte)) == Some(&b'{');
+    Joints {
+        found: memchr_iter(b'}', text).any(opens),
+        begins_open: first == b'{',
+        ends_close: last == Some(&b'}'),
+        is_blank: false,
+    }
 }
 
 fn is_blank(text: &[u8]) -> bool {

@@ -19,7 +19,7 @@
 //! | Syntax | A row ends at | Depends on |
 //! |---|---|---|
 //! | JSON array | a comma in the array of rows | being in a string, after a backslash; depth |
-//! | JSON Lines | the line break of a line that is not blank | whether the line is blank so far |
+//! | JSON Lines | the line break of a line that is not blank; with several objects on a line the file is not cut | whether the line is blank so far |
 //! | CSV | a line break outside of quotes, after a record | quotes, the beginning of a cell or record |
 //!
 //! For JSON neither the depth nor the place of the rows' array in it is known to a range. But it is known how far the depth falls

@@ -57,8 +57,46 @@ pub struct Scan {
     /// Whether the first byte is a line feed, which is no line break if there is a carriage return before.
     pub(super) begins_with_feed: bool,
     pub(super) ends_with_return: bool,
+    /// Of JSON Lines, whether lines may have several objects.
+    #[serde(default)]
+    pub(super) joints: Joints,
     /// One for each state that the bytes may begin in.
     pub(super) runs: Vec<Run>,
+}
+
+/// Places where an object may begin on the line on which another ends: a closing brace, perhaps white space, and an opening one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Joints {
+    /// Whether there is one.
+    pub(super) found: bool,
+    /// Whether the first byte that is not white space is an opening brace.
+    pub(super) begins_open: bool,
+    /// Whether the last byte that is not white space is a closing brace.
+    pub(super) ends_close: bool,
+    /// Whether there is only white space, without a line feed.
+    pub(super) is_blank: bool,
+}
+
+impl Default for Joints {
+    fn default() -> Self {
+        Self {
+            found: false,
+            begins_open: false,
+            ends_close: false,
+            is_blank: true,
+        }
+    }
+}
+
+impl Joints {
+    pub(super) fn then(self, next: Self) -> Self {
+        Self {
+            found: self.found || next.found || (self.ends_close && next.begins_open),
+            begins_open: if self.is_blank { next } else { self }.begins_open,
+            ends_close: if next.is_blank { self } else { next }.ends_close,
+            is_blank: self.is_blank && next.is_blank,
+        }
+    }
 }
 
 /// What bytes do that begin in a certain state.
@@ -146,6 +184,7 @@ impl Scan {
             line_breaks: 0,
             begins_with_feed: false,
             ends_with_return: false,
+            joints: Joints::default(),
             runs: (0..syntax.states()).map(Run::new).collect(),
         }
     }
@@ -189,6 +228,7 @@ impl Scan {
             line_breaks: self.line_breaks + next.line_breaks - is_one_break,
             begins_with_feed: self.begins_with_feed,
             ends_with_return: next.ends_with_return,
+            joints: self.joints.then(next.joints),
             runs: self
                 .runs
                 .iter()

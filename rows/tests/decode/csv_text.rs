@@ -127,16 +127,3 @@ fn a_header_that_is_not_utf8_is_unusable() {
         &[r#"1@2:11 {"id":{"S":"a"},"Größe":{"N":"1"}}"#, "end"],
     );
 }
-
-#[test]
-fn a_byte_order_mark_before_a_row_is_text() {
-    let row = |place: &str| format!("{place} {{\"id\":{{\"S\":\"\u{feff}b\"}}}}");
-    let first = r#"1@2:3 {"id":{"S":"a"}}"#;
-    for end in ["\n", ""] {
-        check(
-            &plain(),
-            format!("id\na\n\u{feff}b{end}"),
-            &[first, &row("2@3:5"), "end"],
-        );
-    }
-}

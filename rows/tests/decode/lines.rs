@@ -90,9 +90,9 @@ fn a_broken_line_costs_itself() {
             "a closing bracket that nothing opened at column 11",
         ),
         (
-            r#"{"id":"x"}{"id":"y"}"#,
+            r#"{"id":"x"}7"#,
             "broken-line",
-            "a second JSON value at column 11",
+            "text after the JSON value at column 11",
         ),
         (
             r#"{"id":"x"},"#,

@@ -14,6 +14,7 @@ mod csv_header;
 mod csv_text;
 mod dynamodb;
 mod fuzz;
+mod joined;
 mod json;
 mod json_cut;
 mod json_place;
