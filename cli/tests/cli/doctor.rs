@@ -115,7 +115,7 @@ const CASES: &[Case] = &[
     (&[Lambda("PUT", NOTIFIER_CONCURRENCY, r#"{"ReservedConcurrentExecutions":0}"#)], &[], "notifier-concurrency", "it never runs"),
     (&[], &["--notifier", "Nobody"], "notifier-missing notifier-mapping-missing", "function Nobody, the notifier, does not exist"),
     // Bug 7: invalid JSON.
-    (&[File("f.json", "[{\"productId\":\"P1\"},\n]")], &["--file", "f.json"], "file-broken", "a comma after the last element"),
+    (&[File("f.json", "[{\"productId\":\"P1\"},\n")], &["--file", "f.json"], "file-broken", "the file ends inside a value"),
     // Bug 8: SNS publish permission.
     (&[Iam("Action=PutRolePolicy&RoleName=intake-notifier&PolicyName=no&PolicyDocument={\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"sns:*\",\"Resource\":\"*\"}}")], &[], "notifier-publish-permission", "may not sns:Publish on arn:aws:sns"),
     (&[Iam("Action=PutRolePolicy&RoleName=intake-importer&PolicyName=no&PolicyDocument={\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"sns:*\",\"Resource\":\"*\"}}")], &[], "importer-publish-permission", "intake-importer"),

@@ -91,7 +91,7 @@ async fn failures_end_with_1_and_name_the_fix() {
     bench.file("empty.json", b"");
     bench.file(
         "broken.json",
-        b"[\n{\"productId\":\"B1\"},\n{\"productId\":\"B2\"},\n{\"productId\" \"B3\"}]",
+        b"[\n{\"productId\":\"B1\"},\n{\"productId\":\"B2\"},\n{\"productId\":\"B3}]",
     );
     bench.file("cut.csv", b"productId,name\nC1,\"never closed\nC2,x\n");
     let cases: [(&str, &str, &[&str]); 6] = [

@@ -74,7 +74,7 @@ async fn jobs_are_shown_as_they_ended() {
     let bench = Fixture::new();
     let stack = stack_with_importer(&bench, &[]).await;
     let identity = format!("uploads/{IDENTITY}/mine.csv");
-    let broken = b"[{\"productId\":\"B1\"},{\"productId\" \"B2\"}]".to_vec();
+    let broken = b"[{\"productId\":\"B1\"},{\"productId\":\"B2}]".to_vec();
     let files = [
         (
             "uploads/good.json",

@@ -207,7 +207,7 @@ async fn exit_codes_survive_closed_outputs() {
     bench.file("rejects.jsonl", ROWS.as_bytes());
     bench.file(
         "broken.json",
-        b"[\n{\"productId\":\"B1\"},\n{\"productId\" \"B3\"}]",
+        b"[\n{\"productId\":\"B1\"},\n{\"productId\":\"B3}]",
     );
     let import = |file: &'static str| vec!["import", file, TABLE[0], TABLE[1], TABLE[2]];
     let cases: Vec<(Vec<&str>, i32)> = vec![

@@ -66,6 +66,11 @@ impl CellReader {
         self.count
     }
 
+    /// Whether there is anything in the cells behind the first `columns`.
+    pub(super) fn surplus(&self, columns: usize) -> bool {
+        self.count > COLUMNS_MAX || self.cells().skip(columns).any(|cell| !cell.is_empty())
+    }
+
     /// Its cells; none if there are more than [`COLUMNS_MAX`].
     pub(super) fn cells(&self) -> impl Iterator<Item = &[u8]> {
         let kept = if self.count > COLUMNS_MAX {

@@ -11,7 +11,9 @@ use memchr::{memchr, memchr3};
 
 use super::cells::{COLUMNS_MAX, CellReader};
 use super::frame::RecordFramer;
-use super::input::{BYTE_ORDER_MARK, Input, NOT_TEXT_FIX, TableRules, read_error};
+use super::input::{
+    BYTE_ORDER_MARK, DOS_END, Input, NOT_TEXT_FIX, TableRules, lost_tail, read_error,
+};
 use super::options::Engine;
 use super::parts::{Found, LineBreaks, Passed, ROW_TEXT_BYTES_MAX, Slice, Syntax};
 use crate::error::Error;
@@ -94,14 +96,15 @@ impl CsvSyntax {
             return Err(Reason::TextAfterQuote);
         }
         self.cells.read(text.as_bytes());
-        if self.cells.count() != self.columns.len() {
+        if self.cells.count() < self.columns.len() || self.cells.surplus(self.columns.len()) {
             return Err(Reason::Ragged {
                 expected: self.columns.len(),
                 found: self.cells.count(),
             });
         }
-        let names = self.columns.iter().map(|column| column.name.as_bytes());
-        if names.eq(self.cells.cells()) {
+        let cells = self.cells.cells().map(trim_name);
+        let names = self.columns.iter().map(|column| column.name.as_str());
+        if names.eq(cells.map(|cell| cell.unwrap_or_default())) {
             return Err(Reason::RepeatedHeader);
         }
         self.encoder.begin_item();
@@ -148,11 +151,20 @@ impl Syntax for CsvSyntax {
             line_breaks: 0,
             delimiter: self.delimiter,
         };
-        // Empty lines are no records.
-        while let byte @ (b'\n' | b'\r') = *text.get(record.at)? {
-            record.line_breaks += u64::from(byte == b'\r' || !after_return);
+        // Empty lines are no records, nor are lines of delimiters.
+        loop {
+            let mut end = record.at;
+            while text.get(end) == Some(&self.delimiter) {
+                end += 1;
+            }
+            let byte = *text.get(end)?;
+            if !is_line_break(byte) {
+                break;
+            }
+            let is_second = after_return && end == record.at;
+            record.line_breaks += u64::from(byte == b'\r' || !is_second);
             after_return = byte == b'\r';
-            record.at += 1;
+            record.at = end + 1;
         }
         let (begin, breaks_before) = (record.at, record.line_breaks);
         // A byte order mark begins so, or a header that comes again.
@@ -165,8 +177,17 @@ impl Syntax for CsvSyntax {
         for (index, column) in self.columns.iter().enumerate() {
             let cell = record.cell(&mut self.unquoted).ok()?;
             let is_last = index + 1 == self.columns.len();
-            // Too few cells, or too many.
-            if is_last == (text[record.at] == self.delimiter) {
+            let is_delimiter = |at: usize| text.get(at) == Some(&self.delimiter);
+            if is_last {
+                // Behind the columns there may be empty cells.
+                while is_delimiter(record.at) {
+                    record.at += 1;
+                }
+                if !is_line_break(*text.get(record.at)?) {
+                    return None;
+                }
+            } else if !is_delimiter(record.at) {
+                // Too few cells.
                 return None;
             }
             record.at += 1;
@@ -195,8 +216,8 @@ impl Syntax for CsvSyntax {
         framer.end(text, self.delimiter)
     }
 
-    fn is_blank(byte: u8) -> bool {
-        is_line_break(byte)
+    fn blank(&self, text: &[u8]) -> usize {
+        empty_lines(text, self.delimiter)
     }
 
     fn trim_end(text: &[u8]) -> usize {
@@ -230,14 +251,39 @@ impl Syntax for CsvSyntax {
         mut framer: RecordFramer,
         row: &mut Row,
     ) -> Result<Found, Error> {
-        if slice.row.is_empty() {
+        if slice.row == DOS_END || slice.row.iter().all(|&byte| byte == self.delimiter) {
             return Ok(Found::Nothing);
+        }
+        if let Some(error) = lost_tail(slice) {
+            return Err(error);
         }
         // A line break ends every record but one inside quotes.
         if framer.end(b"\n", self.delimiter).is_none() {
             return Err(in_quotes(slice.at));
         }
         self.slice(slice, row)
+    }
+}
+
+/// A column's name without white space around it, which nothing shows.
+fn trim_name(cell: &[u8]) -> Option<&str> {
+    let is_space = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
+    std::str::from_utf8(cell)
+        .ok()
+        .map(|name| name.trim_matches(is_space))
+}
+
+/// Bytes of the lines at the beginning of `text` that are empty or have only delimiters, as spreadsheets save rows that were used
+/// once.
+fn empty_lines(text: &[u8], delimiter: u8) -> usize {
+    let mut bytes = 0;
+    loop {
+        let rest = &text[bytes..];
+        let delimiters = rest.iter().take_while(|&&byte| byte == delimiter).count();
+        match rest.get(delimiters) {
+            Some(&byte) if is_line_break(byte) => bytes += delimiters + 1,
+            _ => return bytes,
+        }
     }
 }
 
@@ -251,6 +297,11 @@ fn in_quotes(position: Position) -> Error {
         problem: "the file ends inside a quoted cell of this row".to_owned(),
         fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
     }
+}
+
+/// Whether a line is `sep=;`, by which Excel names a file's delimiter.
+fn is_separator_line(line: &[u8]) -> bool {
+    line.len() == 5 && line[..4].eq_ignore_ascii_case(b"sep=")
 }
 
 /// Reads a file's header. Gives its columns, and the file from behind it on.
@@ -279,7 +330,22 @@ pub(super) fn header<'r>(
             Err(e) => return Err(read_error(input.compression, input.begin.byte, e)),
         }
     };
-    let breaks = text.iter().take_while(|&&byte| is_line_break(byte)).count();
+    let breaks = empty_lines(&text[..end], delimiter);
+    if is_separator_line(&text[breaks..end]) {
+        // Excel's line that names the delimiter. The header is behind it.
+        let begin = end;
+        input.begin = Position {
+            byte: input.begin.byte + begin as u64,
+            line: input.begin.line + LineBreaks::FeedOrReturn.count(&text[..begin], &mut false),
+            record: 0,
+        };
+        let rest = Cursor::new(text.split_off(begin));
+        let reader: Box<dyn Read + 'r> = match failure {
+            Some(failure) => Box::new(rest.chain(Failing(Some(failure)))),
+            None => Box::new(rest.chain(input.reader)),
+        };
+        return header(Input { reader, ..input }, table, delimiter);
+    }
     let place = |byte: usize| Position {
         byte: input.begin.byte + byte as u64,
         line: input.begin.line + LineBreaks::FeedOrReturn.count(&text[..byte], &mut false),
@@ -311,10 +377,14 @@ pub(super) fn header<'r>(
     let mut cells = CellReader::new(delimiter);
     cells.read(header);
     check_header_size(cells.count(), header.len())?;
-    let names: Vec<String> = cells
+    let mut names: Vec<String> = cells
         .cells()
-        .map(|cell| String::from_utf8_lossy(cell).into_owned())
+        .map(|cell| trim_name(cell).unwrap_or_default().to_owned())
         .collect();
+    // Spreadsheets save columns that were used once.
+    while names.len() > 1 && names.last().is_some_and(String::is_empty) {
+        names.pop();
+    }
     let TableRules { schema, types } = table;
     check_header(&names, schema, types)?;
     let columns = names

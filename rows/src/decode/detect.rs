@@ -7,10 +7,9 @@ use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 
 use super::format::{Format, Layout};
 use super::frame::is_json_blank;
-use super::json::array_index;
 use super::options::DecodeOptions;
 use super::value::{SliceReader, TypeName, Typing, line, offset, parser};
-use super::wrapper::Wrapped;
+use super::wrapper::{Wrapped, array_index};
 use crate::error::Error;
 use crate::item::{Schema, quoted};
 
@@ -41,7 +40,84 @@ const FOREIGN: &[(&[u8], &str, &str)] = &[
         "export the table as DynamoDB JSON",
     ),
     (b"%PDF-", "a PDF", "export the data as CSV or JSON"),
+    (
+        b"\x1f\x8b",
+        "gzip in gzip in gzip in gzip",
+        "decompress it until a catalog comes out",
+    ),
 ];
+
+/// What a file is that begins with `start`, if it is text or a container that is no catalog, and what to do instead.
+fn foreign_text(start: &[u8]) -> Option<(&'static str, &'static str)> {
+    const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+    if start.get(TAR_MAGIC) == Some(b"ustar") {
+        return Some((
+            "a tar archive",
+            "unpack it and upload the files that are in it",
+        ));
+    }
+    if let Some(fix) = wide_text(start) {
+        return Some(("UTF-16 without a byte order mark", fix));
+    }
+    let text = start.trim_ascii_start();
+    let first = &text[..text.len().min(512)].to_ascii_lowercase();
+    let has = |needle: &[u8]| first.windows(needle.len()).any(|window| window == needle);
+    if first.starts_with(b"<?xml") || first.starts_with(b"<error>") {
+        return Some(if has(b"<error>") && has(b"<code>") {
+            (
+                "an error of S3 in XML",
+                "whatever downloaded it was refused; its <Code> says why. Download the file again",
+            )
+        } else {
+            ("XML", "export the data as CSV or JSON")
+        });
+    }
+    if first.starts_with(b"<!doctype html") || first.starts_with(b"<html") {
+        return Some((
+            "a page of HTML",
+            "it may be a page to sign in, in place of the file: download the file again, or export the data as CSV or JSON",
+        ));
+    }
+    if first.starts_with(b"--") && has(b"content-disposition:") {
+        return Some((
+            "the body of a multipart form",
+            "upload the file itself, without the form around it",
+        ));
+    }
+    if first.starts_with(b"//") || first.starts_with(b"/*") {
+        return Some(("JSON with comments", "remove the comments: JSON has none"));
+    }
+    let name = first
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.'));
+    let call = &first[name.count()..];
+    let is_call = call.len() < first.len() && call.first() == Some(&b'(');
+    let argument = call.get(1..).unwrap_or_default().trim_ascii_start();
+    if is_call && matches!(argument.first(), Some(b'{' | b'[')) {
+        return Some((
+            "JSONP",
+            "remove the name and the parentheses around the JSON",
+        ));
+    }
+    None
+}
+
+/// How to read text of two bytes a character, of which every second byte is mostly zero, if `start` looks like that.
+fn wide_text(start: &[u8]) -> Option<&'static str> {
+    let (pairs, _) = start[..start.len().min(256)].as_chunks::<2>();
+    let count = |index: usize| pairs.iter().filter(|pair| pair[index] == 0).count();
+    let (high_first, low_first) = (count(0), count(1));
+    let most = pairs.len() * 3 / 4;
+    if pairs.len() < 4 {
+        None
+    } else if low_first > most && high_first == 0 {
+        Some("name the encoding: --encoding utf-16le (object metadata x-amz-meta-intake-encoding)")
+    } else if high_first > most && low_first == 0 {
+        Some("name the encoding: --encoding utf-16be (object metadata x-amz-meta-intake-encoding)")
+    } else {
+        None
+    }
+}
 
 /// Whether a file that begins with `start` is of the format that begins with `magic`.
 fn is_foreign(start: &[u8], magic: &[u8]) -> bool {
@@ -62,6 +138,12 @@ pub(crate) fn layout(
         return unusable(
             format!("the file is {what}, which Intake does not read"),
             *fix,
+        );
+    }
+    if let Some((what, fix)) = foreign_text(start) {
+        return unusable(
+            format!("the file is {what}, which Intake does not read"),
+            fix,
         );
     }
     let Some(&first) = start.iter().find(|b| !b.is_ascii_whitespace()) else {
@@ -167,7 +249,7 @@ fn json_layout(
     }
     let outline = Outline::of(start, schema);
     // One object that has no key but an array of objects is a wrapper, as `aws dynamodb scan` prints.
-    let is_one = !outline.complete || (whole && !outline.followed);
+    let is_one = outline.end.is_none() || (whole && !outline.followed);
     if !outline.has_key
         && is_one
         && let Some(wrapped) = Wrapped::find(start, schema)
@@ -179,6 +261,13 @@ fn json_layout(
             });
         }
         return Err(wrapped.error());
+    }
+    if !outline.has_key && is_one && outline.objects > 1 && outline.objects == outline.members {
+        return unusable(
+            "the file is one JSON object of objects, and its rows have no key of their own"
+                .to_owned(),
+            "make it an array of objects, each with its name as an attribute, for example: jq '[to_entries[] | {id: .key} + .value]'",
+        );
     }
     let typed = typing(start, &[], schema).unwrap_or(Typing::Plain);
     if outline.lines > 1 || outline.shares_line {
@@ -216,9 +305,11 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, Error> {
 #[derive(Debug, Default)]
 struct Outline {
     has_key: bool,
-    /// Whether the object ends within the bytes that were looked at, and where.
-    complete: bool,
-    end: u64,
+    /// Members, and how many of them are objects.
+    members: usize,
+    objects: usize,
+    /// Where the object ends, if that is within the bytes that were looked at.
+    end: Option<u64>,
     /// Lines it stands on, as far as they were looked at; 0 if it is broken.
     lines: u64,
     /// Whether another value follows.
@@ -237,11 +328,11 @@ impl Outline {
             ended: &ended,
         });
         // An error is the end of the bytes, or broken JSON that the decoder will tell of: what was seen until then counts.
-        if outline.read(&mut parser, schema).is_err() && !outline.complete && ended.get() {
+        if outline.read(&mut parser, schema).is_err() && outline.end.is_none() && ended.get() {
             outline.lines = line(&parser);
         }
-        if outline.complete {
-            let behind = &text[outline.end as usize..];
+        if let Some(end) = outline.end {
+            let behind = &text[end as usize..];
             let next = behind.iter().position(|&byte| !is_json_blank(byte));
             outline.shares_line =
                 next.is_some_and(|next| behind[next] == b'{' && !behind[..next].contains(&b'\n'));
@@ -258,12 +349,13 @@ impl Outline {
         while parser.has_next()? {
             let name = parser.next_name()?;
             self.has_key |= schema.key.iter().any(|key| key.name == name) || name == "Item";
+            self.members += 1;
+            self.objects += usize::from(parser.peek()? == ValueType::Object);
             parser.skip_value()?;
         }
         self.lines = line(parser);
         parser.end_object()?;
-        self.end = offset(parser);
-        self.complete = true;
+        self.end = Some(offset(parser));
         self.followed = parser.has_next().unwrap_or(true);
         Ok(())
     }

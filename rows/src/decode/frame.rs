@@ -181,6 +181,8 @@ enum State {
     /// Only line breaks have come.
     #[default]
     Record,
+    /// Only delimiters have come: with a line break behind them they are an empty line.
+    Empty,
     /// A cell begins that is not the first.
     Cell,
     Plain,
@@ -199,8 +201,9 @@ impl RecordFramer {
                     at += memchr(b'"', &text[at..])?;
                     State::Quote
                 }
-                (State::Record | State::Cell | State::Quote, b'"') => State::Quoted,
-                (State::Record, b'\n' | b'\r') => State::Record,
+                (State::Record | State::Empty | State::Cell | State::Quote, b'"') => State::Quoted,
+                (State::Record | State::Empty, b'\n' | b'\r') => State::Record,
+                (State::Record | State::Empty, byte) if byte == delimiter => State::Empty,
                 (_, b'\n' | b'\r') => return Some(at),
                 (_, byte) if byte == delimiter => State::Cell,
                 _ => State::Plain,

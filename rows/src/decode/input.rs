@@ -4,6 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::options::DecodeOptions;
+use super::parts::Slice;
 use crate::error::Error;
 use crate::item::{Encoder, ItemWriter, Position, Schema, Types};
 use crate::read::{Compression, decompress, open_text};
@@ -14,8 +15,27 @@ pub(super) const CUT_OFF_FIX: &str = "the file is cut off: upload it again";
 /// How to repair a file that is not UTF-8 where no row can be told from the next.
 pub(super) const NOT_TEXT_FIX: &str = "name the encoding, for example --encoding windows-1252";
 
+/// Bytes at the beginning of the text by which the format is recognized.
+pub(super) const DETECT_BYTES: usize = 64 * 1024;
+
 /// What a file of UTF-8 may begin with. Where files were joined, a row may.
 pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// What ended files of text under DOS.
+pub(super) const DOS_END: &[u8] = b"\x1a";
+
+/// The error for a file that ends in zeros, in place of text that was never written.
+pub(super) fn lost_tail(slice: Slice<'_>) -> Option<Error> {
+    let is_lost = !slice.row.is_empty() && slice.row.iter().all(|&byte| byte == 0);
+    is_lost.then(|| Error::Syntax {
+        position: slice.at,
+        problem: format!(
+            "the file ends in {} bytes of zeros: its end was lost",
+            slice.row.len()
+        ),
+        fix: CUT_OFF_FIX.to_owned(),
+    })
+}
 
 /// The text a decoder reads, and what it needs to know to tell where something is.
 pub(super) struct Input<'r> {

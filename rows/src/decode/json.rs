@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use struson::reader::{JsonReader, JsonStreamReader, ValueType};
 
-use super::DETECT_BYTES;
 use super::frame::{ElementFramer, ValueFramer, is_json_blank, is_sound};
 use super::input::{
-    BYTE_ORDER_MARK, CUT_OFF, CUT_OFF_FIX, Input, NOT_TEXT_FIX, TableRules, read_error,
+    BYTE_ORDER_MARK, CUT_OFF, CUT_OFF_FIX, DETECT_BYTES, DOS_END, Input, NOT_TEXT_FIX, TableRules,
+    read_error,
 };
 use super::options::Engine;
 use super::parse::Parser;
@@ -20,7 +20,7 @@ use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Slice, Synta
 use super::value::{
     Broken, RowReader, SliceReader, Typing, column, kind_name, line, offset, parser,
 };
-use super::wrapper::Wrapped;
+use super::wrapper::{Wrapped, array_index};
 use crate::error::Error;
 use crate::item::{ItemWriter, Position, Reason, Row, Schema, quoted};
 use crate::read::{LIMIT_BYTES, Recent, RecentReader};
@@ -326,13 +326,15 @@ impl Syntax for ArraySyntax {
     fn frame(&self, framer: &mut ElementFramer, text: &[u8]) -> Option<usize> {
         if self.has_ended && self.around.is_empty() {
             // Only white space may stand there.
-            return text.iter().position(|&byte| !is_json_blank(byte));
+            return text
+                .iter()
+                .position(|&byte| !is_json_blank(byte) && byte != DOS_END[0]);
         }
         framer.end(text)
     }
 
-    fn is_blank(byte: u8) -> bool {
-        is_json_blank(byte)
+    fn blank(&self, text: &[u8]) -> usize {
+        text.iter().take_while(|&&byte| is_json_blank(byte)).count()
     }
 
     fn trim_end(text: &[u8]) -> usize {
@@ -435,8 +437,8 @@ impl Syntax for SequenceSyntax {
         framer.end(text)
     }
 
-    fn is_blank(byte: u8) -> bool {
-        is_json_blank(byte)
+    fn blank(&self, text: &[u8]) -> usize {
+        text.iter().take_while(|&&byte| is_json_blank(byte)).count()
     }
 
     fn trim_end(text: &[u8]) -> usize {
@@ -545,14 +547,6 @@ pub(super) fn enter<'r>(
             None => broken(here, error.to_string(), NOT_TEXT_FIX),
         }),
     }
-}
-
-/// The index into an array that a token of a JSON pointer is.
-///
-/// <https://www.rfc-editor.org/rfc/rfc6901#section-4>
-pub(super) fn array_index(token: &str) -> Option<u64> {
-    let is_index = token == "0" || !token.starts_with(['0', '+']);
-    token.parse().ok().filter(|_| is_index)
 }
 
 /// `Some` says why there is no array of rows.

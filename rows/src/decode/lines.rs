@@ -10,7 +10,7 @@ use std::cell::Cell;
 use struson::reader::JsonReader;
 
 use super::frame::{ValueFramer, is_json_blank};
-use super::input::{BYTE_ORDER_MARK, CUT_OFF, CUT_OFF_FIX};
+use super::input::{BYTE_ORDER_MARK, CUT_OFF, CUT_OFF_FIX, DOS_END, lost_tail};
 use super::json::Values;
 use super::parse::Parser;
 use super::parts::{Found, LineBreaks, Passed, ROW_PASSED_BYTES_MAX, Several, Slice, Syntax};
@@ -136,8 +136,8 @@ impl Syntax for LineSyntax {
     }
 
     /// A row is all of its line.
-    fn is_blank(_: u8) -> bool {
-        false
+    fn blank(&self, _: &[u8]) -> usize {
+        0
     }
 
     fn trim_end(text: &[u8]) -> usize {
@@ -165,6 +165,12 @@ impl Syntax for LineSyntax {
     }
 
     fn rest(&mut self, slice: Slice<'_>, (): (), row: &mut Row) -> Result<Found, Error> {
+        if slice.row == DOS_END {
+            return Ok(Found::Nothing);
+        }
+        if let Some(error) = lost_tail(slice) {
+            return Err(error);
+        }
         self.read(slice, row)
     }
 }

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use self::csv::CsvSyntax;
 use self::format::Layout;
-use self::input::{Input, TableRules, read_error};
+use self::input::{DETECT_BYTES, Input, TableRules, read_error};
 use self::json::{ArraySyntax, SequenceSyntax, Values};
 use self::lines::LineSyntax;
 use self::parts::{Reader, Rows};
@@ -51,9 +51,6 @@ use crate::split::Syntax;
 pub use decoder::Decoder;
 pub use format::Format;
 pub use options::{DecodeOptions, Engine};
-
-/// Bytes at the beginning of the text by which the format is recognised.
-const DETECT_BYTES: usize = 64 * 1024;
 
 /// Bytes read at a time of what only has to be passed.
 const PASS_BYTES: usize = 64 * 1024;

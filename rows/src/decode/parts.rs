@@ -188,10 +188,10 @@ pub(super) trait Syntax {
     /// Where in `text` the byte is that ends the row; none if that is behind it.
     fn frame(&self, framer: &mut Self::Framer, text: &[u8]) -> Option<usize>;
 
-    /// Whether `byte` is white space that may stand before a row.
-    fn is_blank(byte: u8) -> bool;
+    /// How many bytes at the beginning of `text` may stand before a row and are none of it.
+    fn blank(&self, text: &[u8]) -> usize;
 
-    /// Where in `text`, before which there is no white space, the row ends.
+    /// Where in `text`, before which there are none, the row ends.
     fn trim_end(text: &[u8]) -> usize;
 
     /// Most bytes of a row that may be passed.
@@ -307,7 +307,7 @@ impl<S: Syntax> Reader<S> {
 
     /// Takes the part's share of the row that is carried. Whether that is all of it.
     fn carry(&mut self, part: &mut Part<'_>) -> Result<bool, Error> {
-        let before = blank(&self.carry, S::is_blank);
+        let before = self.syntax.blank(&self.carry);
         if before == self.carry.len() {
             // There may be any amount of white space before a row.
             self.pass_carry();
@@ -315,7 +315,7 @@ impl<S: Syntax> Reader<S> {
         let rest = part.rest();
         let end = self.syntax.frame(&mut self.framer, rest);
         let share = &rest[..end.unwrap_or(rest.len())];
-        let blank = blank(&self.carry, S::is_blank);
+        let blank = self.syntax.blank(&self.carry);
         let room = (blank + ROW_TEXT_BYTES_MAX + 1).saturating_sub(self.carry.len());
         let (kept, forgotten) = share.split_at(share.len().min(room));
         self.carry.extend_from_slice(kept);
@@ -359,7 +359,7 @@ impl<S: Syntax> Reader<S> {
 
     /// The slice that `text` is: a row that begins where the reader is.
     fn slice<'t>(&self, text: &'t [u8], end: Option<u8>) -> Slice<'t> {
-        let (before, rest) = text.split_at(blank(text, S::is_blank));
+        let (before, rest) = text.split_at(self.syntax.blank(text));
         let mut after_return = self.after_return;
         let end_of_row = match self.forgotten.bytes {
             0 => S::trim_end(rest),
@@ -509,11 +509,6 @@ impl<S: Syntax> Reader<S> {
             Err(reject) => Err(Error::Row(reject)),
         })
     }
-}
-
-/// How many bytes of white space `text` begins with.
-fn blank(text: &[u8], is_blank: fn(u8) -> bool) -> usize {
-    text.iter().take_while(|&&byte| is_blank(byte)).count()
 }
 
 impl Found {

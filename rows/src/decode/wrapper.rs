@@ -63,6 +63,14 @@ impl Wrapped {
     }
 }
 
+/// The index into an array that a token of a JSON pointer is.
+///
+/// <https://www.rfc-editor.org/rfc/rfc6901#section-4>
+pub(super) fn array_index(token: &str) -> Option<u64> {
+    let is_index = token == "0" || !token.starts_with(['0', '+']);
+    token.parse().ok().filter(|_| is_index)
+}
+
 struct Search<'s> {
     schema: &'s Schema,
     path: Vec<String>,

@@ -1,6 +1,8 @@
-//! Undoes gzip and zstd, recognised by their first bytes, not by the file's name.
+//! Undoes gzip, zlib and zstd, also one in the other, recognized by their first bytes, not by the file's name.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub enum Compression {
     Gzip,
     /// Zstandard, one or several frames.
     Zstd,
+    /// zlib.
+    Zlib,
 }
 
 impl Compression {
@@ -20,14 +24,34 @@ impl Compression {
             Self::None => "none",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Zlib => "zlib",
         }
     }
 }
 
-/// <https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1>
-const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-/// <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1>
-const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+impl Compression {
+    /// How a file is compressed that begins with `start`.
+    fn of(start: &[u8]) -> Self {
+        match *start {
+            // https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            // https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
+            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
+            // A skippable frame: https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            // https://www.rfc-editor.org/rfc/rfc1950#section-2.2; a file of text may begin with "x^".
+            [0x78, 0x01 | 0x9c | 0xda, ..] => Self::Zlib,
+            [0x78, 0x5e, next, ..] if next >= 0x80 || next < b'\t' => Self::Zlib,
+            _ => Self::None,
+        }
+    }
+}
+
+/// Bytes by which a compression is recognized.
+const MAGIC_BYTES: usize = 4;
+
+/// Most compressions one in the other.
+const LAYERS_MAX: usize = 3;
 
 /// Largest zstd window that is accepted, as a power of two: 32 MiB. All levels up to `--ultra -20` stay within it; larger
 /// ones would break the promise that an import needs at most 128 MiB.
@@ -69,34 +93,141 @@ impl Read for Failing {
     }
 }
 
-/// Opens `reader` as what its first bytes say it is.
+/// Opens `reader` as what its first bytes say it is. Gives the outermost compression.
 ///
-/// A damaged or cut-off file shows as an [`io::Error`] of the returned reader; data after the last gzip member is one.
+/// A damaged or cut-off file shows as an [`io::Error`] of the returned reader; data after the last gzip member is one, unless it is
+/// zeros, with which tapes and disks are padded.
 ///
 /// # Errors
 ///
 /// Those of `reader`, and zstd's if it cannot be set up.
 pub fn decompress<'r, R: Read + 'r>(reader: R) -> io::Result<(Compression, Box<dyn Read + 'r>)> {
-    let (magic, reader) = peek(reader, ZSTD_MAGIC.len())?;
-    if magic.starts_with(GZIP_MAGIC) {
+    let (mut magic, mut reader) = peek(reader, MAGIC_BYTES)?;
+    let outermost = Compression::of(&magic);
+    for _ in 0..LAYERS_MAX {
+        let compression = Compression::of(&magic);
+        if compression == Compression::None {
+            break;
+        }
         let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, reader);
-        Ok((
-            Compression::Gzip,
-            Box::new(flate2::bufread::MultiGzDecoder::new(buffered)),
-        ))
-    } else if magic == ZSTD_MAGIC {
-        let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, reader);
-        Ok((Compression::Zstd, zstd_reader(buffered)?))
-    } else {
-        Ok((Compression::None, reader))
+        let inner: Box<dyn Read + 'r> = match compression {
+            Compression::None => Box::new(buffered),
+            Compression::Gzip => Box::new(Members::<_, GzDecoder<_>>::new(buffered)),
+            Compression::Zlib => Box::new(Members::<_, ZlibDecoder<_>>::new(buffered)),
+            Compression::Zstd => zstd_reader(buffered)?,
+        };
+        (magic, reader) = match peek(inner, MAGIC_BYTES) {
+            Ok(peeked) => peeked,
+            // It is damaged at its very beginning, which is found out by reading it.
+            Err(error) => return Ok((outermost, Box::new(Failing(Some(error))))),
+        };
+    }
+    Ok((outermost, reader))
+}
+
+/// A member of a file that is several compressed streams one after the other.
+trait Member<R>: Read + Sized {
+    fn begin(source: R) -> io::Result<Self>;
+    /// What is behind it, once it is read to its end.
+    fn end(self) -> R;
+}
+
+impl<R: BufRead> Member<R> for GzDecoder<R> {
+    fn begin(source: R) -> io::Result<Self> {
+        Ok(Self::new(source))
+    }
+
+    fn end(self) -> R {
+        self.into_inner()
+    }
+}
+
+impl<R: BufRead> Member<R> for ZlibDecoder<R> {
+    fn begin(source: R) -> io::Result<Self> {
+        Ok(Self::new(source))
+    }
+
+    fn end(self) -> R {
+        self.into_inner()
     }
 }
 
 #[cfg(feature = "zstd")]
+impl<R: BufRead> Member<R> for zstd::Decoder<'static, R> {
+    fn begin(source: R) -> io::Result<Self> {
+        let mut decoder = Self::with_buffer(source)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+        Ok(decoder.single_frame())
+    }
+
+    fn end(self) -> R {
+        self.finish()
+    }
+}
+
+/// Reads members one after the other, and zeros behind them.
+struct Members<R, M> {
+    source: Option<R>,
+    member: Option<M>,
+}
+
+impl<R: BufRead, M: Member<R>> Members<R, M> {
+    fn new(source: R) -> Self {
+        Self {
+            source: Some(source),
+            member: None,
+        }
+    }
+}
+
+impl<R: BufRead, M: Member<R>> Read for Members<R, M> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(member) = &mut self.member {
+                let read = member.read(out)?;
+                if read > 0 {
+                    return Ok(read);
+                }
+            }
+            if let Some(member) = self.member.take() {
+                self.source = Some(member.end());
+            }
+            let Some(source) = &mut self.source else {
+                return Ok(0);
+            };
+            if !pass_zeros(source)? {
+                return Ok(0);
+            }
+            if let Some(source) = self.source.take() {
+                self.member = Some(M::begin(source)?);
+            }
+        }
+    }
+}
+
+/// Passes zeros; `false` if there is nothing else.
+pub(super) fn pass_zeros(source: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let buffer = source.fill_buf()?;
+        let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
+        if buffer.is_empty() || zeros < buffer.len() {
+            let is_end = buffer.is_empty();
+            source.consume(zeros);
+            return Ok(!is_end);
+        }
+        source.consume(zeros);
+    }
+}
+
+#[cfg(feature = "zstd")]
+#[allow(clippy::unnecessary_wraps, reason = "others can fail")]
 fn zstd_reader<'r>(buffered: impl BufRead + 'r) -> io::Result<Box<dyn Read + 'r>> {
-    let mut decoder = zstd::Decoder::with_buffer(buffered)?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-    Ok(Box::new(decoder))
+    Ok(Box::new(Members::<_, zstd::Decoder<'static, _>>::new(
+        buffered,
+    )))
 }
 
 #[cfg(all(feature = "ruzstd", not(feature = "zstd")))]
@@ -145,7 +276,15 @@ mod tests {
         // A skippable frame of two bytes before the others.
         let skippable = [&[0x50, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 1, 2], &zstd[..]].concat();
         let after_frame = [&zstd[..], &skippable[..]].concat();
-        let cases: [(&[u8], Compression, &[u8]); 8] = [
+        let padded = [&two_members[..], &[0; 100_000]].concat();
+        let padded_frames = [&zstd[..], &[0; 9]].concat();
+        let twice = gzip(&gzip(b"rows"));
+        let zstd_in_gzip = gzip(&zstd);
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        zlib.write_all(b"rows").unwrap();
+        let zlib = zlib.finish().unwrap();
+        let first_skippable = skippable.clone();
+        let cases: [(&[u8], Compression, &[u8]); 15] = [
             (b"rows", Compression::None, b"rows"),
             (b"", Compression::None, b""),
             (b"\x1f", Compression::None, b"\x1f"),
@@ -154,6 +293,13 @@ mod tests {
             (&zstd, Compression::Zstd, b"rows"),
             (&two_frames, Compression::Zstd, b"rows"),
             (&after_frame, Compression::Zstd, b"rowsrows"),
+            (&first_skippable, Compression::Zstd, b"rows"),
+            (&padded, Compression::Gzip, b"rows"),
+            (&padded_frames, Compression::Zstd, b"rows"),
+            (&twice, Compression::Gzip, b"rows"),
+            (&zstd_in_gzip, Compression::Gzip, b"rows"),
+            (&zlib, Compression::Zlib, b"rows"),
+            (b"x^2,y\n", Compression::None, b"x^2,y\n"),
         ];
         for (input, compression, output) in cases {
             assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::decompress::pass_zeros;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -26,7 +27,7 @@ impl<R: BufRead> Frames<R> {
 
     /// Begins the next frame that has content. `false` is the end of the file.
     fn begin_frame(&mut self) -> io::Result<bool> {
-        while !self.source.fill_buf()?.is_empty() {
+        while pass_zeros(&mut self.source)? {
             match self.decoder.init(&mut self.source) {
                 Ok(()) => {
                     self.is_in_frame = true;

@@ -18,6 +18,8 @@ const PLAIN: u8 = 2;
 const QUOTED: u8 = 3;
 /// After a quote inside of quotes: it closes the cell, or the next one doubles it.
 const QUOTE: u8 = 4;
+/// Nothing but delimiters so far: with a line break behind them they are an empty line.
+const EMPTY: u8 = 5;
 
 pub(super) fn scan(text: &[u8], delimiter: u8) -> Scan {
     let mut scan = Scan::none(Syntax::Csv { delimiter });
@@ -75,7 +77,11 @@ impl Masks {
             return false;
         }
         let terminators = self.terminators & !quoted;
-        let ends = terminators & !(terminators << 1 | u64::from(run.end == RECORD));
+        let delimiters = self.delimiters & !quoted;
+        let begins = terminators << 1 | u64::from(is_blank(run.end));
+        // Adding the first delimiter of a record carries through those that follow it.
+        let blank = delimiters & !delimiters.wrapping_add(delimiters & begins);
+        let ends = terminators & !(blank << 1 | begins);
         if ends != 0 {
             let first = mark(ends.trailing_zeros());
             run.rows_end(run.fall, u64::from(ends.count_ones()), first);
@@ -85,6 +91,8 @@ impl Masks {
             QUOTED
         } else if self.quotes & last != 0 {
             QUOTE
+        } else if blank & last != 0 {
+            EMPTY
         } else {
             self.unquoted(last)
         };
@@ -115,7 +123,7 @@ impl Masks {
                 _ if is_quote => QUOTED,
                 QUOTED => QUOTED,
                 before => {
-                    if before != RECORD {
+                    if !is_blank(before) {
                         run.row_ends(mark(at));
                     }
                     RECORD
@@ -129,9 +137,19 @@ impl Masks {
     /// Passes the bytes from `begin` to `end`, which are neither quotes nor line breaks.
     fn pass_others(&self, run: &mut Run, begin: u32, end: u32) {
         if begin < end && run.end != QUOTED {
-            run.end = self.unquoted(1 << (end - 1));
+            let others = u64::MAX >> (64 - (end - begin)) << begin;
+            run.end = if is_blank(run.end) && self.delimiters & others == others {
+                EMPTY
+            } else {
+                self.unquoted(1 << (end - 1))
+            };
         }
     }
+}
+
+/// Whether there is nothing of a record in this state.
+fn is_blank(state: u8) -> bool {
+    matches!(state, RECORD | EMPTY)
 }
 
 /// The runs of all states.

@@ -39,7 +39,7 @@ pub fn cut(first: Position, scans: &[Scan]) -> Vec<Part> {
     let end_byte = first.byte + scans.iter().map(Scan::bytes).sum::<u64>();
     let (mut state, mut depth, mut rows_ended, mut after_return) = (0_u8, 0_i64, 0, false);
     for (index, scan) in scans.iter().enumerate() {
-        let run = &scan.runs[usize::from(state)];
+        let run = scan.run(state);
         let level = run.levels.iter().find(|level| level.fall == depth);
         let is_one_break = u64::from(after_return && scan.begins_with_feed);
         if let (Some(level), true) = (level, index > 0) {

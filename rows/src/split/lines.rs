@@ -2,7 +2,7 @@
 
 use memchr::memchr_iter;
 
-use super::scan::{Joints, Mark, Scan, Syntax};
+use super::scan::{Edges, Joints, Mark, Scan, Syntax};
 
 /// The line is blank so far.
 const BLANK: usize = 0;
@@ -47,9 +47,10 @@ fn joints(text: &[u8]) -> Joints {
     let opens = |at: usize| text[at + 1..].iter().find(|byte| !is_space(byte)) == Some(&b'{');
     Joints {
         found: memchr_iter(b'}', text).any(opens),
-        begins_open: first == b'{',
-        ends_close: last == Some(&b'}'),
-        is_blank: false,
+        edges: Some(Edges {
+            opens: first == b'{',
+            closes: last == Some(&b'}'),
+        }),
     }
 }
 

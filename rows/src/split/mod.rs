@@ -20,7 +20,7 @@
 //! |---|---|---|
 //! | JSON array | a comma in the array of rows | being in a string, after a backslash; depth |
 //! | JSON Lines | the line break of a line that is not blank; with several objects on a line the file is not cut | whether the line is blank so far |
-//! | CSV | a line break outside of quotes, after a record | quotes, the beginning of a cell or record |
+//! | CSV | a line break outside of quotes, after a record that is more than delimiters | quotes, the beginning of a cell or record |
 //!
 //! For JSON neither the depth nor the place of the rows' array in it is known to a range. But it is known how far the depth falls
 //! below where the range began, and a comma is in a container that was open there only if the depth has never been lower than

@@ -9,7 +9,7 @@ pub(super) const JSON_STATES: usize = 4;
 /// States of JSON Lines: see `lines`.
 pub(super) const LINES_STATES: usize = 2;
 /// States of CSV: see `csv`.
-pub(super) const CSV_STATES: usize = 5;
+pub(super) const CSV_STATES: usize = 6;
 
 /// What tells where a row ends, in a file whose bytes are its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,36 +65,37 @@ pub struct Scan {
 }
 
 /// Places where an object may begin on the line on which another ends: a closing brace, perhaps white space, and an opening one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Joints {
     /// Whether there is one.
     pub(super) found: bool,
-    /// Whether the first byte that is not white space is an opening brace.
-    pub(super) begins_open: bool,
-    /// Whether the last byte that is not white space is a closing brace.
-    pub(super) ends_close: bool,
-    /// Whether there is only white space, without a line feed.
-    pub(super) is_blank: bool,
+    /// None if there is only white space without a line feed.
+    pub(super) edges: Option<Edges>,
 }
 
-impl Default for Joints {
-    fn default() -> Self {
-        Self {
-            found: false,
-            begins_open: false,
-            ends_close: false,
-            is_blank: true,
-        }
-    }
+/// What text begins and ends with, apart from white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Edges {
+    /// Whether it begins with an opening brace.
+    pub(super) opens: bool,
+    /// Whether it ends with a closing one.
+    pub(super) closes: bool,
 }
 
 impl Joints {
     pub(super) fn then(self, next: Self) -> Self {
+        let (Some(first), Some(last)) = (self.edges, next.edges) else {
+            return Self {
+                found: self.found || next.found,
+                edges: self.edges.or(next.edges),
+            };
+        };
         Self {
-            found: self.found || next.found || (self.ends_close && next.begins_open),
-            begins_open: if self.is_blank { next } else { self }.begins_open,
-            ends_close: if next.is_blank { self } else { next }.ends_close,
-            is_blank: self.is_blank && next.is_blank,
+            found: self.found || next.found || (first.closes && last.opens),
+            edges: Some(Edges {
+                opens: first.opens,
+                closes: last.closes,
+            }),
         }
     }
 }
@@ -200,6 +201,12 @@ impl Scan {
         }
     }
 
+    /// The run that begins in a state.
+    pub(super) fn run(&self, state: u8) -> &Run {
+        // Scans of before 2026-12 lack the last state of CSV, for which the one at a cell's beginning stood.
+        self.runs.get(usize::from(state)).unwrap_or(&self.runs[1])
+    }
+
     /// Bytes that were scanned.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -232,7 +239,7 @@ impl Scan {
             runs: self
                 .runs
                 .iter()
-                .map(|run| run.then(&next.runs[usize::from(run.end)], offset))
+                .map(|run| run.then(next.run(run.end), offset))
                 .collect(),
         }
     }

@@ -239,7 +239,7 @@ fn empty_cells_are_absent_attributes() {
             "1@2:5 !missing-key",
             "2@3:8 !missing-key",
             &row("3@4:13", "a", None),
-            "4@5:16 !missing-key",
+            // Only delimiters are an empty line.
             "end",
         ],
     );
@@ -368,7 +368,7 @@ fn ragged_rows_are_rejected_with_both_counts() {
             "1@2:5 !ragged-row",
             "2@3:11 !ragged-row",
             &row("3@4:13", "c", Some("z")),
-            "4@5:17 !ragged-row",
+            // Only delimiters are an empty line.
             "end",
         ],
     );

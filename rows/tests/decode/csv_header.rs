@@ -13,8 +13,7 @@ fn every_column_has_a_name_of_its_own() {
     };
     check(&plain(), "id,,v\na,b,c\n", &[&unnamed(2)]);
     check(&plain(), ",id\nb,a\n", &[&unnamed(1)]);
-    check(&plain(), "id,v,\na,b,\n", &[&unnamed(3)]);
-    check(&plain(), "id,\"\"\na,b\n", &[&unnamed(2)]);
+    check(&plain(), "id,\"\",v\na,b,c\n", &[&unnamed(2)]);
     let twice = |first: u32, second: u32| {
         format!(
             "unusable: columns {first} and {second} of the header have the same name | rename or remove one of the two: an \
@@ -41,7 +40,6 @@ fn the_key_must_be_a_column_and_a_near_match_is_suggested() {
         "Product ID",
         "PRODUCTID",
         "product-id",
-        " productId",
         "productid",
     ] {
         let expected = format!(

@@ -172,7 +172,13 @@ proptest! {
         let run = settle(&plain().delimiter(b','), &bytes)?;
         if run.ended() {
             let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&bytes[..]);
-            prop_assert_eq!(settled(&run), reader.byte_records().count());
+            let (mut all, mut empty) = (0, 0);
+            for record in reader.byte_records() {
+                all += 1;
+                empty += usize::from(record.unwrap().iter().all(<[u8]>::is_empty));
+            }
+            // Only delimiters are an empty line, unless quotes stand between them.
+            prop_assert!((all - empty..=all).contains(&settled(&run)), "{:?}", run.events);
         }
     }
 

@@ -19,6 +19,7 @@ mod json;
 mod json_cut;
 mod json_place;
 mod keys;
+mod kinds;
 mod limits;
 mod lines;
 mod long;
