@@ -43,6 +43,7 @@ impl<'r> CsvDecoder<'r> {
         decoder.read_cells()?;
         if let Some(byte) = decoder.window.invalid_byte(decoder.end()) {
             return Err(Error::Unusable {
+                code: "encoding",
                 problem: format!(
                     "byte {} of the header is not UTF-8",
                     decoder.begin.byte + byte
@@ -52,6 +53,7 @@ impl<'r> CsvDecoder<'r> {
         }
         if decoder.has_text_after_quote() {
             return Err(Error::Unusable {
+                code: "header",
                 problem: "text follows the closing quote of a name in the header".to_owned(),
                 fix: "close every quote of the header; write a quote inside a name twice"
                     .to_owned(),
@@ -141,6 +143,7 @@ impl<'r> CsvDecoder<'r> {
         // The line break after the file's last byte ends every record but one inside quotes.
         if self.window.ended() {
             return Err(Error::Syntax {
+                code: "cut-off",
                 position,
                 problem: "the file ends inside a quoted cell of this row".to_owned(),
                 fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
@@ -184,6 +187,7 @@ impl<'r> CsvDecoder<'r> {
         let source = self.window.take_failure().unwrap_or(error);
         if let Some(limit_bytes) = window::limit_passed(&source) {
             return Error::Syntax {
+                code: "row-too-long",
                 position,
                 problem: Reason::RowTooLong { limit_bytes }.to_string(),
                 fix: "a quote that opens a cell there is never closed, or --delimiter is wrong"
@@ -296,6 +300,7 @@ fn check_header_size(columns: usize, bytes: u64) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::Unusable {
+        code: "delimiter",
         problem,
         fix: "begin the file with a line that names the columns, or give the right --delimiter"
             .to_owned(),
@@ -307,11 +312,12 @@ fn check_header_size(columns: usize, bytes: u64) -> Result<(), Error> {
 /// The first line of a file without a header is a row, and messages go where rows may not. So they give columns by number,
 /// and only a name that is wanted, or like it, by name.
 fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), Error> {
-    let unusable = |problem: String, fix: String| Err(Error::Unusable { problem, fix });
+    let unusable = |code, problem: String, fix: String| Err(Error::Unusable { code, problem, fix });
     let mut seen = HashMap::new();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
             return unusable(
+                "header",
                 format!("column {} of the header has no name", index + 1),
                 "name every column in the first line; a delimiter at its end makes a column, too"
                     .to_owned(),
@@ -319,6 +325,7 @@ fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), 
         }
         if let Some(first) = seen.insert(name.as_str(), index) {
             return unusable(
+                "header",
                 format!(
                     "columns {} and {} of the header have the same name",
                     first + 1,
@@ -352,7 +359,9 @@ fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), 
                     if names.len() == 1 { "" } else { "s" }
                 ),
             };
-            return unusable(format!("the header has no column \"{wanted}\""), fix);
+            let is_key = schema.key.iter().any(|key| key.name == *name);
+            let code = if is_key { "missing-key" } else { "types" };
+            return unusable(code, format!("the header has no column \"{wanted}\""), fix);
         }
     }
     Ok(())

@@ -58,12 +58,14 @@ pub(crate) fn layout(
 ) -> Result<Layout, Error> {
     if let Some((_, what, fix)) = FOREIGN.iter().find(|(magic, ..)| is_foreign(start, magic)) {
         return unusable(
+            "foreign",
             format!("the file is {what}, which Intake does not read"),
             *fix,
         );
     }
     let Some(&first) = start.iter().find(|b| !b.is_ascii_whitespace()) else {
         return unusable(
+            "empty",
             if whole {
                 "the file is empty"
             } else {
@@ -79,6 +81,7 @@ pub(crate) fn layout(
     });
     if format != Format::Csv && options.delimiter.is_some() {
         return unusable(
+            "delimiter",
             format!("a delimiter was given, but the file is {format}"),
             "leave --delimiter away",
         );
@@ -86,6 +89,7 @@ pub(crate) fn layout(
     if format == Format::Csv {
         if options.rows_at.is_some() {
             return unusable(
+                "rows-at",
                 "a JSON pointer was given, but the file is CSV".to_owned(),
                 "leave --rows-at away",
             );
@@ -93,6 +97,7 @@ pub(crate) fn layout(
         let delimiter = options.delimiter.unwrap_or_else(|| sniff_delimiter(start));
         if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\r' | b'\n') {
             return unusable(
+                "delimiter",
                 "the delimiter is a quote, a line break or not ASCII".to_owned(),
                 "give one character, such as --delimiter ';'",
             );
@@ -108,6 +113,7 @@ pub(crate) fn layout(
     };
     if typed != Typing::Plain && !options.types.is_empty() {
         return unusable(
+            "types",
             "types were declared, but DynamoDB JSON names the type of every value itself"
                 .to_owned(),
             "leave --types away",
@@ -159,6 +165,7 @@ fn json_layout(
     }
     if first != b'{' {
         return unusable(
+            "format",
             "the file is not a JSON array of objects".to_owned(),
             "begin the file with [ or {, or give its --format",
         );
@@ -177,6 +184,7 @@ fn json_layout(
             "with its JSON pointer".to_owned()
         };
         return unusable(
+            "wrapped",
             format!("the file is one JSON object whose rows are in an array under \"{shown}\""),
             format!(
                 "name that array: --rows-at {pointer} (object metadata x-amz-meta-intake-rows-at)"
@@ -191,8 +199,9 @@ fn json_layout(
     }
 }
 
-fn unusable<T>(problem: String, fix: impl Into<String>) -> Result<T, Error> {
+fn unusable<T>(code: &'static str, problem: String, fix: impl Into<String>) -> Result<T, Error> {
     Err(Error::Unusable {
+        code,
         problem,
         fix: fix.into(),
     })
@@ -205,6 +214,7 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, Error> {
     }
     let Some(tokens) = pointer.strip_prefix('/') else {
         return unusable(
+            "rows-at",
             format!("\"{}\" is not a JSON pointer", quoted(pointer)),
             "begin it with a slash, for example --rows-at /Items",
         );

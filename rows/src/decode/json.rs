@@ -57,6 +57,7 @@ impl<'r> JsonDecoder<'r> {
         );
         match decoder.enter(pointer) {
             Ok(Some(problem)) => Err(Error::Unusable {
+                code: "rows-at",
                 problem,
                 fix: "give the JSON pointer of the array of rows, for example --rows-at /Items"
                     .to_owned(),
@@ -262,7 +263,7 @@ impl<'r> JsonDecoder<'r> {
     }
 
     fn fatal(&self, broken: Broken) -> Error {
-        let (position, problem, fix) = match broken {
+        let (code, position, problem, fix) = match broken {
             Broken::Syntax {
                 line,
                 byte,
@@ -273,15 +274,15 @@ impl<'r> JsonDecoder<'r> {
                 let repair = "repair the file there; JSON Lines, one object a line, would lose only that row";
                 // Whatever the parser lacked: it asked for more than there is.
                 if self.window.ended() {
-                    (position, CUT_OFF.to_owned(), CUT_OFF_FIX)
+                    ("cut-off", position, CUT_OFF.to_owned(), CUT_OFF_FIX)
                 } else if let Some(invalid) = self.window.invalid_byte(byte + 1) {
                     let problem = format!(
                         "byte {} is not UTF-8",
                         self.begin.byte.wrapping_add(invalid)
                     );
-                    (position, problem, NOT_TEXT_FIX)
+                    ("encoding", position, problem, NOT_TEXT_FIX)
                 } else {
-                    (position, problem, repair)
+                    ("broken", position, problem, repair)
                 }
             }
             Broken::Io(error) => {
@@ -294,10 +295,11 @@ impl<'r> JsonDecoder<'r> {
                 // The row's place, if it is one.
                 let is_row = self.row.record > 0 && self.row.record == self.begin.record;
                 let position = if is_row { self.row } else { self.here() };
-                (position, problem.to_string(), fix)
+                ("row-too-long", position, problem.to_string(), fix)
             }
         };
         Error::Syntax {
+            code,
             position,
             problem,
             fix: fix.to_owned(),
@@ -314,6 +316,7 @@ impl Decoder for JsonDecoder<'_> {
             Ok(Found::Row) => Ok(true),
             Ok(Found::End) => Ok(false),
             Ok(Found::SecondValue) => Err(Error::Syntax {
+                code: "broken",
                 position: self.here(),
                 problem: "another JSON value follows the array of rows".to_owned(),
                 fix: "remove what stands there, or put all rows into one array".to_owned(),

@@ -142,6 +142,7 @@ impl<'r> LinesDecoder<'r> {
                 limit_bytes: ROW_SKIPPED_BYTES_MAX,
             };
             return Err(Error::Syntax {
+                code: "row-too-long",
                 position,
                 problem: reason.to_string(),
                 fix: "the file is not JSON Lines, or lacks a line break there".to_owned(),
@@ -155,6 +156,7 @@ impl<'r> LinesDecoder<'r> {
         }
         // A last line that ends inside a value, or a character, and without a line break is where the file was cut off.
         let cut_off = |byte: u64| Error::Syntax {
+            code: "cut-off",
             position: Position {
                 byte: position.byte + byte,
                 ..position
