@@ -105,10 +105,11 @@ export function inWords(error: unknown): Problem {
   if (name === "PreconditionFailed") {
     return { title: "The file was replaced.", fix: "Choose the newest one.", kind: "final" };
   }
-  if (name === "NoSuchKey") {
+  if (name === "NoSuchKey" || name === "MissingOrDenied") {
     return {
-      title: "The file is not there any more.",
-      fix: "Files and reports are deleted after a time. If it is there, you may lack the permission to read it.",
+      title:
+        name === "NoSuchKey" ? "The file is not there any more." : "The file is not there, or you may not read it.",
+      fix: "Files and reports are deleted after a time.",
       kind: "final",
     };
   }

@@ -23,12 +23,12 @@ export interface JobsPage {
 }
 
 /**
- * What is one's own may be read, but not listed: S3 then denies what is not there.
+ * What is one's own may be read, but not listed: S3 then says of what is not there that access is denied.
  *
  * <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
  */
 function asMissing(error: unknown): unknown {
-  return (error as Error).name === "AccessDenied" ? Object.assign(new Error(), { name: "NoSuchKey" }) : error;
+  return (error as Error).name === "AccessDenied" ? Object.assign(new Error(), { name: "MissingOrDenied" }) : error;
 }
 
 type Dynamo = typeof import("./dynamodb");

@@ -43,8 +43,8 @@ function NoInbox({ topic }: { topic: string }) {
           e-mail, SMS, to a queue or a web address. A standard topic keeps no copy that this page could show.
         </Box>
         <Box variant="p">
-          To get them, ask whoever runs this stack to subscribe your address to the topic, and confirm the e-mail that
-          follows. How each of your imports ended is under Imports, too.
+          To get them, ask the people who run this stack to subscribe your address to the topic, and confirm the e-mail
+          that follows. How each of your imports ended is under Imports, too.
         </Box>
       </SpaceBetween>
     </Container>

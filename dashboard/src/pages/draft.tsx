@@ -9,7 +9,7 @@ import { useApp } from "../ui/context";
 import { bytes, count, time } from "../ui/format";
 import { Failure } from "../ui/states";
 import type { Draft, Verdict } from "../upload/manager";
-import { metadataOf, misfitOf } from "../upload/plan";
+import { metadataOf, misfitOf, optionsOf, sameOptions } from "../upload/plan";
 import { ReadOptionsForm } from "./options";
 import { PreviewView } from "./preview";
 
@@ -55,8 +55,10 @@ export default function DraftView({ draft, verdict, first }: { draft: Draft; ver
         )}
         {draft.begun && (
           <Alert type="info">
-            An upload of this file was begun on {time(draft.begun.at)}. It goes on with what has arrived if its options
-            stay as they were, which they are now.
+            An upload of this file was begun on {time(draft.begun.at)}.{" "}
+            {sameOptions(options, optionsOf(draft.begun.metadata))
+              ? "It goes on with what has arrived."
+              : "It had other options: with these it begins anew."}
           </Alert>
         )}
         {misfit && <Alert type="error">{misfit}</Alert>}

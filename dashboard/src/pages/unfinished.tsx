@@ -50,7 +50,7 @@ export function Unfinished({ uploads }: { uploads: Begun[] }) {
           otherwise="Keep it"
           onClose={() => setDiscarding(undefined)}
         >
-          What has arrived of {discarding.file} is deleted. Another tab may be sending it.
+          What has arrived of {discarding.file} is deleted.
         </Dialog>
       )}
     </Container>

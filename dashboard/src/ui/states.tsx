@@ -68,7 +68,7 @@ export function Empty({ title, children, action }: { title: string; children?: R
 
 /** What went wrong with the newest read, if anything did, above what is known from before. */
 export function Stale({ loaded, onRetry }: { loaded: Loaded<unknown>; onRetry: () => void }) {
-  // A session that has ended is told by a dialog.
+  // That a session has ended is said by a dialog.
   if (!loaded.problem || loaded.problem.kind === "session") return null;
   return <Failure problem={loaded.problem} at={loaded.at} busy={loaded.reading} onRetry={onRetry} />;
 }

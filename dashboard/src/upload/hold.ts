@@ -11,3 +11,9 @@ export function hold(name: string): Promise<(() => void) | undefined> {
     });
   });
 }
+
+/** The names that pages of this browser have, this one included. */
+export async function heldNames(): Promise<Set<string>> {
+  const { held = [] } = await navigator.locks.query();
+  return new Set(held.map(({ name }) => name ?? ""));
+}

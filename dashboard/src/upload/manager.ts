@@ -3,9 +3,9 @@ import type { Services } from "../aws/services";
 import type { ReadOptions } from "../preview/detect";
 import { type Preview, previewFile } from "../preview/preview";
 import type { Schema } from "../preview/schema";
-import { hold } from "./hold";
+import { heldNames, hold } from "./hold";
 import { metadataOf, misfitOf, optionsOf, sameOptions, uploadKey } from "./plan";
-import { type Begun, nameOf, type ResumeStore } from "./resume";
+import { type Begun, fileOf, nameOf, type ResumeStore } from "./resume";
 import { Transfer, type TransferStatus } from "./transfer";
 
 /** A file that was chosen and not uploaded yet. */
@@ -74,6 +74,8 @@ const ELSEWHERE: Problem = {
   fix: "Follow it there, or close that tab and try again.",
   kind: "final",
 };
+/** What a page must hold to send an upload. */
+const lockOf = (name: string) => `intake.upload:${name}`;
 /** Files that are uploaded at the same time. */
 const AT_ONCE = 2;
 const CONTENT_TYPES = {
@@ -116,20 +118,22 @@ export class UploadManager {
   }
 
   /** An upload that was begun before goes on only with the options that it was begun with. */
-  private async takeUp({ id, file }: Draft): Promise<void> {
+  private async takeUp({ id, file, options }: Draft): Promise<void> {
     await this.findUnfinished();
+    // Unless somebody has set some meanwhile.
+    if (this.state.drafts.find((draft) => draft.id === id)?.options !== options) return;
     const begun = this.state.unfinished.find(
       (one) => one.file === file.name && one.sizeBytes === file.size && one.lastModified === file.lastModified,
     );
     if (begun) this.changeDraft(id, { begun, options: optionsOf(begun.metadata) });
   }
 
-  /** Looks for uploads that were begun before, by this page or another one. */
+  /** Looks for uploads that were begun before and are not under way, here or in another tab. */
   async findUnfinished(): Promise<void> {
     try {
-      const identity = await this.services.identityId();
-      const here = new Set(this.state.uploads.map(({ key }) => key));
-      this.change({ unfinished: this.resume.list(identity).filter(({ key }) => !here.has(key)) });
+      const [identity, held] = await Promise.all([this.services.identityId(), heldNames()]);
+      const isHeld = (begun: Begun) => held.has(lockOf(nameOf(identity, fileOf(begun), begun.metadata)));
+      this.change({ unfinished: this.resume.list(identity).filter((begun) => !isHeld(begun)) });
     } catch {
       // Nothing is known of them then, and nothing is said.
     }
@@ -137,15 +141,16 @@ export class UploadManager {
 
   /** Gives up an upload that was begun before. */
   async abandon(begun: Begun): Promise<void> {
-    const identity = await this.services.identityId();
-    const { file: name, sizeBytes: size, lastModified, metadata } = begun;
-    this.resume.save(identity, { name, size, lastModified }, metadata, undefined);
-    await this.findUnfinished();
     // If that fails the bucket forgets it by itself after a week.
     await this.services
       .uploadPort(begun.key, {}, "")
       .abort(begun.uploadId)
       .catch(() => undefined);
+    await this.services.identityId().then(
+      (identity) => this.resume.save(identity, fileOf(begun), begun.metadata, undefined),
+      () => undefined,
+    );
+    await this.findUnfinished();
   }
 
   /** Goes on with what failed because the session had ended. */
@@ -294,7 +299,7 @@ export class UploadManager {
       return undefined;
     }
     const metadata = metadataOf(options);
-    const letGo = await hold(`intake.upload:${nameOf(identity, file, metadata)}`);
+    const letGo = await hold(lockOf(nameOf(identity, file, metadata)));
     if (!letGo) {
       this.changeUpload(id, { state: "failed", problem: ELSEWHERE });
       return undefined;

@@ -67,6 +67,11 @@ export class ResumeStore {
   }
 }
 
+/** What the file of an upload is known by. */
+export function fileOf({ file: name, sizeBytes: size, lastModified }: Begun): FileName {
+  return { name, size, lastModified };
+}
+
 /** What an upload is known by. */
 export function nameOf(identity: string, file: FileName, metadata: Record<string, string>): string {
   return JSON.stringify([identity, file.name, file.size, file.lastModified, Object.entries(metadata).sort()]);

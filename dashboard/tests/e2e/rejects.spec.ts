@@ -137,7 +137,7 @@ test("a correction says that the header is not known once the file is gone", asy
   await s3.send(new DeleteObjectCommand({ Bucket, Key }));
   await page.getByRole("button", { name: "Correct and import" }).click();
   await expect(page.getByText("Write the header into the first line")).toBeVisible();
-  await expect(page.getByText("The file is not there any more.")).toBeVisible();
+  await expect(page.getByText("The file is not there, or you may not read it.")).toBeVisible();
   await expect(editor(page)).toHaveValue("\nG1\n");
 });
 

@@ -187,7 +187,9 @@ test("an upload goes on with the options it was begun with, and begins anew with
   await expect(page.getByText(/An upload of this file was begun on/)).toBeVisible();
   await page.getByRole("button", { name: "Options" }).click();
   await expect(page.getByLabel("Types")).toHaveValue("text:S");
+  await expect(page.getByText("It goes on with what has arrived.")).toBeVisible();
   await setTypes(page, "text:S,productId:S");
+  await expect(page.getByText("with these it begins anew")).toBeVisible();
   await importButton(page, "again.csv").click();
   await expect(page.getByText("Uploaded, 20.0 MB").first()).toBeVisible();
   expect(keys.length).toBe(2);
@@ -237,10 +239,12 @@ test("the same file twice at once is one upload, in this tab and in another", as
   const tab = await page.context().newPage();
   await tab.goto(stack.url);
   await tab.getByRole("button", { name: "Sign in" }).click();
-  await expect(tab.getByRole("heading", { name: "Unfinished uploads" })).toBeVisible();
   await choose(tab, path);
+  await expect(tab.getByText(/rows fit, key/).first()).toBeVisible();
+  // It is not unfinished: this tab must neither go on with it nor discard it.
+  await expect(tab.getByRole("heading", { name: "Unfinished uploads" })).toBeHidden();
   await importButton(tab, "twice.csv").click();
-  await expect(tab.getByText("This file is being uploaded in another tab.")).toBeVisible();
+  await expect(tab.getByText("This file is being uploaded in another tab.").first()).toBeVisible();
   await tab.close();
   await page.getByRole("button", { name: "Pause twice.csv" }).click();
   await letGo();
