@@ -1,4 +1,4 @@
-import { isEnded, type Job } from "./job";
+import { isEnded, type Job, tookSeconds } from "./job";
 
 /** A job's counters at one moment. */
 export interface Sample {
@@ -69,7 +69,7 @@ export class History {
   /** How fast a running job is; how fast it was on the whole, if it has ended. */
   rates(job: Job): Rates | undefined {
     if (isEnded(job)) {
-      const seconds = ((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000;
+      const seconds = tookSeconds(job);
       if (seconds <= 0) return undefined;
       const rowsPerSecond = (job.rowsWritten + job.rowsRejected + job.rowsSuperseded) / seconds;
       return { rowsPerSecond, wcuPerSecond: job.consumedWcu / seconds, etaSeconds: undefined };

@@ -137,6 +137,11 @@ export function isEnded(job: Job): boolean {
   return job.status !== "QUEUED" && job.status !== "RUNNING";
 }
 
+/** How long it took, or takes so far. Ends are known to the second, which is more than small files take. */
+export function tookSeconds(job: Job): number {
+  return Math.max(((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000, job.durationSeconds);
+}
+
 /** How much of the file was read, from 0 to 1; nothing if it is not being read, or its size is not known yet. */
 export function progressOf(job: Job): number | undefined {
   return !isEnded(job) && job.bytesTotal ? Math.min(1, job.bytesRead / job.bytesTotal) : undefined;

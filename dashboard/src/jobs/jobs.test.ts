@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { History } from "./history";
-import { isEnded, type Job, parseJob, progressOf } from "./job";
+import { isEnded, type Job, parseJob, progressOf, tookSeconds } from "./job";
 
 const item = (changes: Record<string, unknown> = {}) => ({
   owner: { S: "us-east-1:1" },
@@ -103,6 +103,16 @@ it("of a job that was not watched from its beginning nothing is drawn that was n
   const ended = job({ job: { S: "other" }, status: { S: "COMPLETED" }, ended_at: { S: "2026-11-23T10:00:03Z" } });
   history.add(ended);
   expect(history.of(ended)).toHaveLength(1);
+});
+
+it("a job takes no negative time, although its end is only known to the second", () => {
+  const quick = job({
+    created_at: { S: "2026-11-23T10:00:00.700Z" },
+    ended_at: { S: "2026-11-23T10:00:00Z" },
+    duration_seconds: { N: "0.2" },
+  });
+  expect(tookSeconds(quick)).toBe(0.2);
+  expect(tookSeconds(job({ ended_at: { S: "2026-11-23T10:00:10Z" }, duration_seconds: { N: "1" } }))).toBe(10);
 });
 
 it("a job that has ended has the rates of all its time", () => {

@@ -7,7 +7,7 @@ import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import { useCallback, useEffect, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
-import { isEnded, type Job } from "../jobs/job";
+import { isEnded, type Job, tookSeconds } from "../jobs/job";
 import { chunk } from "../ui/chunk";
 import { useApp } from "../ui/context";
 import { bytes, count, duration, rate, time } from "../ui/format";
@@ -80,7 +80,7 @@ function JobView({ job }: { job: Job }) {
     { label: "Began", value: time(job.createdAt) },
     {
       label: job.endedAt ? "Took" : "So far",
-      value: duration(((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000),
+      value: duration(tookSeconds(job)),
     },
     { label: "Attempts", value: count(job.attempt) },
     { label: "Size", value: job.bytesTotal === undefined ? "–" : bytes(job.bytesTotal) },

@@ -8,7 +8,7 @@ import Table from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { useState, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
-import { importPath, isEnded, type Job, type Status } from "../jobs/job";
+import { importPath, isEnded, type Job, type Status, tookSeconds } from "../jobs/job";
 import { useApp } from "../ui/context";
 import { count, duration, rate, time } from "../ui/format";
 import { Empty, Stale } from "../ui/states";
@@ -93,7 +93,7 @@ export default function ImportsPage() {
       id: "took",
       header: "Took",
       minWidth: 80,
-      cell: (job: Job) => duration(((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000),
+      cell: (job: Job) => duration(tookSeconds(job)),
     },
     {
       id: "actions",

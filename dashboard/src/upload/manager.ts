@@ -13,8 +13,10 @@ export interface Draft {
   id: number;
   file: File;
   options: ReadOptions;
-  /** Nothing while the file is looked at. */
+  /** Nothing until the file was looked at. */
   preview: Preview | undefined;
+  /** The options by which it was looked at. */
+  seen: ReadOptions | undefined;
   schema: Schema | undefined;
   /** Why the file could not be checked against the table. */
   schemaProblem: Problem | undefined;
@@ -46,9 +48,9 @@ export interface Uploads {
 export type Verdict = "looking" | "under-way" | "misfit" | "fails" | "unchecked" | "rejects" | "empty" | "fits";
 
 /** What is to be said of a chosen file, when `uploads` are there already. */
-export function verdictOf({ file, options, preview, schema }: Draft, uploads: Upload[]): Verdict {
+export function verdictOf({ file, options, preview, seen, schema }: Draft, uploads: Upload[]): Verdict {
   if (isUnderWay(file, options, uploads)) return "under-way";
-  if (!preview) return "looking";
+  if (!preview || seen !== options) return "looking";
   if (misfitOf(metadataOf(options)) !== undefined) return "misfit";
   if (preview.failure) return "fails";
   if (preview.rejected > 0) return "rejects";
@@ -108,6 +110,7 @@ export class UploadManager {
         file,
         options: {},
         preview: undefined,
+        seen: undefined,
         schema: undefined,
         schemaProblem: undefined,
         begun: undefined,
@@ -281,7 +284,7 @@ export class UploadManager {
     });
     // Options may have changed while it was read.
     if (this.state.drafts.find((one) => one.id === id)?.options === options) {
-      this.changeDraft(id, { preview, schema, schemaProblem });
+      this.changeDraft(id, { preview, seen: options, schema, schemaProblem });
     }
   }
 
