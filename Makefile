@@ -136,7 +136,7 @@ browser: ## the same, compare its preview with the importer, try it in Chromium 
 	@[ -n "$(CHROMIUM)" ] || { echo 'there is no Chromium: install it (apt-get install chromium), or name it in CHROMIUM' >&2; exit 1; }
 	cargo test --workspace --test cli --no-run
 	$(MAKE) --no-print-directory dashboard
-	cd dashboard && CHROMIUM="$(CHROMIUM)" npm run e2e -- $(ARGS)
+	cd dashboard && npm run agree && CHROMIUM="$(CHROMIUM)" npm run e2e -- $(ARGS)
 
 screenshots: browser ## take the README's pictures again
 	cd dashboard/test-results/screenshots && cp 03-preview.png 04-progress.png rejects.png 08-inbox.png ../../../docs/screenshots

@@ -40,7 +40,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 1200,
   },
   test: {
-    include: ["src/**/*.test.ts", "tests/*.test.ts"],
+    include: ["**/*.test.ts"],
     // For machines that are slow or busy; only what never comes waits for them.
     testTimeout: 60_000,
     expect: { poll: { timeout: 30_000 } },

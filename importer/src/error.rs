@@ -241,6 +241,39 @@ impl Error {
         )
     }
 
+    /// A stable name for machines, as the table of jobs has it under `code`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => match error {
+                rows::Error::Read { source, .. } | rows::Error::Compression { source, .. } => {
+                    cause(source).map_or(error.code(), Self::code)
+                }
+                error => error.code(),
+            },
+            Self::Unusable { .. } => "unusable",
+            // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+            Self::Service { problem, .. } if problem.starts_with("AccessDenied") => "access",
+            Self::Service { .. } => "service",
+            Self::Throttled { .. } => "throttled",
+            Self::RetriesExhausted { source, .. } => source.code(),
+            Self::Share { source } => source.code(),
+            Self::Stopped { why, .. } => match why {
+                StopReason::Deadline => "deadline",
+                StopReason::Interrupted => "interrupted",
+                StopReason::Cancelled => "cancelled",
+                StopReason::TooManyRejects => "too-many-rejects",
+                StopReason::LeaseLost => "lease-lost",
+            },
+            Self::Object { .. } => "changed",
+            Self::Stalled { .. } => "stalled",
+            Self::LeaseLost => "lease-lost",
+            Self::NoticePending => "notice-pending",
+            Self::Accounting { .. } => "accounting",
+            Self::RangesLeft { .. } => "ranges-left",
+            Self::Report { .. } => "report",
+        }
+    }
+
     /// What the user can do about it, if anything is known.
     pub fn fix(&self) -> Option<&str> {
         match self {

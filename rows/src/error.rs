@@ -16,6 +16,8 @@ pub enum Error {
     /// The file's syntax is broken where no next row can be found.
     #[error("the file is broken at {position}: {problem}")]
     Syntax {
+        /// What it is, for machines.
+        code: &'static str,
         /// Where.
         position: Position,
         /// What the parser met.
@@ -27,6 +29,8 @@ pub enum Error {
     /// The file as a whole cannot be decoded as asked: empty, of an unknown format, with an unusable header.
     #[error("{problem}")]
     Unusable {
+        /// What it is, for machines.
+        code: &'static str,
         /// What is wrong.
         problem: String,
         /// How to repair it.
@@ -60,6 +64,17 @@ impl Error {
     /// Whether only one row is at fault, so that decoding goes on with the next one.
     pub fn is_row(&self) -> bool {
         matches!(self, Self::Row(_))
+    }
+
+    /// A stable name for machines, as the table of jobs has it under `code`; of a row, that of its
+    /// [`Reason`](crate::Reason).
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Row(reject) => reject.reason.code(),
+            Self::Syntax { code, .. } | Self::Unusable { code, .. } => code,
+            Self::Read { .. } => "unreadable",
+            Self::Compression { .. } => "compression",
+        }
     }
 
     /// What the user can do about it, if anything is known.

@@ -160,7 +160,7 @@ GRANTED = {
         "s3:PutObject": {f"UploadBucket/uploads/{SUB}/*"},
         "s3:AbortMultipartUpload": {f"UploadBucket/uploads/{SUB}/*"},
         "s3:ListMultipartUploadParts": {f"UploadBucket/uploads/{SUB}/*"},
-        "s3:GetObject": {f"UploadBucket/reports/{SUB}/*"},
+        "s3:GetObject": {f"UploadBucket/uploads/{SUB}/*", f"UploadBucket/reports/{SUB}/*"},
         "dynamodb:GetItem": {"ImportJobs.Arn"} | TABLE,
         "dynamodb:Query": {"ImportJobs.Arn"} | TABLE,
         "dynamodb:UpdateItem": {"ImportJobs.Arn"},

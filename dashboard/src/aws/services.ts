@@ -22,6 +22,15 @@ export interface JobsPage {
   next: Record<string, unknown> | undefined;
 }
 
+/**
+ * What is one's own may be read, but not listed: S3 then says of what is not there that access is denied.
+ *
+ * <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+ */
+function asMissing(error: unknown): unknown {
+  return (error as Error).name === "AccessDenied" ? Object.assign(new Error(), { name: "MissingOrDenied" }) : error;
+}
+
 type Dynamo = typeof import("./dynamodb");
 type S3 = typeof import("./s3");
 
@@ -113,8 +122,8 @@ export class Services {
     });
   }
 
-  /** One of this person's jobs; nothing if there is none of that name. */
-  async job(name: string): Promise<Job | undefined> {
+  /** One of this person's jobs; `null` if there is none of that name. */
+  async job(name: string): Promise<Job | null> {
     const owner = await this.identityId();
     return this.dynamo(async (sdk, client) => {
       const { Item } = await client.send(
@@ -126,7 +135,7 @@ export class Services {
           ExpressionAttributeNames: Object.fromEntries(JOB_ATTRIBUTES.map((attribute) => [`#${attribute}`, attribute])),
         }),
       );
-      return Item && parseJob(Item);
+      return (Item && parseJob(Item)) ?? null;
     });
   }
 
@@ -153,8 +162,11 @@ export class Services {
     );
   }
 
-  /** A piece of a report from `start` on; less than `bytes` at its end. */
-  report(key: string, start: number, bytes: number): Promise<Uint8Array> {
+  /**
+   * A piece of one's own upload or report from `start` on; less than `bytes` at its end. With `etag` only of the object
+   * that has it.
+   */
+  read(key: string, start: number, bytes: number, etag?: string): Promise<Uint8Array> {
     return this.s3(async (sdk, client) => {
       try {
         const found = await client.send(
@@ -162,13 +174,14 @@ export class Services {
             Bucket: this.config.bucket,
             Key: key,
             Range: `bytes=${start}-${start + bytes - 1}`,
+            ...(etag !== undefined && { IfMatch: etag }),
           }),
         );
         return (await found.Body?.transformToByteArray()) ?? new Uint8Array();
       } catch (error) {
         // The piece before was the last, and full.
         if ((error as Error).name === "InvalidRange") return new Uint8Array();
-        throw error;
+        throw asMissing(error);
       }
     });
   }
@@ -176,7 +189,10 @@ export class Services {
   /** A whole report. */
   wholeReport(key: string): Promise<Uint8Array> {
     return this.s3(async (sdk, client) => {
-      const found = await client.send(new sdk.GetObjectCommand({ Bucket: this.config.bucket, Key: key }));
+      const reading = client.send(new sdk.GetObjectCommand({ Bucket: this.config.bucket, Key: key }));
+      const found = await reading.catch((error: unknown) => {
+        throw asMissing(error);
+      });
       return (await found.Body?.transformToByteArray()) ?? new Uint8Array();
     });
   }
@@ -268,7 +284,8 @@ export class Services {
   private s3<T>(action: (sdk: S3, client: S3Client) => Promise<T>): Promise<T> {
     return this.fresh(async () => {
       const sdk = await import("./s3");
-      this.s3Client ??= new sdk.S3Client(this.s3Settings());
+      // Without the browser's cache: it would ask for what it lacks of a range, with a header other than the one signed.
+      this.s3Client ??= new sdk.S3Client({ ...this.s3Settings(), requestHandler: { cache: "no-store" } });
       return action(sdk, this.s3Client);
     });
   }

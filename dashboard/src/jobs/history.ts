@@ -1,4 +1,4 @@
-import { isEnded, type Job } from "./job";
+import { isEnded, type Job, tookSeconds } from "./job";
 
 /** A job's counters at one moment. */
 export interface Sample {
@@ -24,29 +24,35 @@ const SAMPLES_MAX = 240;
 /** Rates are those of this time before the newest sample. */
 const RATE_WINDOW_MS = 15_000;
 
+/** Longest time from a job's beginning to the first look at it, after which what came before is not known. */
+const WATCHED_MS = 5_000;
+
 /** What a job's counters were while somebody watched: ImportJobs only has how they are. */
 export class History {
   private readonly samples = new Map<string, Sample[]>();
 
   /** Takes a job as it was just read. */
   add(job: Job): void {
-    let samples = this.samples.get(job.job);
-    if (!samples) {
-      samples = [
-        { time: job.createdAt, bytesRead: 0, rowsWritten: 0, rowsRejected: 0, rowsSuperseded: 0, consumedWcu: 0 },
-      ];
-      this.samples.set(job.job, samples);
-    }
-    const time = job.endedAt ?? job.updatedAt;
-    if (time <= (samples.at(-1)?.time ?? 0)) return;
-    samples.push({
-      time,
+    const sample = {
+      time: job.endedAt ?? job.updatedAt,
       bytesRead: job.bytesRead,
       rowsWritten: job.rowsWritten,
       rowsRejected: job.rowsRejected,
       rowsSuperseded: job.rowsSuperseded,
       consumedWcu: job.consumedWcu,
-    });
+    };
+    let samples = this.samples.get(job.job);
+    if (!samples) {
+      samples = [];
+      this.samples.set(job.job, samples);
+      // Only of a job that has hardly begun is it known how it came to be where it is.
+      if (!isEnded(job) && sample.time - job.createdAt <= WATCHED_MS) {
+        const nothing = { bytesRead: 0, rowsWritten: 0, rowsRejected: 0, rowsSuperseded: 0, consumedWcu: 0 };
+        samples.push({ time: job.createdAt, ...nothing });
+      }
+    }
+    if (sample.time <= (samples.at(-1)?.time ?? 0)) return;
+    samples.push(sample);
     if (samples.length > SAMPLES_MAX) {
       this.samples.set(
         job.job,
@@ -60,14 +66,18 @@ export class History {
     return this.samples.get(job.job) ?? [];
   }
 
-  /** How fast a running job is; how fast it was, if it has ended. */
+  /** How fast a running job is; how fast it was on the whole, if it has ended. */
   rates(job: Job): Rates | undefined {
+    if (isEnded(job)) {
+      const seconds = tookSeconds(job);
+      if (seconds <= 0) return undefined;
+      const rowsPerSecond = (job.rowsWritten + job.rowsRejected + job.rowsSuperseded) / seconds;
+      return { rowsPerSecond, wcuPerSecond: job.consumedWcu / seconds, etaSeconds: undefined };
+    }
     const samples = this.of(job);
     const last = samples.at(-1);
-    const first = isEnded(job)
-      ? samples[0]
-      : (samples.find((sample) => last && last.time - sample.time <= RATE_WINDOW_MS && sample !== last) ??
-        samples.at(-2));
+    const first =
+      samples.find((sample) => last && last.time - sample.time <= RATE_WINDOW_MS && sample !== last) ?? samples.at(-2);
     if (!first || !last || first === last) return undefined;
     const seconds = (last.time - first.time) / 1000;
     const rows = (sample: Sample) => sample.rowsWritten + sample.rowsRejected + sample.rowsSuperseded;
@@ -76,7 +86,7 @@ export class History {
     return {
       rowsPerSecond: Math.max(0, (rows(last) - rows(first)) / seconds),
       wcuPerSecond: Math.max(0, (last.consumedWcu - first.consumedWcu) / seconds),
-      etaSeconds: !isEnded(job) && bytesPerSecond > 0 && left >= 0 ? left / bytesPerSecond : undefined,
+      etaSeconds: bytesPerSecond > 0 && left >= 0 ? left / bytesPerSecond : undefined,
     };
   }
 }

@@ -35,11 +35,17 @@ export interface Job {
   createdAt: number;
   updatedAt: number;
   endedAt?: number;
+  /** What went wrong, as the importer names it. */
+  code?: string;
+  /** The same in the importer's words. */
   reason?: string;
   fix?: string;
+  /** Which object it is. */
+  etag?: string;
+  /** How the file was to be read: values of its metadata by name; nothing if that is not known. */
+  options?: Record<string, string>;
   /** Where the report of rejected rows is: its key in the bucket. */
   rejectsKey?: string;
-  summaryKey?: string;
   cancelRequested: boolean;
 }
 
@@ -47,11 +53,17 @@ export interface Job {
 export const JOB_ATTRIBUTES = [
   ...["owner", "job", "status", "bucket", "key", "table", "format", "compression", "bytes_total", "bytes_read"],
   ...["rows_read", "rows_written", "rows_superseded", "rows_rejected", "consumed_wcu", "throttles", "retries"],
-  ...["duration_seconds", "attempt", "created_at", "updated_at", "ended_at", "reason", "fix", "rejects", "summary"],
-  "cancel_requested",
+  ...["duration_seconds", "attempt", "created_at", "updated_at", "ended_at", "code", "reason", "fix", "rejects"],
+  ...["cancel_requested", "etag", "options"],
 ];
 
-type Attributes = Record<string, { S?: string | undefined; N?: string | undefined; BOOL?: boolean | undefined }>;
+interface Attribute {
+  S?: string | undefined;
+  N?: string | undefined;
+  BOOL?: boolean | undefined;
+  M?: Record<string, Attribute> | undefined;
+}
+type Attributes = Record<string, Attribute | undefined>;
 
 /** Reads a job from its item; nothing if it is none, such as one that only has `cancel_requested`. */
 export function parseJob(item: Record<string, unknown>): Job | undefined {
@@ -70,10 +82,12 @@ export function parseJob(item: Record<string, unknown>): Job | undefined {
     compression: text("compression"),
     bytesTotal: attributes.bytes_total?.N === undefined ? undefined : number("bytes_total"),
     endedAt: time("ended_at"),
+    code: text("code"),
     reason: text("reason"),
     fix: text("fix"),
     rejectsKey: keyOf(text("rejects")),
-    summaryKey: keyOf(text("summary")),
+    etag: text("etag"),
+    options: textsOf(attributes.options?.M),
   };
   return {
     owner,
@@ -100,6 +114,15 @@ export function parseJob(item: Record<string, unknown>): Job | undefined {
   };
 }
 
+function textsOf(map: Record<string, Attribute> | undefined): Record<string, string> | undefined {
+  return map && Object.fromEntries(Object.entries(map).map(([name, value]) => [name, value.S ?? ""]));
+}
+
+/** The address of a job's page. */
+export function importPath(job: Pick<Job, "job">): string {
+  return `/imports/${encodeURIComponent(job.job)}`;
+}
+
 /** The last part of an object's key. */
 export function fileName(key: string): string {
   return key.slice(key.lastIndexOf("/") + 1);
@@ -114,8 +137,12 @@ export function isEnded(job: Job): boolean {
   return job.status !== "QUEUED" && job.status !== "RUNNING";
 }
 
-/** How much of the file was read, from 0 to 1; nothing if its size is not known yet. */
+/** How long it took, or takes so far. Ends are known to the second, which is more than small files take. */
+export function tookSeconds(job: Job): number {
+  return Math.max(((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000, job.durationSeconds);
+}
+
+/** How much of the file was read, from 0 to 1; nothing if it is not being read, or its size is not known yet. */
 export function progressOf(job: Job): number | undefined {
-  if (job.status === "COMPLETED" || job.status === "COMPLETED_WITH_REJECTS") return 1;
-  return job.bytesTotal ? Math.min(1, job.bytesRead / job.bytesTotal) : undefined;
+  return !isEnded(job) && job.bytesTotal ? Math.min(1, job.bytesRead / job.bytesTotal) : undefined;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { History } from "./history";
-import { isEnded, type Job, parseJob, progressOf } from "./job";
+import { isEnded, type Job, parseJob, progressOf, tookSeconds } from "./job";
 
 const item = (changes: Record<string, unknown> = {}) => ({
   owner: { S: "us-east-1:1" },
@@ -60,8 +60,9 @@ it.each([
   [{ bytes_total: undefined }, undefined],
   [{ bytes_total: { N: "0" } }, undefined],
   [{ bytes_read: { N: "1200" } }, 1],
-  [{ status: { S: "COMPLETED" }, bytes_total: undefined }, 1],
-  [{ status: { S: "FAILED" } }, 0.25],
+  // A bar is for what goes on.
+  [{ status: { S: "COMPLETED" } }, undefined],
+  [{ status: { S: "FAILED" }, bytes_read: { N: "1000" } }, undefined],
 ])("progress of %j is %s", (changes, progress) => {
   expect(progressOf(job(changes))).toBe(progress);
 });
@@ -92,6 +93,26 @@ it("rates and the time that is left come from what was watched", () => {
   });
   history.add(third);
   expect(history.rates(third)).toMatchObject({ rowsPerSecond: 10, etaSeconds: 10 });
+});
+
+it("of a job that was not watched from its beginning nothing is drawn that was not seen", () => {
+  const history = new History();
+  const late = at(40, { rows_written: { N: "300" } });
+  history.add(late);
+  expect(history.of(late).map(({ rowsWritten }) => rowsWritten)).toEqual([300]);
+  const ended = job({ job: { S: "other" }, status: { S: "COMPLETED" }, ended_at: { S: "2026-11-23T10:00:03Z" } });
+  history.add(ended);
+  expect(history.of(ended)).toHaveLength(1);
+});
+
+it("a job takes no negative time, although its end is only known to the second", () => {
+  const quick = job({
+    created_at: { S: "2026-11-23T10:00:00.700Z" },
+    ended_at: { S: "2026-11-23T10:00:00Z" },
+    duration_seconds: { N: "0.2" },
+  });
+  expect(tookSeconds(quick)).toBe(0.2);
+  expect(tookSeconds(job({ ended_at: { S: "2026-11-23T10:00:10Z" }, duration_seconds: { N: "1" } }))).toBe(10);
 });
 
 it("a job that has ended has the rates of all its time", () => {

@@ -1,13 +1,13 @@
-import { inWords, type Problem } from "../aws/problem";
+import { inWords } from "../aws/problem";
 import type { Services } from "../aws/services";
+import { failed, type Loaded, reading, succeeded, unread } from "../loaded/loaded";
 import { History } from "./history";
 import { isEnded, type Job } from "./job";
 
 /** This person's jobs, as they were when they were read last. */
 export interface Jobs {
-  /** Newest first; nothing until they were read. */
-  jobs: Job[] | undefined;
-  problem: Problem | undefined;
+  /** Newest first. */
+  jobs: Job[];
   /** Whether there are older ones. */
   more: boolean;
 }
@@ -20,11 +20,11 @@ const PAGE = 50;
 /** Reads the jobs again and again as long as somebody looks. */
 export class JobsWatcher {
   readonly history = new History();
-  private state: Jobs = { jobs: undefined, problem: undefined, more: false };
+  private state: Loaded<Jobs> = unread();
   private readonly listeners = new Set<() => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private limit = PAGE;
-  private reading = false;
+  private busy = false;
   private hurryUntil = 0;
 
   constructor(private readonly services: Pick<Services, "jobs">) {
@@ -42,13 +42,13 @@ export class JobsWatcher {
     };
   };
 
-  readonly snapshot = (): Jobs => this.state;
+  readonly snapshot = (): Loaded<Jobs> => this.state;
 
   /** Reads them now. */
-  refresh(): void {
+  readonly refresh = (): void => {
     clearTimeout(this.timer);
     void this.read();
-  }
+  };
 
   /** A job is about to begin, or to end: looks more often for half a minute. */
   hurry(): void {
@@ -63,24 +63,25 @@ export class JobsWatcher {
   }
 
   private async read(): Promise<void> {
-    if (this.reading) return;
-    this.reading = true;
+    if (this.busy) return;
+    this.busy = true;
+    this.become(reading(this.state));
     try {
       const { jobs, next } = await this.services.jobs(this.limit);
       for (const job of jobs) this.history.add(job);
-      this.become({ jobs, problem: undefined, more: next !== undefined });
+      this.become(succeeded({ jobs, more: next !== undefined }, Date.now()));
     } catch (error) {
-      this.become({ ...this.state, problem: inWords(error) });
+      this.become(failed(this.state, inWords(error)));
     } finally {
-      this.reading = false;
+      this.busy = false;
     }
     clearTimeout(this.timer);
     if (this.listeners.size === 0 || document.hidden || this.state.problem?.kind === "session") return;
-    const busy = this.state.jobs?.some((job) => !isEnded(job)) || Date.now() < this.hurryUntil;
+    const busy = this.state.data?.jobs.some((job) => !isEnded(job)) || Date.now() < this.hurryUntil;
     this.timer = setTimeout(() => void this.read(), busy ? BUSY_MS : IDLE_MS);
   }
 
-  private become(state: Jobs): void {
+  private become(state: Loaded<Jobs>): void {
     this.state = state;
     for (const listener of this.listeners) listener();
   }

@@ -9,11 +9,12 @@ import { useCallback, useEffect } from "react";
 import { type Message, parseInbox } from "../inbox/inbox";
 import { useApp } from "../ui/context";
 import { time } from "../ui/format";
-import { Empty, Failure, Loading, useLoaded } from "../ui/states";
+import { Empty, Show, useLoaded } from "../ui/states";
+import { isForCommandLine } from "../words/plain";
 
 const REFRESH_MS = 3_000;
 
-/** What was told to the subscribers of the topic, where that can be read. */
+/** What the subscribers of the topic got, where that can be read. */
 export default function AlertsPage() {
   const { config } = useApp();
   return (
@@ -42,8 +43,8 @@ function NoInbox({ topic }: { topic: string }) {
           e-mail, SMS, to a queue or a web address. A standard topic keeps no copy that this page could show.
         </Box>
         <Box variant="p">
-          To get them, ask whoever runs this stack to subscribe your address to the topic, and confirm the e-mail that
-          follows. How each of your imports ended is under Imports, too.
+          To get them, ask the people who run this stack to subscribe your address to the topic, and confirm the e-mail
+          that follows. How each of your imports ended is under Imports, too.
         </Box>
       </SpaceBetween>
     </Container>
@@ -56,37 +57,42 @@ function Inbox({ url }: { url: string }) {
     if (!response.ok) throw new Error(`The inbox answered ${response.status}.`);
     return parseInbox(await response.json());
   }, [url]);
-  const { data, problem, loading, reload } = useLoaded(load);
+  const { loaded, reload } = useLoaded(load);
   useEffect(() => {
     const timer = setInterval(() => {
       if (!document.hidden) reload();
     }, REFRESH_MS);
     return () => clearInterval(timer);
   }, [reload]);
-  if (!data) return problem ? <Failure problem={problem} onRetry={reload} /> : <Loading what="the inbox" />;
   return (
-    <SpaceBetween size="m">
-      <Header
-        variant="h2"
-        counter={`(${data.length})`}
-        description="The inbox of this local stack: nothing was sent to anybody."
-        actions={
-          <Button iconName="refresh" ariaLabel="Refresh" loading={loading && problem !== undefined} onClick={reload} />
-        }
-      >
-        Inbox
-      </Header>
-      {problem && <Failure problem={problem} onRetry={reload} />}
-      {data.length === 0 && (
-        <Container>
-          <Empty title="No messages yet">Import a file: its digest and its result arrive here.</Empty>
-        </Container>
+    <Show loaded={loaded} what="the inbox" onRetry={reload}>
+      {(messages) => (
+        <>
+          <Header
+            variant="h2"
+            counter={`(${messages.length})`}
+            description="The inbox of this local stack: nothing was sent to anybody."
+            actions={<Button iconName="refresh" ariaLabel="Refresh" onClick={reload} />}
+          >
+            Inbox
+          </Header>
+          {messages.length === 0 && (
+            <Container>
+              <Empty title="No messages yet">Import a file: its digest and its result arrive here.</Empty>
+            </Container>
+          )}
+          {messages.map((message) => (
+            <MessageView key={message.id} message={message} />
+          ))}
+        </>
       )}
-      {data.map((message) => (
-        <MessageView key={message.id} message={message} />
-      ))}
-    </SpaceBetween>
+    </Show>
   );
+}
+
+/** A line of a message; what to do at a command line is on the import's page in other words. */
+function forThePage(line: string): string {
+  return isForCommandLine(line) ? "What to do is on the import's page, under Imports." : line;
 }
 
 function MessageView({ message }: { message: Message }) {
@@ -103,7 +109,7 @@ function MessageView({ message }: { message: Message }) {
         </Header>
       }
     >
-      <pre className="message">{message.text}</pre>
+      <pre className="message">{message.text.split("\n").map(forThePage).join("\n")}</pre>
     </Container>
   );
 }

@@ -8,10 +8,10 @@ import Table from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { useState, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
-import { isEnded, type Job, type Status } from "../jobs/job";
+import { importPath, isEnded, type Job, type Status, tookSeconds } from "../jobs/job";
 import { useApp } from "../ui/context";
 import { count, duration, rate, time } from "../ui/format";
-import { Empty, Failure } from "../ui/states";
+import { Empty, Stale } from "../ui/states";
 import { CancelButton } from "./cancel";
 import { JobProgress } from "./job-progress";
 import { JobStatus } from "./job-status";
@@ -29,9 +29,9 @@ const STATUSES: { id: string; text: string; statuses?: Status[] }[] = [
 /** This person's imports, newest first, as they go on. */
 export default function ImportsPage() {
   const { jobs: watcher } = useApp();
-  const { jobs, problem, more } = useSyncExternalStore(watcher.subscribe, watcher.snapshot);
-  const [path, navigate] = useLocation();
-  const { session } = useApp();
+  const loaded = useSyncExternalStore(watcher.subscribe, watcher.snapshot);
+  const { jobs, more = false } = loaded.data ?? {};
+  const [, navigate] = useLocation();
   const [text, setText] = useState("");
   const [status, setStatus] = useState("all");
   const wanted = STATUSES.find(({ id }) => id === status);
@@ -47,10 +47,10 @@ export default function ImportsPage() {
       minWidth: 130,
       cell: (job: Job) => (
         <Link
-          href={`/imports/${job.job}`}
+          href={importPath(job)}
           onFollow={(event) => {
             event.preventDefault();
-            navigate(`/imports/${job.job}`);
+            navigate(importPath(job));
           }}
         >
           <span className="file-name">{job.file}</span>
@@ -93,7 +93,7 @@ export default function ImportsPage() {
       id: "took",
       header: "Took",
       minWidth: 80,
-      cell: (job: Job) => duration(((job.endedAt ?? job.updatedAt) - job.createdAt) / 1000),
+      cell: (job: Job) => duration(tookSeconds(job)),
     },
     {
       id: "actions",
@@ -104,17 +104,12 @@ export default function ImportsPage() {
   ];
   return (
     <SpaceBetween size="m">
-      {problem && (
-        <Failure
-          problem={problem}
-          onRetry={() => (problem.kind === "session" ? void session.signIn(path) : watcher.refresh())}
-        />
-      )}
+      <Stale loaded={loaded} onRetry={watcher.refresh} />
       <Table
         variant="full-page"
         stickyHeader
         wrapLines
-        loading={jobs === undefined && !problem}
+        loading={loaded.state === "loading"}
         loadingText="Loading imports"
         items={shown}
         trackBy="job"
@@ -127,7 +122,7 @@ export default function ImportsPage() {
             description="Files that you uploaded, and what became of them."
             actions={
               <SpaceBetween direction="horizontal" size="xs">
-                <Button iconName="refresh" ariaLabel="Refresh" onClick={() => watcher.refresh()} />
+                <Button iconName="refresh" ariaLabel="Refresh" onClick={watcher.refresh} />
                 <Button variant="primary" onClick={() => navigate("/upload")}>
                   Upload
                 </Button>
@@ -143,7 +138,9 @@ export default function ImportsPage() {
               filteringText={text}
               filteringPlaceholder="Find a file"
               filteringAriaLabel="Find a file"
-              countText={text === "" ? "" : `${shown.length} ${shown.length === 1 ? "match" : "matches"}`}
+              countText={
+                text === "" || !jobs ? "" : `${shown.length} of ${more ? `the newest ${jobs.length}` : jobs.length}`
+              }
               onChange={({ detail }) => setText(detail.filteringText)}
             />
             <ButtonDropdown
@@ -156,9 +153,11 @@ export default function ImportsPage() {
           </SpaceBetween>
         }
         empty={
-          filtered ? (
+          jobs === undefined ? (
+            <Empty title="Your imports could not be read">They go on all the same.</Empty>
+          ) : filtered ? (
             <Empty
-              title="No import matches"
+              title={more ? `None of the newest ${jobs.length} imports matches` : "No import matches"}
               action={
                 <Button
                   onClick={() => {

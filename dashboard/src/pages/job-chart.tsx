@@ -43,7 +43,7 @@ export default function JobChart({ samples }: { samples: Sample[] }) {
       ariaLabel="Rows over time"
       ariaDescription="Rows that were written, superseded and rejected, as they were while this page was open."
       i18nStrings={{ xTickFormatter: (date: Date) => clock.format(date), detailPopoverDismissAriaLabel: "Close" }}
-      empty={<Empty title="Nothing to draw yet">Points appear as the importer saves how far it is.</Empty>}
+      empty={<Empty title="Nothing to draw">Only what happens while this page is open is drawn, point by point.</Empty>}
     />
   );
 }

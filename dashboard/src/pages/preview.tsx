@@ -10,6 +10,8 @@ import type { Column, Preview, PreviewRow } from "../preview/preview";
 import { isReason } from "../preview/reason";
 import type { Schema } from "../preview/schema";
 import { count } from "../ui/format";
+import { ReasonText, RowText } from "../ui/row-text";
+import { reasonWords } from "../words/reasons";
 
 const ROWS_SHOWN = 10;
 const COLUMNS_SHOWN = 12;
@@ -76,13 +78,13 @@ export function PreviewView({
             {
               id: "why",
               header: "Reason",
-              cell: (row) => (isReason(row.outcome) ? row.outcome.message : ""),
+              cell: (row) => isReason(row.outcome) && <ReasonText {...row.outcome} />,
               minWidth: 220,
             },
             {
               id: "text",
               header: "Row",
-              cell: (row) => <pre className="row-text">{row.text.slice(0, 500)}</pre>,
+              cell: (row) => <RowText text={row.text} line={row.line} />,
               minWidth: 220,
             },
           ]}
@@ -136,7 +138,8 @@ function ColumnHeader({ column }: { column: Column }) {
 
 function Cell({ row, name, first }: { row: PreviewRow; name: string; first: boolean }) {
   if (isReason(row.outcome)) {
-    return first ? <Badge color="red">{row.outcome.code}</Badge> : <Box color="text-status-inactive">–</Box>;
+    const { title } = reasonWords(row.outcome.code, "");
+    return first ? <Badge color="red">{title}</Badge> : <Box color="text-status-inactive">–</Box>;
   }
   return <div className="cell">{textOf(row.outcome.get(name)).slice(0, 200)}</div>;
 }

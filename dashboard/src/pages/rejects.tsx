@@ -1,69 +1,50 @@
-import Badge from "@cloudscape-design/components/badge";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
+import Container from "@cloudscape-design/components/container";
 import Header from "@cloudscape-design/components/header";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Table from "@cloudscape-design/components/table";
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useState } from "react";
 import { inWords, type Problem } from "../aws/problem";
 import { isEnded, type Job } from "../jobs/job";
-import { parseRejects, type Reject, rejectsCsv } from "../reports/rejects";
+import { NO_REPORT, parseRejects, type Report, readOn, rejectsCsv } from "../reports/rejects";
+import { chunk } from "../ui/chunk";
 import { useApp } from "../ui/context";
 import { download } from "../ui/download";
 import { count } from "../ui/format";
-import { Empty, Failure } from "../ui/states";
-import { CorrectionModal } from "./correction";
+import { ReasonText, RowText } from "../ui/row-text";
+import { Empty, Failure, Stale, useLoaded } from "../ui/states";
 
-/** Bytes of the report that are read at a time: a few hundred rows. */
-const PIECE_BYTES = 256 * 1024;
-
-interface Read {
-  rejects: Reject[];
-  /** Where to go on. */
-  next: number;
-  whole: boolean;
-}
+const CorrectionModal = chunk(() => import("./correction"), "the editor");
 
 /** The rows that were rejected: where, why, and what stood there. */
-export function RejectsView({ job, format }: { job: Job; format: string | undefined }) {
-  const { services } = useApp();
-  const key = job.rejectsKey;
-  const [read, setRead] = useState<Read>({ rejects: [], next: 0, whole: false });
-  const [problem, setProblem] = useState<Problem>();
-  const [loading, setLoading] = useState(false);
-  const [correcting, setCorrecting] = useState(false);
-  const busy = useRef(false);
+export function RejectsView({ job }: { job: Job }) {
+  if (job.rejectsKey !== undefined) return <ReportView job={job} reportKey={job.rejectsKey} />;
+  return (
+    <Container header={<Header variant="h2">Rejected rows ({count(job.rowsRejected)})</Header>}>
+      {isEnded(job) ? (
+        <Empty title="There is no report of these rows" />
+      ) : (
+        <Empty title="The report is not there yet">It is written when the import ends.</Empty>
+      )}
+    </Container>
+  );
+}
 
-  const readMore = useCallback(
-    async (from: Read) => {
-      if (key === undefined || busy.current) return;
-      busy.current = true;
-      setLoading(true);
-      setProblem(undefined);
-      try {
-        const body = await services.report(key, from.next, PIECE_BYTES);
-        // The bucket does not show pages a report's size.
-        const whole = body.length < PIECE_BYTES;
-        // Up to the last line break: a line that is cut off is read again with the next piece.
-        const end = whole ? body.length : body.lastIndexOf(0x0a) + 1;
-        const rejects = parseRejects(new TextDecoder().decode(body.subarray(0, end)));
-        setRead({ rejects: [...from.rejects, ...rejects], next: from.next + end, whole });
-      } catch (error) {
-        setProblem(inWords(error));
-      } finally {
-        busy.current = false;
-        setLoading(false);
-      }
-    },
+function ReportView({ job, reportKey: key }: { job: Job; reportKey: string }) {
+  const { services } = useApp();
+  const more = useCallback(
+    (from: Report) => readOn(from, (start, bytes) => services.read(key, start, bytes)),
     [services, key],
   );
-  useEffect(() => {
-    void readMore({ rejects: [], next: 0, whole: false });
-  }, [readMore]);
+  const { loaded, reload, extend } = useLoaded(useCallback(() => more(NO_REPORT), [more]));
+  const [problem, setProblem] = useState<Problem>();
+  const [correcting, setCorrecting] = useState(false);
+  const report = loaded.data ?? NO_REPORT;
 
   const save = async (kind: string) => {
-    if (key === undefined) return;
+    setProblem(undefined);
     try {
       const report = new Uint8Array(await services.wholeReport(key));
       const stem = `${job.file}-rejects`;
@@ -78,9 +59,9 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
     <>
       <Table
         wrapLines
-        loading={loading && read.rejects.length === 0}
+        loading={loaded.state === "loading"}
         loadingText="Loading the report"
-        items={read.rejects}
+        items={report.rejects}
         trackBy={(reject) => `${reject.record}:${reject.byte}`}
         ariaLabels={{ tableLabel: "Rejected rows" }}
         header={
@@ -89,22 +70,20 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
             counter={`(${count(job.rowsRejected)})`}
             description="These rows are not in the table. Correct them here, or in the file."
             actions={
-              key !== undefined && (
-                <SpaceBetween direction="horizontal" size="xs">
-                  <ButtonDropdown
-                    items={[
-                      { id: "csv", text: "For a spreadsheet (CSV)" },
-                      { id: "jsonl", text: "As it is (JSON Lines)" },
-                    ]}
-                    onItemClick={({ detail }) => void save(detail.id)}
-                  >
-                    Download
-                  </ButtonDropdown>
-                  <Button variant="primary" disabled={read.rejects.length === 0} onClick={() => setCorrecting(true)}>
-                    Correct and import
-                  </Button>
-                </SpaceBetween>
-              )
+              <SpaceBetween direction="horizontal" size="xs">
+                <ButtonDropdown
+                  items={[
+                    { id: "csv", text: "For a spreadsheet (CSV)" },
+                    { id: "jsonl", text: "As it is (JSON Lines)" },
+                  ]}
+                  onItemClick={({ detail }) => void save(detail.id)}
+                >
+                  Download
+                </ButtonDropdown>
+                <Button variant="primary" disabled={report.rejects.length === 0} onClick={() => setCorrecting(true)}>
+                  Correct and import
+                </Button>
+              </SpaceBetween>
             }
           >
             Rejected rows
@@ -113,17 +92,11 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
         columnDefinitions={[
           { id: "line", header: "Line", cell: (reject) => count(reject.line), width: 90 },
           { id: "record", header: "Row", cell: (reject) => count(reject.record), width: 90 },
-          { id: "byte", header: "Byte", cell: (reject) => count(reject.byte), width: 110 },
           {
             id: "reason",
             header: "Reason",
             minWidth: 240,
-            cell: (reject) => (
-              <SpaceBetween size="xxs">
-                <Badge color="red">{reject.reason}</Badge>
-                <span className="file-name">{reject.message}</span>
-              </SpaceBetween>
-            ),
+            cell: (reject) => <ReasonText code={reject.reason} message={reject.message} />,
           },
           {
             id: "text",
@@ -131,10 +104,10 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
             minWidth: 260,
             cell: (reject) => (
               <>
-                <pre className="row-text">{reject.row}</pre>
+                <RowText text={reject.row} line={reject.line} />
                 {reject.truncated && (
                   <Box variant="small" color="text-body-secondary">
-                    Only the first 4,096 bytes are in the report.
+                    Only the row's beginning is in the report.
                   </Box>
                 )}
                 {reject.binary && (
@@ -147,28 +120,30 @@ export function RejectsView({ job, format }: { job: Job; format: string | undefi
           },
         ]}
         empty={
-          problem ? (
-            <Failure problem={problem} onRetry={() => void readMore(read)} />
+          loaded.at === undefined ? (
+            <Empty title="The rejected rows could not be read" />
           ) : (
-            <Empty title="The report is not there yet">
-              {isEnded(job) ? "Reload the page in a moment." : "It is written when the import ends."}
-            </Empty>
+            <Empty title="The report has no rows" />
           )
         }
         footer={
-          !read.whole && read.rejects.length > 0 ? (
+          !report.whole && report.rejects.length > 0 ? (
             <Box textAlign="center">
-              <Button loading={loading} onClick={() => void readMore(read)}>
-                Show more rejected rows
-              </Button>
+              <SpaceBetween size="xs">
+                <span>
+                  {count(report.rejects.length)} of {count(job.rowsRejected)} are shown.
+                </span>
+                <Button loading={loaded.reading} onClick={() => extend(more)}>
+                  Show more rejected rows
+                </Button>
+              </SpaceBetween>
             </Box>
           ) : undefined
         }
       />
-      {problem && read.rejects.length > 0 && <Failure problem={problem} />}
-      {correcting && (
-        <CorrectionModal job={job} format={format} rejects={read.rejects} onClose={() => setCorrecting(false)} />
-      )}
+      <Stale loaded={loaded} onRetry={() => (loaded.at === undefined ? reload() : extend(more))} />
+      {problem && <Failure problem={problem} />}
+      {correcting && <CorrectionModal job={job} report={report} more={more} onClose={() => setCorrecting(false)} />}
     </>
   );
 }

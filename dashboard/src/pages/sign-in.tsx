@@ -23,7 +23,7 @@ export function SignInPage() {
     });
   };
   return (
-    <main className="sign-in">
+    <main id="content" className="sign-in" tabIndex={-1}>
       <Container>
         <SpaceBetween size="l">
           <Box variant="h1">Import files into {config.table}</Box>

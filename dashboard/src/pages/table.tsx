@@ -9,16 +9,15 @@ import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Table from "@cloudscape-design/components/table";
-import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
+import { type FormEvent, useCallback, useState } from "react";
 import { useLocation } from "wouter";
-import { inWords, type Problem } from "../aws/problem";
 import type { Page } from "../aws/services";
 import { attributeNames, textOf, typeName, type Value } from "../items/attribute";
 import { keyValue } from "../items/key";
 import type { Schema } from "../preview/schema";
 import { useApp } from "../ui/context";
 import { count } from "../ui/format";
-import { Empty, Failure, Loading, useLoaded } from "../ui/states";
+import { Empty, Show, Stale, useLoaded } from "../ui/states";
 
 const PAGE_ITEMS = 25;
 const COLUMNS_SHOWN = 30;
@@ -29,28 +28,25 @@ type LookUp = { name: string; value: Value }[];
 export default function TablePage() {
   const { config, services } = useApp();
   const schema = useLoaded(useCallback(() => services.describe(), [services]));
+  const items = schema.loaded.data?.itemCount;
   return (
     <ContentLayout
       header={
         <Header
           variant="h1"
           description={
-            schema.data?.itemCount === undefined
+            items === undefined
               ? "The table that files are imported into."
-              : `${count(schema.data.itemCount)} ${schema.data.itemCount === 1 ? "item" : "items"} when DynamoDB counted last, which it does every six hours or so.`
+              : `${count(items)} ${items === 1 ? "item" : "items"} when DynamoDB counted last, which it does every six hours or so.`
           }
         >
           {config.table}
         </Header>
       }
     >
-      {schema.data ? (
-        <Items schema={schema.data} />
-      ) : schema.problem ? (
-        <Failure problem={schema.problem} onRetry={schema.reload} />
-      ) : (
-        <Loading what="the table" />
-      )}
+      <Show loaded={schema.loaded} what="the table" onRetry={schema.reload}>
+        {(known) => <Items schema={known} />}
+      </Show>
     </ContentLayout>
   );
 }
@@ -61,23 +57,15 @@ function Items({ schema }: { schema: Schema }) {
   const [lookUp, setLookUp] = useState<LookUp>();
   // Where each page begins; the last one is shown.
   const [starts, setStarts] = useState<Page["next"][]>([undefined]);
-  const [page, setPage] = useState<Page>();
-  const [problem, setProblem] = useState<Problem>();
-  const [loading, setLoading] = useState(true);
-  const latest = useRef(0);
   const start = starts.at(-1);
-
-  const read = useCallback(() => {
-    const mine = ++latest.current;
-    setLoading(true);
-    setProblem(undefined);
-    const reading = lookUp ? services.lookUp(lookUp, PAGE_ITEMS, start) : services.scan(PAGE_ITEMS, start);
-    reading
-      .then((found) => mine === latest.current && setPage(found))
-      .catch((error: unknown) => mine === latest.current && setProblem(inWords(error)))
-      .finally(() => mine === latest.current && setLoading(false));
-  }, [services, lookUp, start]);
-  useEffect(read, [read]);
+  const { loaded, reload } = useLoaded(
+    useCallback(
+      () => (lookUp ? services.lookUp(lookUp, PAGE_ITEMS, start) : services.scan(PAGE_ITEMS, start)),
+      [services, lookUp, start],
+    ),
+  );
+  const page = loaded.data;
+  const loading = loaded.reading;
 
   const search = (key: LookUp | undefined) => {
     setStarts([undefined]);
@@ -85,14 +73,14 @@ function Items({ schema }: { schema: Schema }) {
   };
   const keys = schema.key.map((key) => key.name);
   const names = attributeNames(page?.items ?? [], keys);
-  const items = problem ? [] : (page?.items ?? []);
+  const items = page?.items ?? [];
   const number = starts.length;
   return (
     <SpaceBetween size="l">
       <KeyForm schema={schema} onSearch={search} searching={lookUp !== undefined} />
-      {problem && <Failure problem={problem} onRetry={read} />}
+      <Stale loaded={loaded} onRetry={reload} />
       <Table
-        loading={loading && items.length === 0}
+        loading={loaded.state === "loading"}
         loadingText="Loading items"
         items={items}
         trackBy={(item: Record<string, Value>) => JSON.stringify(keys.map((name) => textOf(item[name])))}
@@ -130,7 +118,7 @@ function Items({ schema }: { schema: Schema }) {
                   disabled={!page?.next || loading}
                   onClick={() => page?.next && setStarts([...starts, page.next])}
                 />
-                <Button iconName="refresh" ariaLabel="Refresh" loading={loading} onClick={read} />
+                <Button iconName="refresh" ariaLabel="Refresh" loading={loading} onClick={reload} />
               </SpaceBetween>
             }
           >
@@ -138,7 +126,11 @@ function Items({ schema }: { schema: Schema }) {
           </Header>
         }
         empty={
-          lookUp ? (
+          page === undefined ? (
+            <Empty title="The items could not be read" />
+          ) : page.next || number > 1 ? (
+            <Empty title="No items on this page" />
+          ) : lookUp ? (
             <Empty
               title="No item has this key"
               action={<Button onClick={() => search(undefined)}>Show all items</Button>}

@@ -7,17 +7,18 @@ import ProgressBar, { type ProgressBarProps } from "@cloudscape-design/component
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import { useEffect, useSyncExternalStore } from "react";
 import { useLocation } from "wouter";
-import { isEnded, type Job } from "../jobs/job";
+import { importPath, isEnded, type Job } from "../jobs/job";
 import { useApp } from "../ui/context";
 import { bytes, duration } from "../ui/format";
+import { Stale } from "../ui/states";
 import type { Upload } from "../upload/manager";
 import { JobStatus } from "./job-status";
 
 /** The files that are being uploaded, or were, and what becomes of them. */
 export function UploadList({ uploads }: { uploads: Upload[] }) {
   const { uploads: manager, jobs: watcher } = useApp();
-  const { jobs } = useSyncExternalStore(watcher.subscribe, watcher.snapshot);
-  const jobOf = (upload: Upload) => jobs?.find((job) => job.key === upload.key);
+  const all = useSyncExternalStore(watcher.subscribe, watcher.snapshot);
+  const jobOf = (upload: Upload) => all.data?.jobs.find((job) => job.key === upload.key);
   const done = uploads.filter((upload) => upload.status.state === "done").length;
   useEffect(() => {
     if (done > 0) watcher.hurry();
@@ -38,18 +39,19 @@ export function UploadList({ uploads }: { uploads: Upload[] }) {
     >
       <SpaceBetween size="l">
         {uploads.map((upload) => (
-          <UploadView key={upload.id} upload={upload} job={jobOf(upload)} />
+          <UploadView key={upload.id} upload={upload} job={jobOf(upload)} isKnown={all.state === "loaded"} />
         ))}
+        {done > 0 && <Stale loaded={all} onRetry={watcher.refresh} />}
       </SpaceBetween>
     </Container>
   );
 }
 
-function UploadView({ upload, job }: { upload: Upload; job: Job | undefined }) {
-  const { uploads, session } = useApp();
-  const [path, navigate] = useLocation();
+function UploadView({ upload, job, isKnown }: { upload: Upload; job: Job | undefined; isKnown: boolean }) {
+  const { uploads } = useApp();
+  const [, navigate] = useLocation();
   const { status, file, id } = upload;
-  const { state, problem } = status;
+  const { state } = status;
   const active = state === "uploading" || state === "retrying" || state === "waiting";
   return (
     <SpaceBetween size="xxs">
@@ -76,14 +78,11 @@ function UploadView({ upload, job }: { upload: Upload; job: Job | undefined }) {
             Resume
           </Button>
         )}
-        {state === "failed" &&
-          (problem?.kind === "session" ? (
-            <Button onClick={() => void session.signIn(path)}>Sign in again</Button>
-          ) : (
-            <Button onClick={() => uploads.goOn(id)} ariaLabel={`Try again: ${file.name}`}>
-              Try again
-            </Button>
-          ))}
+        {state === "failed" && (
+          <Button onClick={() => uploads.goOn(id)} ariaLabel={`Try again: ${file.name}`}>
+            Try again
+          </Button>
+        )}
         {(active || state === "paused" || state === "failed") && (
           <Button onClick={() => uploads.cancel(id)} ariaLabel={`Cancel ${file.name}`}>
             Cancel
@@ -92,17 +91,19 @@ function UploadView({ upload, job }: { upload: Upload; job: Job | undefined }) {
         {job && <JobStatus job={job} />}
         {job && (
           <Link
-            href={`/imports/${job.job}`}
+            href={importPath(job)}
             ariaLabel={`${isEnded(job) ? "See the result" : "Watch it land"}: import of ${file.name}`}
             onFollow={(event) => {
               event.preventDefault();
-              navigate(`/imports/${job.job}`);
+              navigate(importPath(job));
             }}
           >
             {isEnded(job) ? "See the result" : "Watch it land"}
           </Link>
         )}
-        {state === "done" && !job && <Box color="text-body-secondary">Waiting for the importer to begin</Box>}
+        {state === "done" && !job && isKnown && (
+          <Box color="text-body-secondary">Waiting for the importer to begin</Box>
+        )}
       </SpaceBetween>
     </SpaceBetween>
   );

@@ -6,19 +6,22 @@ import FileDropzone from "@cloudscape-design/components/file-dropzone";
 import FileInput from "@cloudscape-design/components/file-input";
 import Header from "@cloudscape-design/components/header";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import { lazy, Suspense, useSyncExternalStore } from "react";
+import { useEffect, useSyncExternalStore } from "react";
+import { chunk } from "../ui/chunk";
 import { useApp } from "../ui/context";
-import { Loading } from "../ui/states";
+import { verdictOf } from "../upload/manager";
+import { Unfinished } from "./unfinished";
 import { UploadList } from "./upload-list";
 
 // Previews are loaded with the first file.
-const DraftView = lazy(() => import("./draft"));
+const DraftView = chunk(() => import("./draft"), "the preview");
 
 /** Choose files, look at them, upload them. */
 export default function UploadPage() {
   const { config, uploads } = useApp();
   const state = useSyncExternalStore(uploads.subscribe, uploads.snapshot);
-  const ready = state.drafts.filter((draft) => draft.preview && !draft.preview.failure);
+  const fitting = state.drafts.filter((draft) => verdictOf(draft, state.uploads) === "fits").length;
+  useEffect(() => void uploads.findUnfinished(), [uploads]);
   return (
     <ContentLayout
       header={
@@ -52,25 +55,23 @@ export default function UploadPage() {
               counter={`(${state.drafts.length})`}
               description="Nothing has left this computer yet."
               actions={
-                ready.length > 1 && (
-                  <Button variant="primary" onClick={() => uploads.sendAll(ready)}>
-                    Import all {ready.length}
+                state.drafts.length > 1 &&
+                fitting > 0 && (
+                  <Button variant="primary" onClick={() => uploads.sendFitting()}>
+                    {fitting === state.drafts.length ? `Import all ${fitting}` : `Import the ${fitting} that fit`}
                   </Button>
                 )
               }
             >
               Ready to import
             </Header>
-            <Suspense fallback={<Loading what="the preview" />}>
-              <SpaceBetween size="s">
-                {state.drafts.map((draft, index) => (
-                  <DraftView key={draft.id} draft={draft} first={index === 0} />
-                ))}
-              </SpaceBetween>
-            </Suspense>
+            {state.drafts.map((draft, index) => (
+              <DraftView key={draft.id} draft={draft} verdict={verdictOf(draft, state.uploads)} first={index === 0} />
+            ))}
           </SpaceBetween>
         )}
         <UploadList uploads={state.uploads} />
+        <Unfinished uploads={state.unfinished} />
       </SpaceBetween>
     </ContentLayout>
   );

@@ -15,6 +15,35 @@ export interface Reject {
   binary: boolean;
 }
 
+/** Bytes of the report that are read at a time: a few hundred rows. */
+const PIECE_BYTES = 256 * 1024;
+
+/** A report, as far as it was read. */
+export interface Report {
+  rejects: Reject[];
+  /** Where to go on, in bytes. */
+  next: number;
+  /** Whether that is all of it. */
+  whole: boolean;
+}
+
+/** A report of which nothing was read. */
+export const NO_REPORT: Report = { rejects: [], next: 0, whole: false };
+
+/** Reads on in a report: `piece` gives its bytes from `start` on, fewer than asked for at its end. */
+export async function readOn(
+  before: Report,
+  piece: (start: number, bytes: number) => Promise<Uint8Array>,
+): Promise<Report> {
+  const body = await piece(before.next, PIECE_BYTES);
+  // The bucket does not show pages a report's size.
+  const whole = body.length < PIECE_BYTES;
+  // Up to the last line break: a line that is cut off is read again with the next piece.
+  const end = whole ? body.length : body.lastIndexOf(0x0a) + 1;
+  const rejects = parseRejects(new TextDecoder().decode(body.subarray(0, end)));
+  return { rejects: [...before.rejects, ...rejects], next: before.next + end, whole };
+}
+
 /** Reads lines of `rejects.jsonl`. */
 export function parseRejects(text: string): Reject[] {
   return text

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { safePath } from "./path";
+import { decoded, safePath } from "./path";
 
 it.each([
   ["/imports/1", "/imports/1"],
@@ -12,4 +12,9 @@ it.each([
   [{ a: 1 }, "/"],
 ])("after signing in %j leads to %s", (state, path) => {
   expect(safePath(state)).toBe(path);
+});
+
+it("a part of an address is text, whatever stands there", () => {
+  expect(decoded("a%20b%2Fc")).toBe("a b/c");
+  expect(decoded("%E0%A4%A")).toBe("%E0%A4%A");
 });

@@ -2,3 +2,12 @@
 export function safePath(state: unknown): string {
   return typeof state === "string" && /^\/(?![/\\])[^\\]*$/.test(state) ? state : "/";
 }
+
+/** A part of an address as text; as it stands there if it is malformed. */
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

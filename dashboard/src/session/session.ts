@@ -16,6 +16,8 @@ export interface SessionState {
   failure: string | undefined;
 }
 
+/** By this a window knows that it was opened only to sign in: it begins with a copy of the session storage. */
+const IN_A_WINDOW = "intake.window";
 /** Tokens are renewed this long before they expire. */
 const MARGIN_SECONDS = 60;
 
@@ -29,9 +31,13 @@ export class Session {
   readonly identity: Identity;
   private readonly manager: UserManager;
   private user: User | null = null;
+  /** Whose session has ended. */
+  private subject: string | undefined;
+  private window: AbortController | undefined;
   private renewal: Promise<User> | undefined;
   private state: SessionState = { user: undefined, ended: false, failure: undefined };
   private readonly listeners = new Set<() => void>();
+  private readonly signedIn = new Set<() => void>();
 
   constructor(
     private readonly config: Config,
@@ -51,6 +57,7 @@ export class Session {
       },
       client_id: userPoolClientId,
       redirect_uri: home,
+      popup_redirect_uri: home,
       response_type: "code",
       scope: "openid email profile",
       loadUserInfo: false,
@@ -63,10 +70,18 @@ export class Session {
     this.identity = new Identity(config, () => this.idToken());
   }
 
-  /** Finishes signing in if this is the way back from it, and gives the path to show. */
-  async begin(location: Location): Promise<string | undefined> {
+  /**
+   * Finishes signing in if this is the way back from it, and gives the path to show. `closing` if this is the window in
+   * which somebody signed in again: the page that opened it goes on.
+   */
+  async begin(location: Location): Promise<string | "closing" | undefined> {
     const parameters = new URLSearchParams(location.search);
-    if (parameters.has("state") && (parameters.has("code") || parameters.has("error"))) {
+    const isAnswer = parameters.has("state") && (parameters.has("code") || parameters.has("error"));
+    if (isAnswer && sessionStorage.getItem(IN_A_WINDOW) !== null) {
+      await this.manager.signinPopupCallback(location.href);
+      return "closing";
+    }
+    if (isAnswer) {
       try {
         this.user = await this.manager.signinRedirectCallback(location.href);
         this.become({ user: nameOf(this.user) });
@@ -86,6 +101,44 @@ export class Session {
   /** Goes to the sign-in page, and after that to `path`. */
   async signIn(path: string): Promise<void> {
     await this.manager.signinRedirect({ state: path, nonce: crypto.randomUUID() });
+  }
+
+  /**
+   * Signs in again in a window of its own, so that what is on the page stays: chosen files, corrections, uploads. Must be
+   * called when somebody clicks, or browsers do not open the window.
+   */
+  async signInAgain(): Promise<void> {
+    // What another window was opened for before is over.
+    this.window?.abort();
+    const window = new AbortController();
+    this.window = window;
+    const before = this.subject;
+    sessionStorage.setItem(IN_A_WINDOW, "");
+    const signingIn = this.manager.signinPopup({
+      nonce: crypto.randomUUID(),
+      popupWindowTarget: "intake-sign-in",
+      popupSignal: window.signal,
+    });
+    sessionStorage.removeItem(IN_A_WINDOW);
+    const user = await signingIn.catch((error: unknown) => {
+      if (window.signal.aborted) return undefined;
+      throw error;
+    });
+    if (!user) return;
+    if (user.profile.sub !== before) {
+      // Somebody else: nothing of what is here is theirs.
+      location.assign(this.home);
+      return;
+    }
+    this.user = user;
+    this.become({ user: nameOf(user) });
+    for (const listener of this.signedIn) listener();
+  }
+
+  /** Calls `listener` whenever somebody has signed in again, until the returned function is called. */
+  onSignedIn(listener: () => void): () => void {
+    this.signedIn.add(listener);
+    return () => this.signedIn.delete(listener);
   }
 
   /** Ends the session here and at Cognito. */
@@ -145,6 +198,7 @@ export class Session {
 
   private async end(): Promise<never> {
     await this.manager.removeUser();
+    this.subject = this.user?.profile.sub ?? this.subject;
     this.user = null;
     this.identity.forget();
     this.become({ user: this.state.user, ended: true });

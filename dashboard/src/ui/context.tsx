@@ -12,6 +12,8 @@ export interface AppState {
   services: Services;
   jobs: JobsWatcher;
   uploads: UploadManager;
+  /** Corrections that were typed and not imported yet, by job. */
+  edits: Map<string, string>;
 }
 
 const Context = createContext<AppState | undefined>(undefined);

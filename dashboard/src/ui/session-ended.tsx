@@ -1,26 +1,30 @@
-import Box from "@cloudscape-design/components/box";
-import Button from "@cloudscape-design/components/button";
-import Modal from "@cloudscape-design/components/modal";
+import { useState } from "react";
+import { inWords, type Problem } from "../aws/problem";
 import { useApp } from "./context";
+import { Dialog } from "./dialog";
+import { Failure } from "./states";
 
-/** Nothing works any more until somebody signs in; what is on the page can still be read. */
-export default function SessionEnded({ path }: { path: string }) {
+const BLOCKED: Problem = {
+  title: "The window to sign in did not open.",
+  fix: "Allow pop-up windows for this page in your browser, and try again.",
+  kind: "final",
+};
+
+/** Nothing works any more until somebody signs in; what is on the page stays there. */
+export function SessionEnded() {
   const { session } = useApp();
+  const [problem, setProblem] = useState<Problem>();
+  const signIn = () => {
+    setProblem(undefined);
+    session.signInAgain().catch((error: unknown) => {
+      setProblem(/disposed window/i.test((error as Error).message) ? BLOCKED : inWords(error));
+    });
+  };
   return (
-    <Modal
-      visible
-      header="Your session has ended"
-      closeAriaLabel="Close"
-      footer={
-        <Box float="right">
-          <Button variant="primary" onClick={() => void session.signIn(path)}>
-            Sign in
-          </Button>
-        </Box>
-      }
-    >
-      Sign in again to go on where you are. Uploads that were under way go on with what has arrived when you choose the
-      same file again.
-    </Modal>
+    <Dialog title="Your session has ended" action="Sign in" onAction={signIn}>
+      Sign in again, in a window that opens, to go on where you are. Files that you chose, corrections and uploads stay
+      as they are.
+      {problem && <Failure problem={problem} />}
+    </Dialog>
   );
 }

@@ -1,18 +1,20 @@
 import AppLayout from "@cloudscape-design/components/app-layout";
 import BreadcrumbGroup from "@cloudscape-design/components/breadcrumb-group";
 import SideNavigation from "@cloudscape-design/components/side-navigation";
-import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import { Redirect, Route, Switch, useLocation } from "wouter";
 import { NotFoundPage } from "../pages/not-found";
+import { decoded } from "../session/path";
+import { Boundary } from "./boundary";
+import { chunk } from "./chunk";
 import { useApp } from "./context";
-import { Loading } from "./states";
+import { SessionEnded } from "./session-ended";
 
-const SessionEnded = lazy(() => import("./session-ended"));
-const UploadPage = lazy(() => import("../pages/upload"));
-const ImportsPage = lazy(() => import("../pages/imports"));
-const ImportPage = lazy(() => import("../pages/import"));
-const TablePage = lazy(() => import("../pages/table"));
-const AlertsPage = lazy(() => import("../pages/alerts"));
+const UploadPage = chunk(() => import("../pages/upload"), "the page");
+const ImportsPage = chunk(() => import("../pages/imports"), "the page");
+const ImportPage = chunk(() => import("../pages/import"), "the page");
+const TablePage = chunk(() => import("../pages/table"), "the page");
+const AlertsPage = chunk(() => import("../pages/alerts"), "the page");
 
 const PAGES = [
   { href: "/upload", text: "Upload" },
@@ -33,6 +35,10 @@ export default function Shell() {
   useEffect(() => {
     document.title = title ? `${title} – Intake` : "Intake";
   }, [title]);
+  // Cloudscape gives its navigation an attribute that a nav may not have.
+  useEffect(() => {
+    for (const nav of document.querySelectorAll("nav[aria-orientation]")) nav.removeAttribute("aria-orientation");
+  });
   const follow = (event: CustomEvent<{ href?: string; external?: boolean }>) => {
     if (event.detail.external || !event.detail.href?.startsWith("/")) return;
     event.preventDefault();
@@ -68,26 +74,32 @@ export default function Shell() {
           )
         }
         content={
-          <Suspense fallback={<Loading what="the page" />}>
-            <Switch>
-              <Route path="/">
-                <Redirect to="/upload" replace />
-              </Route>
-              <Route path="/upload" component={UploadPage} />
-              <Route path="/imports" component={ImportsPage} />
-              <Route path="/imports/:job">{({ job }) => <ImportPage key={job} name={decodeURIComponent(job)} />}</Route>
-              <Route path="/table" component={TablePage} />
-              <Route path="/alerts" component={AlertsPage} />
-              <Route component={NotFoundPage} />
-            </Switch>
-          </Suspense>
+          <div id="content" tabIndex={-1}>
+            <Boundary key={path}>
+              <Switch>
+                <Route path="/">
+                  <Redirect to="/upload" replace />
+                </Route>
+                <Route path="/upload">
+                  <UploadPage />
+                </Route>
+                <Route path="/imports">
+                  <ImportsPage />
+                </Route>
+                <Route path="/imports/:job">{({ job }) => <ImportPage key={job} name={decoded(job)} />}</Route>
+                <Route path="/table">
+                  <TablePage />
+                </Route>
+                <Route path="/alerts">
+                  <AlertsPage />
+                </Route>
+                <Route component={NotFoundPage} />
+              </Switch>
+            </Boundary>
+          </div>
         }
       />
-      {ended && (
-        <Suspense>
-          <SessionEnded path={path} />
-        </Suspense>
-      )}
+      {ended && <SessionEnded />}
     </>
   );
 }

@@ -3,8 +3,9 @@ import type { Services } from "../aws/services";
 import type { ReadOptions } from "../preview/detect";
 import { type Preview, previewFile } from "../preview/preview";
 import type { Schema } from "../preview/schema";
-import { metadataOf, uploadKey } from "./plan";
-import type { ResumeStore } from "./resume";
+import { heldNames, hold } from "./hold";
+import { metadataOf, misfitOf, optionsOf, sameOptions, uploadKey } from "./plan";
+import { type Begun, fileOf, nameOf, type ResumeStore } from "./resume";
 import { Transfer, type TransferStatus } from "./transfer";
 
 /** A file that was chosen and not uploaded yet. */
@@ -12,17 +13,22 @@ export interface Draft {
   id: number;
   file: File;
   options: ReadOptions;
-  /** Nothing while the file is looked at. */
+  /** Nothing until the file was looked at. */
   preview: Preview | undefined;
+  /** The options by which it was looked at. */
+  seen: ReadOptions | undefined;
   schema: Schema | undefined;
   /** Why the file could not be checked against the table. */
   schemaProblem: Problem | undefined;
+  /** The upload of this file that was begun before, if there is one. */
+  begun: Begun | undefined;
 }
 
 /** A file that is being uploaded, or was. */
 export interface Upload {
   id: number;
   file: File;
+  options: ReadOptions;
   /** Where it goes; nothing until that is known. */
   key: string | undefined;
   status: TransferStatus;
@@ -34,8 +40,44 @@ export interface Upload {
 export interface Uploads {
   drafts: Draft[];
   uploads: Upload[];
+  /** What was begun before and is not under way on this page. */
+  unfinished: Begun[];
 }
 
+/** What is to be said of a chosen file. */
+export type Verdict = "looking" | "under-way" | "misfit" | "fails" | "unchecked" | "rejects" | "empty" | "fits";
+
+/** What is to be said of a chosen file, when `uploads` are there already. */
+export function verdictOf({ file, options, preview, seen, schema }: Draft, uploads: Upload[]): Verdict {
+  if (isUnderWay(file, options, uploads)) return "under-way";
+  if (!preview || seen !== options) return "looking";
+  if (misfitOf(metadataOf(options)) !== undefined) return "misfit";
+  if (preview.failure) return "fails";
+  if (preview.rejected > 0) return "rejects";
+  if (!schema) return "unchecked";
+  return preview.rows.length === 0 ? "empty" : "fits";
+}
+
+/** Whether a file is being uploaded to be read in the same way: a second time is of no use. */
+function isUnderWay(file: File, options: ReadOptions, uploads: Upload[]): boolean {
+  return uploads.some(
+    ({ file: other, options: its, status }) =>
+      other.name === file.name &&
+      other.size === file.size &&
+      other.lastModified === file.lastModified &&
+      sameOptions(its, options) &&
+      status.state !== "done" &&
+      status.state !== "cancelled",
+  );
+}
+
+const ELSEWHERE: Problem = {
+  title: "This file is being uploaded in another tab.",
+  fix: "Follow it there, or close that tab and try again.",
+  kind: "final",
+};
+/** What a page must hold to send an upload. */
+const lockOf = (name: string) => `intake.upload:${name}`;
 /** Files that are uploaded at the same time. */
 const AT_ONCE = 2;
 const CONTENT_TYPES = {
@@ -47,7 +89,7 @@ const CONTENT_TYPES = {
 
 /** Keeps chosen and uploading files while people look at other pages. */
 export class UploadManager {
-  private state: Uploads = { drafts: [], uploads: [] };
+  private state: Uploads = { drafts: [], uploads: [], unfinished: [] };
   private readonly transfers = new Map<number, Transfer>();
   private readonly starters = new Map<number, () => Promise<void>>();
   private readonly waiting: (() => Promise<void>)[] = [];
@@ -58,12 +100,7 @@ export class UploadManager {
   constructor(
     private readonly services: Services,
     private readonly resume: ResumeStore,
-    private readonly headers: Pick<Storage, "getItem" | "setItem">,
-  ) {
-    window.addEventListener("beforeunload", (event) => {
-      if (this.isBusy()) event.preventDefault();
-    });
-  }
+  ) {}
 
   /** Looks at files that were chosen. */
   choose(files: File[]): void {
@@ -73,11 +110,59 @@ export class UploadManager {
         file,
         options: {},
         preview: undefined,
+        seen: undefined,
         schema: undefined,
         schemaProblem: undefined,
+        begun: undefined,
       };
       this.change({ drafts: [...this.state.drafts, draft] });
-      void this.look(draft.id);
+      void this.takeUp(draft).then(() => this.look(draft.id));
+    }
+  }
+
+  /** An upload that was begun before goes on only with the options that it was begun with. */
+  private async takeUp({ id, file, options }: Draft): Promise<void> {
+    await this.findUnfinished();
+    // Unless somebody has set some meanwhile.
+    if (this.state.drafts.find((draft) => draft.id === id)?.options !== options) return;
+    const begun = this.state.unfinished.find(
+      (one) => one.file === file.name && one.sizeBytes === file.size && one.lastModified === file.lastModified,
+    );
+    if (begun) this.changeDraft(id, { begun, options: optionsOf(begun.metadata) });
+  }
+
+  /** Looks for uploads that were begun before and are not under way, here or in another tab. */
+  async findUnfinished(): Promise<void> {
+    try {
+      const [identity, held] = await Promise.all([this.services.identityId(), heldNames()]);
+      const isHeld = (begun: Begun) => held.has(lockOf(nameOf(identity, fileOf(begun), begun.metadata)));
+      this.change({ unfinished: this.resume.list(identity).filter((begun) => !isHeld(begun)) });
+    } catch {
+      // Nothing is known of them then, and nothing is said.
+    }
+  }
+
+  /** Gives up an upload that was begun before. */
+  async abandon(begun: Begun): Promise<void> {
+    // If that fails the bucket forgets it by itself after a week.
+    await this.services
+      .uploadPort(begun.key, {}, "")
+      .abort(begun.uploadId)
+      .catch(() => undefined);
+    await this.services.identityId().then(
+      (identity) => this.resume.save(identity, fileOf(begun), begun.metadata, undefined),
+      () => undefined,
+    );
+    await this.findUnfinished();
+  }
+
+  /** Goes on with what failed because the session had ended. */
+  signedIn(): void {
+    for (const { id, status } of this.state.uploads) {
+      if (status.state === "failed" && status.problem?.kind === "session") this.goOn(id);
+    }
+    for (const { id, schemaProblem } of this.state.drafts) {
+      if (schemaProblem?.kind === "session") void this.look(id);
     }
   }
 
@@ -95,14 +180,16 @@ export class UploadManager {
   /** Uploads a chosen file. */
   send(id: number): void {
     const draft = this.state.drafts.find((one) => one.id === id);
-    if (!draft) return;
+    if (!draft || isUnderWay(draft.file, draft.options, this.state.uploads)) return;
     this.drop(id);
     this.upload(draft.file, draft.options, draft.preview);
   }
 
-  /** Uploads several chosen files. */
-  sendAll(drafts: Draft[]): void {
-    for (const draft of drafts) this.send(draft.id);
+  /** Uploads the chosen files that fit. */
+  sendFitting(): void {
+    for (const draft of this.state.drafts) {
+      if (verdictOf(draft, this.state.uploads) === "fits") this.send(draft.id);
+    }
   }
 
   /** Uploads a file. */
@@ -116,11 +203,12 @@ export class UploadManager {
       parts: { done: 0, of: 1 },
       problem: undefined,
     };
-    this.change({ uploads: [{ id, file, key: undefined, status, resumed: false }, ...this.state.uploads] });
+    this.change({ uploads: [{ id, file, options, key: undefined, status, resumed: false }, ...this.state.uploads] });
     this.starters.set(id, async () => {
       const transfer = this.transfers.get(id) ?? (await this.prepare(id, file, options, preview));
       // It may have been cancelled while it waited.
-      if (this.find(id)?.status.state !== "cancelled") await transfer?.start();
+      if (this.find(id)?.status.state === "cancelled") await transfer?.cancel();
+      else await transfer?.start();
     });
     this.goOn(id);
   }
@@ -144,17 +232,25 @@ export class UploadManager {
   /** Takes what has ended off the list. */
   clear(): void {
     const isOver = ({ status }: Upload) => status.state === "done" || status.state === "cancelled";
+    for (const { id } of this.state.uploads.filter(isOver)) {
+      this.transfers.delete(id);
+      this.starters.delete(id);
+    }
     this.change({ uploads: this.state.uploads.filter((upload) => !isOver(upload)) });
   }
 
-  /** Whether closing the page would interrupt something. */
-  isBusy(): boolean {
-    return this.state.uploads.some(({ status }) => ["waiting", "uploading", "retrying"].includes(status.state));
+  /** Stops and forgets everything: somebody leaves. What arrived in the bucket stays there. */
+  giveUp(): void {
+    for (const { id } of this.state.uploads) this.pause(id);
+    this.change({ drafts: [], uploads: [], unfinished: [] });
   }
 
-  /** The CSV header of a file that was uploaded from this tab. */
-  headerOf(key: string): string | undefined {
-    return this.headers.getItem(`intake.header:${key}`) ?? undefined;
+  /** Whether closing the page would interrupt something, or lose what was chosen. */
+  isBusy(): boolean {
+    const { drafts, uploads } = this.state;
+    return (
+      drafts.length > 0 || uploads.some(({ status }) => ["waiting", "uploading", "retrying"].includes(status.state))
+    );
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -188,7 +284,7 @@ export class UploadManager {
     });
     // Options may have changed while it was read.
     if (this.state.drafts.find((one) => one.id === id)?.options === options) {
-      this.changeDraft(id, { preview, schema, schemaProblem });
+      this.changeDraft(id, { preview, seen: options, schema, schemaProblem });
     }
   }
 
@@ -205,31 +301,34 @@ export class UploadManager {
       this.changeUpload(id, { state: "failed", problem: inWords(error) });
       return undefined;
     }
-    const begun = this.resume.find(identity, file);
+    const metadata = metadataOf(options);
+    const letGo = await hold(lockOf(nameOf(identity, file, metadata)));
+    if (!letGo) {
+      this.changeUpload(id, { state: "failed", problem: ELSEWHERE });
+      return undefined;
+    }
+    const begun = this.resume.find(identity, file, metadata);
     const random = crypto.randomUUID().slice(0, 8);
     const key = begun?.key ?? uploadKey(identity, file.name, new Date(), random);
     const contentType = preview?.format ? CONTENT_TYPES[preview.format] : file.type || "application/octet-stream";
     const transfer = new Transfer(
       file,
-      this.services.uploadPort(key, metadataOf(options), contentType),
+      this.services.uploadPort(key, metadata, contentType),
       { now: () => performance.now(), wait: waitForNetwork, random: Math.random },
-      (status) => this.changeUpload(id, status),
+      (status) => {
+        this.changeUpload(id, status);
+        if (status.state === "done" || status.state === "cancelled") letGo();
+      },
       begun?.uploadId,
-      (uploadId) => this.resume.save(identity, file, uploadId === undefined ? undefined : { uploadId, key }),
+      (uploadId) => this.resume.save(identity, file, metadata, uploadId === undefined ? undefined : { uploadId, key }),
     );
     this.transfers.set(id, transfer);
     this.change({
       uploads: this.state.uploads.map((upload) =>
         upload.id === id ? { ...upload, key, resumed: begun !== undefined } : upload,
       ),
+      unfinished: this.state.unfinished.filter((one) => one.key !== key),
     });
-    if (preview?.header !== undefined) {
-      try {
-        this.headers.setItem(`intake.header:${key}`, preview.header);
-      } catch {
-        // Full: whoever corrects rejected rows must type the header.
-      }
-    }
     return transfer;
   }
 

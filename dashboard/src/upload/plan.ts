@@ -1,5 +1,5 @@
-import type { ReadOptions } from "../preview/detect";
-import { formatTypes } from "../preview/schema";
+import type { Format, ReadOptions } from "../preview/detect";
+import { formatTypes, parseTypes } from "../preview/schema";
 
 const MIB = 1024 * 1024;
 /** Bytes of a part; the least that S3 takes is 5 MiB. */
@@ -64,15 +64,40 @@ function shortened(name: string, limitBytes: number): string {
   return stem.join("") + ending;
 }
 
+/** What the names of options begin with in an object's metadata. */
+const PREFIX = "intake-";
+
 /** The object's metadata, by which the importer reads it as the preview did. */
 export function metadataOf(options: ReadOptions): Record<string, string> {
   const metadata: Record<string, string> = {};
-  if (options.format) metadata["intake-format"] = options.format;
-  if (options.delimiter) metadata["intake-delimiter"] = options.delimiter === "\t" ? "tab" : options.delimiter;
-  if (options.encoding) metadata["intake-encoding"] = options.encoding;
-  if (options.rowsAt) metadata["intake-rows-at"] = options.rowsAt;
-  if (options.types && options.types.size > 0) metadata["intake-types"] = formatTypes(options.types);
+  const set = (name: string, value: string | undefined) => {
+    if (value) metadata[PREFIX + name] = value;
+  };
+  set("format", options.format);
+  set("delimiter", options.delimiter === "\t" ? "tab" : options.delimiter);
+  set("encoding", options.encoding);
+  set("rows-at", options.rowsAt);
+  set("types", options.types && formatTypes(options.types));
   return metadata;
+}
+
+/** The options that metadata says, with its names or, as a job has them, without what these begin with. */
+export function optionsOf(metadata: Record<string, string>): ReadOptions {
+  const get = (name: string) => metadata[PREFIX + name] ?? metadata[name];
+  const delimiter = get("delimiter");
+  const types = parseTypes(get("types") ?? "");
+  return {
+    format: get("format") as Format | undefined,
+    delimiter: delimiter === "tab" || delimiter === "\\t" ? "\t" : delimiter,
+    encoding: get("encoding"),
+    rowsAt: get("rows-at"),
+    types: typeof types === "string" || types.size === 0 ? undefined : types,
+  };
+}
+
+/** Whether two files are to be read in the same way. */
+export function sameOptions(a: ReadOptions, b: ReadOptions): boolean {
+  return JSON.stringify(metadataOf(a)) === JSON.stringify(metadataOf(b));
 }
 
 /** What metadata cannot hold: headers are ASCII. */

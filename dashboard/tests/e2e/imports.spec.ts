@@ -15,9 +15,9 @@ test("rejected rows are shown with line and reason, downloaded safely, and corre
   await importLink(page, "mixed.csv").click();
   await expect(page.getByText("Completed with rejects").first()).toBeVisible();
   const table = page.getByRole("table", { name: "Rejected rows" });
-  await expect(table.getByRole("row").filter({ hasText: "ragged-row" })).toHaveCount(2);
-  await expect(table.getByRole("row").filter({ hasText: "missing-key" })).toContainText("5");
-  await expect(table).toContainText('key attribute "productId" is missing');
+  await expect(table.getByRole("row").filter({ hasText: "Wrong number of cells" })).toHaveCount(2);
+  await expect(table.getByRole("row").filter({ hasText: "Key missing" })).toContainText("5");
+  await expect(table).toContainText('Key attribute "productId" is missing');
   await picture(page, "rejects");
 
   const waiting = page.waitForEvent("download");
@@ -35,7 +35,7 @@ test("rejected rows are shown with line and reason, downloaded safely, and corre
   await page.getByRole("button", { name: "Correct and import" }).click();
   const editor = page.getByRole("textbox", { name: "Rows" });
   await expect(editor).toHaveValue(`${[rows[0], ...rows.slice(2)].join("\n")}\n`);
-  await expect(page.getByText("Line 2: the row has 2 cells, the header 3")).toBeVisible();
+  await expect(page.getByText("Line 2: The row has 2 cells, the header 3.")).toBeVisible();
   await editor.fill(`${rows[0]}\nR2,Corrected,2\nR3,Formula,2\nR4,Key,3\n`);
   await expect(page.getByText("All rows fit")).toBeVisible();
   await picture(page, "correct");

@@ -1,13 +1,18 @@
 import { DynamoDBClient, QueryCommand, ScanCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import type { Locator, Page } from "@playwright/test";
 import {
   type AwsCredentials,
+  choose,
   configOf,
   csv,
   enter,
   expect,
+  importButton,
   importFile,
+  importLink,
   newEmail,
+  type Stack,
   signIn,
   test,
   visit,
@@ -117,9 +122,8 @@ test("expired credentials are fetched again, and nobody notices", async ({ page,
   await expect(page.getByText("Your session has ended")).toBeHidden();
 });
 
-test("a session that has ended asks to sign in, and leads back", async ({ page, stack }) => {
-  const email = await enter(page, stack, "/table");
-  await expect(page.getByRole("heading", { name: "Items" })).toBeVisible();
+/** Ends the session of a page as Cognito does: nothing is accepted any more, nor renewed. Gives the dialog about it. */
+async function endSession(page: Page, stack: Stack): Promise<Locator> {
   const { endpoints } = await configOf(page, stack);
   await page.route(`${endpoints.dynamodb}/**`, (route) =>
     route.request().method() === "POST"
@@ -137,16 +141,64 @@ test("a session that has ended asks to sign in, and leads back", async ({ page, 
       body: JSON.stringify({ error: "invalid_grant" }),
     }),
   );
-  await page.getByRole("button", { name: "Refresh" }).click();
   const dialog = page.getByRole("dialog", { name: "Your session has ended" });
+  return dialog;
+}
+
+/** Signs in again, in the window that opens. */
+async function signInAgain(page: Page, dialog: Locator, email: string): Promise<void> {
   await expect(dialog).toBeVisible();
   await page.unrouteAll();
   // Of Cognito's own session, too, which would otherwise lead straight back.
   await page.context().clearCookies();
+  const opening = page.waitForEvent("popup");
   await dialog.getByRole("button", { name: "Sign in" }).click();
-  await signIn(page, email);
-  await expect(page).toHaveURL(`${stack.url}/table`);
+  const window = await opening;
+  const closed = window.waitForEvent("close");
+  await signIn(window, email);
+  await closed;
+  await expect(dialog).toBeHidden();
+}
+
+test("a session that has ended asks to sign in, and the page goes on where it is", async ({ page, stack }) => {
+  const email = await enter(page, stack, "/table");
   await expect(page.getByRole("heading", { name: "Items" })).toBeVisible();
+  const dialog = await endSession(page, stack);
+  await page.getByRole("button", { name: "Refresh" }).click();
+  await signInAgain(page, dialog, email);
+  await expect(page).toHaveURL(`${stack.url}/table`);
+  await expect(page.getByRole("table", { name: "Items" }).getByRole("row").nth(1)).toBeVisible();
+  await expect(page.getByRole("alert")).toHaveCount(0);
+});
+
+test("signing in again keeps chosen files with their options, and sends what could not be sent", async ({
+  page,
+  stack,
+}) => {
+  const email = await enter(page, stack);
+  await choose(page, csv("kept.csv", "productId,price\nK1,7\n"));
+  await page.getByRole("button", { name: "Options" }).click();
+  await page.getByLabel("Types").fill("price:S");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("All 1 row fit")).toBeVisible();
+  const dialog = await endSession(page, stack);
+  const { endpoints } = await configOf(page, stack);
+  await page.route(`${endpoints.s3}/**`, (route) =>
+    route.fulfill({
+      status: 400,
+      headers: { "access-control-allow-origin": "*", "content-type": "application/xml" },
+      body: "<Error><Code>ExpiredToken</Code><Message>expired</Message></Error>",
+    }),
+  );
+  await choose(page, csv("sent.csv", "productId\nS1\n"));
+  await importButton(page, "sent.csv").click();
+  await signInAgain(page, dialog, email);
+  // What was sent when the session ended goes on by itself.
+  await expect(page.getByText(/^Uploaded, \d+ B/).first()).toBeVisible();
+  await expect(page.getByLabel("Types")).toHaveValue("price:S");
+  await importButton(page, "kept.csv").click();
+  await expect(importLink(page, "kept.csv")).toBeVisible();
+  await expect.poll(() => page.evaluate(() => JSON.stringify(localStorage))).not.toMatch(/eyJ|refresh/);
 });
 
 test("a wrong password does not sign in", async ({ page, stack }) => {

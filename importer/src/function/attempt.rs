@@ -139,12 +139,14 @@ async fn run(context: &Context, attempt: &Attempt<'_>) -> Result<Outcome, Error>
     }
     let described = Changes::none()
         .text("etag", &etag)
+        .options(&object.metadata)
         .number("bytes_total", bytes_total(&object, range))
         .flag("sends", true)
         // It counts from here: if the process dies, no row was settled. A claim whose answer is lost counts for nothing.
         .number("stalled_attempts", attempt.job.stalled_attempts + 1)
-        .text_or_none("reason", None::<String>)
-        .text_or_none("fix", None::<String>);
+        .removed("code")
+        .removed("reason")
+        .removed("fix");
     context.jobs.change(job, described).await?;
     let (from, until) = range.map_or((None, None), |range| (range.from, range.until));
     let mut checkpoint = saved.checkpoint.clone();

@@ -208,11 +208,8 @@ pub(crate) async fn unbegun(
     if found.is_remembered() {
         return Ok(Unbegun::Known);
     }
-    let fix = error.and_then(Error::fix);
     let (event, head) = (&found.event, found.head.as_ref());
-    let ended = context
-        .jobs
-        .unbegun(event, head, reason, error.is_some(), fix);
+    let ended = context.jobs.unbegun(event, head, reason, error);
     Ok(match ended.await? {
         Some(job) => {
             count(&job);
@@ -294,6 +291,7 @@ pub(crate) fn ended(summary: &Summary, report: Option<String>) -> Changes {
         .text_or_none("compression", summary.compression.as_deref())
         .text_or_none("rejects", summary.rejects.as_deref())
         .text_or_none("summary", report)
+        .text_or_none("code", failure.map(|failure| &failure.code))
         .text_or_none("reason", failure.map(|failure| &failure.message))
         .text_or_none("fix", failure.and_then(|failure| failure.fix.as_ref()))
 }
@@ -352,6 +350,7 @@ pub(crate) async fn release(
         changes
     } else {
         changes
+            .text("code", error.code())
             .text("reason", error.chain())
             .text_or_none("fix", error.fix())
     };

@@ -63,6 +63,9 @@ pub struct Summary {
 /// Why an import failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
+    /// What it is, for machines: [`Error::code`]. Empty if that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
     /// What happened.
     pub message: String,
     /// What to do about it.
@@ -76,6 +79,7 @@ pub struct Failure {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self {
+            code: error.code().to_owned(),
             message: error.chain(),
             fix: error.fix().map(rows::prose),
             position: error.position(),

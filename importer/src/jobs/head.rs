@@ -109,7 +109,7 @@ impl JobStore {
         Ok(mine.map_or(Claim::Changed, |job| Claim::Mine(Box::new(job))))
     }
 
-    /// Ends a version of which no row was or will be read: it is not there any more, or, if it `failed`, cannot be read.
+    /// Ends a version of which no row was or will be read: it is not there any more, or, if there is an `error`, cannot be read.
     /// `None` if another importer was faster.
     ///
     /// # Errors
@@ -120,21 +120,22 @@ impl JobStore {
         object: &Identity,
         head: Option<&Head>,
         reason: &str,
-        failed: bool,
-        fix: Option<&str>,
+        error: Option<&Error>,
     ) -> Result<Option<Job>, Error> {
         let mut job = new_job(object);
-        let transition = if failed {
+        let transition = if error.is_some() {
             Transition::Refuse
         } else {
             Transition::Supersede
         };
-        let fix = fix
+        let fix = error
+            .and_then(Error::fix)
             .unwrap_or("nothing if the new file has all rows; else upload those that are missing");
         let changes = Changes::none()
             .transition(transition)
             .text("ended_at", rfc3339(SystemTime::now()))
             .flag("notified", false)
+            .text("code", error.map_or("changed", Error::code))
             .text("reason", reason)
             .text("fix", fix);
         job.changes(changes);
@@ -162,6 +163,7 @@ impl JobStore {
         let mut job = Update::default();
         let changes = [
             "ended_at",
+            "code",
             "reason",
             "fix",
             "summary",

@@ -95,6 +95,8 @@ pub struct Job {
     pub updated_at: String,
     /// When it ended.
     pub ended_at: Option<String>,
+    /// What went wrong last, for machines.
+    pub code: Option<String>,
     /// What went wrong last.
     pub reason: Option<String>,
     /// What to do about it.

@@ -84,6 +84,18 @@ impl Changes {
         self
     }
 
+    /// Sets how the file is to be read, as its metadata says: `options`, by names without `intake-`.
+    #[must_use]
+    pub fn options(mut self, metadata: &HashMap<String, String>) -> Self {
+        let option = |(name, value): (&String, &String)| {
+            let name = name.strip_prefix("intake-")?.to_owned();
+            Some((name, AttributeValue::S(value.clone())))
+        };
+        let options = metadata.iter().filter_map(option).collect();
+        self.set.push(("options", AttributeValue::M(options)));
+        self
+    }
+
     /// Sets a flag.
     #[must_use]
     pub fn flag(mut self, name: &'static str, value: bool) -> Self {

@@ -57,6 +57,7 @@ impl GaveUp {
             .unwrap_or(cause);
         let error = self.error.as_deref().unwrap_or("the steps");
         Failure {
+            code: "gave-up".to_owned(),
             message: rows::prose(&format!("the import was given up: {error}: {said}")),
             fix: Some(
                 "look into the state machine's execution; redrive it, or import again, to go on where it is"
@@ -158,6 +159,7 @@ pub(crate) async fn abandon(context: &Context, job: Job, lease: &Lease) -> Resul
     };
     let mut summary = summary_of(context, &job, &ranges);
     summary.failure = Some(Failure {
+        code: "gave-up".to_owned(),
         message: "nothing went on with the import for longer than its lease, and another version of the file is to be imported"
             .to_owned(),
         fix: Some("upload rows again that only this version had".to_owned()),
@@ -350,6 +352,7 @@ async fn failure_of(range: &Job, documents: &StepDocuments) -> Result<Failure, E
         Err(_) => RangeSummary { failure: None },
     };
     Ok(range_summary.failure.unwrap_or_else(|| Failure {
+        code: range.code.clone().unwrap_or_default(),
         message: range.reason.clone().unwrap_or_default(),
         fix: range.fix.clone(),
         position: None,

@@ -272,6 +272,7 @@ async fn plan_claimed(
     let documents = StepDocuments::new(context, job);
     let changes = Changes::none()
         .text_or_none("etag", object.etag.as_deref())
+        .options(&object.metadata)
         .number("bytes_total", object.size_bytes);
     let (mode, changes) = match &decision {
         Decision::Split { .. } => (Mode::Split, changes),

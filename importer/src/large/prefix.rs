@@ -231,6 +231,7 @@ pub(super) async fn finish(
     let listed = documents.reports.url(&key);
     summary.failure = match &error {
         _ if failed + left > 0 => Some(Failure {
+            code: "objects-left".to_owned(),
             message: format!(
                 "{} of {all} objects were not imported: {listed} says which, and why",
                 failed + left

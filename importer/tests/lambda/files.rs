@@ -120,6 +120,21 @@ async fn bad_rows_are_reported_and_the_message_is_done() {
 }
 
 #[tokio::test]
+async fn a_job_that_failed_names_its_reason_by_a_code() {
+    for (file, code) in [
+        (&b""[..], "empty"),
+        (b"Product ID\nP1\n", "missing-key"),
+        (b"[{\"productId\":\"P1\"},", "cut-off"),
+    ] {
+        let bench = Fixture::start().await;
+        bench.put("uploads/file", file).await;
+        assert!(fails(&bench, "uploads/file").await);
+        assert_eq!(bench.job().await.code.as_deref(), Some(code));
+        assert_eq!(bench.summary().await["failure"]["code"], code);
+    }
+}
+
+#[tokio::test]
 async fn a_broken_file_is_handed_back_with_its_place_and_the_rows_before_it() {
     let bench = Fixture::start().await;
     let file = "[{\"productId\":\"a\"},\n{\"productId\":\"b\"},\n{\"productId\":\"c}]";

@@ -65,6 +65,28 @@ async fn each_metadata_is_obeyed() {
 }
 
 #[tokio::test]
+async fn a_job_remembers_how_its_file_is_read() {
+    let bench = Fixture::start().await;
+    let metadata = [
+        ("intake-types", "sku:S"),
+        ("intake-delimiter", "|"),
+        ("color", "red"),
+    ];
+    let file = "productId|sku\nP1|7\n";
+    bench.put_with("uploads/file", file, &metadata).await;
+    bench.handle(notification(&["uploads/file"])).await.unwrap();
+    let saved = bench.saved().await;
+    let job = saved.iter().find(|item| item.contains_key("status"));
+    let options = job.unwrap()["options"].as_m().unwrap();
+    let mut options: Vec<_> = options
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_s().unwrap().as_str()))
+        .collect();
+    options.sort_unstable();
+    assert_eq!(options, [("delimiter", "|"), ("types", "sku:S")]);
+}
+
+#[tokio::test]
 async fn metadata_that_does_not_fit_fails_the_file_and_is_named() {
     let file = b"productId\nP1\n";
     for (name, value) in [

@@ -231,6 +231,7 @@ impl Syntax for CsvSyntax {
 
     fn too_long(at: Position, limit_bytes: usize) -> Error {
         Error::Syntax {
+            code: "row-too-long",
             position: at,
             problem: Reason::RowTooLong { limit_bytes }.to_string(),
             fix: "a quote that opens a cell there is never closed, or --delimiter is wrong"
@@ -293,6 +294,7 @@ fn is_line_break(byte: u8) -> bool {
 
 fn in_quotes(position: Position) -> Error {
     Error::Syntax {
+        code: "cut-off",
         position,
         problem: "the file ends inside a quoted cell of this row".to_owned(),
         fix: "the file is cut off, or a quote that opens a cell is never closed".to_owned(),
@@ -355,8 +357,9 @@ pub(super) fn header<'r>(
         return Err(in_quotes(place(breaks)));
     }
     let header = &text[breaks..end];
-    let unusable = |problem: String, fix: &str| {
+    let unusable = |code, problem: String, fix: &str| {
         Err(Error::Unusable {
+            code,
             problem,
             fix: fix.to_owned(),
         })
@@ -364,12 +367,14 @@ pub(super) fn header<'r>(
     if let Err(e) = std::str::from_utf8(header) {
         let byte = input.begin.byte + (breaks + e.valid_up_to()) as u64;
         return unusable(
+            "encoding",
             format!("byte {byte} of the header is not UTF-8"),
             NOT_TEXT_FIX,
         );
     }
     if has_text_after_quote(header, delimiter) {
         return unusable(
+            "header",
             "text follows the closing quote of a name in the header".to_owned(),
             "close every quote of the header; write a quote inside a name twice",
         );
@@ -539,6 +544,7 @@ fn check_header_size(columns: usize, bytes: usize) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::Unusable {
+        code: "delimiter",
         problem,
         fix: "begin the file with a line that names the columns, or give the right --delimiter"
             .to_owned(),
@@ -550,11 +556,12 @@ fn check_header_size(columns: usize, bytes: usize) -> Result<(), Error> {
 /// The first line of a file without a header is a row, and messages go where rows may not. So they give columns by number,
 /// and only a name that is wanted, or like it, by name.
 fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), Error> {
-    let unusable = |problem: String, fix: String| Err(Error::Unusable { problem, fix });
+    let unusable = |code, problem: String, fix: String| Err(Error::Unusable { code, problem, fix });
     let mut seen = HashMap::new();
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() {
             return unusable(
+                "header",
                 format!("column {} of the header has no name", index + 1),
                 "name every column in the first line; a delimiter at its end makes a column, too"
                     .to_owned(),
@@ -562,6 +569,7 @@ fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), 
         }
         if let Some(first) = seen.insert(name.as_str(), index) {
             return unusable(
+                "header",
                 format!(
                     "columns {} and {} of the header have the same name",
                     first + 1,
@@ -595,7 +603,9 @@ fn check_header(names: &[String], schema: &Schema, types: &Types) -> Result<(), 
                     if names.len() == 1 { "" } else { "s" }
                 ),
             };
-            return unusable(format!("the header has no column \"{wanted}\""), fix);
+            let is_key = schema.key.iter().any(|key| key.name == *name);
+            let code = if is_key { "missing-key" } else { "types" };
+            return unusable(code, format!("the header has no column \"{wanted}\""), fix);
         }
     }
     Ok(())

@@ -136,18 +136,22 @@ pub(crate) fn layout(
 ) -> Result<Layout, Error> {
     if let Some((_, what, fix)) = FOREIGN.iter().find(|(magic, ..)| is_foreign(start, magic)) {
         return unusable(
+            "foreign",
             format!("the file is {what}, which Intake does not read"),
             *fix,
         );
     }
     if let Some((what, fix)) = foreign_text(start) {
+        let is_encoding = fix.contains("--encoding");
         return unusable(
+            if is_encoding { "encoding" } else { "foreign" },
             format!("the file is {what}, which Intake does not read"),
             fix,
         );
     }
     let Some(&first) = start.iter().find(|b| !b.is_ascii_whitespace()) else {
         return unusable(
+            "empty",
             if whole {
                 "the file is empty"
             } else {
@@ -163,6 +167,7 @@ pub(crate) fn layout(
     });
     if format != Format::Csv && options.delimiter.is_some() {
         return unusable(
+            "delimiter",
             format!("a delimiter was given, but the file is {format}"),
             "leave --delimiter away",
         );
@@ -170,6 +175,7 @@ pub(crate) fn layout(
     if format == Format::Csv {
         if options.rows_at.is_some() {
             return unusable(
+                "rows-at",
                 "a JSON pointer was given, but the file is CSV".to_owned(),
                 "leave --rows-at away",
             );
@@ -177,6 +183,7 @@ pub(crate) fn layout(
         let delimiter = options.delimiter.unwrap_or_else(|| sniff_delimiter(start));
         if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\r' | b'\n') {
             return unusable(
+                "delimiter",
                 "the delimiter is a quote, a line break or not ASCII".to_owned(),
                 "give one character, such as --delimiter ';'",
             );
@@ -192,6 +199,7 @@ pub(crate) fn layout(
     };
     if typed != Typing::Plain && !options.types.is_empty() {
         return unusable(
+            "types",
             "types were declared, but DynamoDB JSON names the type of every value itself"
                 .to_owned(),
             "leave --types away",
@@ -243,6 +251,7 @@ fn json_layout(
     }
     if first != b'{' {
         return unusable(
+            "format",
             "the file is not a JSON array of objects".to_owned(),
             "begin the file with [ or {, or give its --format",
         );
@@ -264,6 +273,7 @@ fn json_layout(
     }
     if !outline.has_key && is_one && outline.objects > 1 && outline.objects == outline.members {
         return unusable(
+            "format",
             "the file is one JSON object of objects, and its rows have no key of their own"
                 .to_owned(),
             "make it an array of objects, each with its name as an attribute, for example: jq '[to_entries[] | {id: .key} + .value]'",
@@ -277,8 +287,9 @@ fn json_layout(
     }
 }
 
-fn unusable<T>(problem: String, fix: impl Into<String>) -> Result<T, Error> {
+fn unusable<T>(code: &'static str, problem: String, fix: impl Into<String>) -> Result<T, Error> {
     Err(Error::Unusable {
+        code,
         problem,
         fix: fix.into(),
     })
@@ -291,6 +302,7 @@ fn parse_pointer(pointer: &str) -> Result<Vec<String>, Error> {
     }
     let Some(tokens) = pointer.strip_prefix('/') else {
         return unusable(
+            "rows-at",
             format!("\"{}\" is not a JSON pointer", quoted(pointer)),
             "begin it with a slash, for example --rows-at /Items",
         );

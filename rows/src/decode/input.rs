@@ -28,6 +28,7 @@ pub(super) const DOS_END: &[u8] = b"\x1a";
 pub(super) fn lost_tail(slice: Slice<'_>) -> Option<Error> {
     let is_lost = !slice.row.is_empty() && slice.row.iter().all(|&byte| byte == 0);
     is_lost.then(|| Error::Syntax {
+        code: "cut-off",
         position: slice.at,
         problem: format!(
             "the file ends in {} bytes of zeros: its end was lost",

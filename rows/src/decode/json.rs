@@ -28,9 +28,19 @@ use crate::read::{LIMIT_BYTES, Recent, RecentReader};
 /// The problem of two values with nothing between them.
 const MISSING_COMMA: &str = "a missing comma";
 
-/// How to go on with a file that ends at broken JSON.
-const REPAIR: &str =
-    "repair the file there; JSON Lines, one object a line, would lose only that row";
+/// A code for machines, and how to repair the file.
+type Advice = (&'static str, &'static str);
+
+const REPAIR: Advice = (
+    "broken",
+    "repair the file there; JSON Lines, one object a line, would lose only that row",
+);
+const CUT_OFF_HERE: Advice = ("cut-off", CUT_OFF_FIX);
+const NOT_TEXT: Advice = ("encoding", NOT_TEXT_FIX);
+const TOO_LONG: Advice = (
+    "row-too-long",
+    "split the row, or shorten the attribute that is this long",
+);
 
 /// Values of JSON as rows, on both ways.
 pub(super) struct Values {
@@ -87,7 +97,7 @@ impl Values {
 
     /// Reads what the file ends with inside a row.
     fn rest(&mut self, slice: Slice<'_>, row: &mut Row) -> Result<Found, Error> {
-        let cut_off = || broken(slice.at, CUT_OFF, CUT_OFF_FIX);
+        let cut_off = || broken(slice.at, CUT_OFF, CUT_OFF_HERE);
         if let Err(e) = std::str::from_utf8(slice.row)
             && e.error_len().is_none()
         {
@@ -134,7 +144,7 @@ impl Values {
                 ..slice.at
             };
             let problem = format!("byte {byte} is not UTF-8");
-            (at, problem, NOT_TEXT_FIX, Reason::NotText { byte })
+            (at, problem, NOT_TEXT, Reason::NotText { byte })
         } else {
             match self.reference(text, row) {
                 Ok(found) => return Ok(found),
@@ -176,8 +186,9 @@ fn within(begin: Position, line: u64, byte: u64) -> Position {
     }
 }
 
-fn broken(position: Position, problem: impl Into<String>, fix: &str) -> Error {
+fn broken(position: Position, problem: impl Into<String>, (code, fix): Advice) -> Error {
     Error::Syntax {
+        code,
         position,
         problem: problem.into(),
         fix: fix.to_owned(),
@@ -186,8 +197,7 @@ fn broken(position: Position, problem: impl Into<String>, fix: &str) -> Error {
 
 fn too_long(at: Position, limit_bytes: usize) -> Error {
     let problem = Reason::RowTooLong { limit_bytes };
-    let fix = "split the row, or shorten the attribute that is this long";
-    broken(at, problem.to_string(), fix)
+    broken(at, problem.to_string(), TOO_LONG)
 }
 
 fn blank_end(text: &[u8]) -> usize {
@@ -270,7 +280,10 @@ fn behind_rows(byte: u8, at: Position) -> Error {
         b'{' | b'[' | b'"' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n' => broken(
             at,
             "another JSON value follows the array of rows",
-            "remove what stands there, or put all rows into one array",
+            (
+                "broken",
+                "remove what stands there, or put all rows into one array",
+            ),
         ),
         b'}' | b']' => broken(at, "a closing bracket that nothing opened", REPAIR),
         b',' => broken(at, "a comma where none may stand", REPAIR),
@@ -373,7 +386,7 @@ impl Syntax for ArraySyntax {
 
     fn long_slice(&self, slice: Slice<'_>) -> Result<Found, Error> {
         if slice.end.is_none() {
-            return Err(broken(slice.at, CUT_OFF, CUT_OFF_FIX));
+            return Err(broken(slice.at, CUT_OFF, CUT_OFF_HERE));
         }
         Ok(if self.has_ended {
             Found::Nothing
@@ -402,7 +415,7 @@ impl Syntax for ArraySyntax {
             return Ok(Found::Nothing);
         }
         if self.has_ended || slice.row.is_empty() {
-            return Err(broken(last_row(slice.at), CUT_OFF, CUT_OFF_FIX));
+            return Err(broken(last_row(slice.at), CUT_OFF, CUT_OFF_HERE));
         }
         // A row that is whole counts, although nothing ends it.
         self.values.rest(slice, row)
@@ -478,7 +491,7 @@ impl Syntax for SequenceSyntax {
 
     fn long_slice(&self, slice: Slice<'_>) -> Result<Found, Error> {
         if slice.end.is_none() {
-            return Err(broken(slice.at, CUT_OFF, CUT_OFF_FIX));
+            return Err(broken(slice.at, CUT_OFF, CUT_OFF_HERE));
         }
         Ok(Found::TOO_LONG)
     }
@@ -530,11 +543,14 @@ pub(super) fn enter<'r>(
             },
         )),
         Ok(Some(problem)) => Err(Error::Unusable {
+            code: "rows-at",
             problem,
             fix: "give the JSON pointer of the array of rows, for example --rows-at /Items"
                 .to_owned(),
         }),
-        Err(Broken::Syntax { .. }) if recent.has_ended() => Err(broken(here, CUT_OFF, CUT_OFF_FIX)),
+        Err(Broken::Syntax { .. }) if recent.has_ended() => {
+            Err(broken(here, CUT_OFF, CUT_OFF_HERE))
+        }
         Err(Broken::Syntax {
             line,
             byte,
@@ -544,7 +560,7 @@ pub(super) fn enter<'r>(
         Err(Broken::Io(error)) => Err(match recent.take_failure() {
             Some(failure) => read_error(input.compression, here.byte, failure),
             None if recent.is_too_long() => too_long(here, LIMIT_BYTES),
-            None => broken(here, error.to_string(), NOT_TEXT_FIX),
+            None => broken(here, error.to_string(), NOT_TEXT),
         }),
     }
 }

@@ -32,6 +32,7 @@ impl LineSyntax {
         // A last line that ends inside a value, or a character, and without a line break is where the file was cut off.
         let is_last = line.end.is_none();
         let cut_off = |byte: u64| Error::Syntax {
+            code: "cut-off",
             position: Position {
                 byte: line.at.byte + byte,
                 ..line.at
@@ -150,6 +151,7 @@ impl Syntax for LineSyntax {
 
     fn too_long(at: Position, limit_bytes: usize) -> Error {
         Error::Syntax {
+            code: "row-too-long",
             position: at,
             problem: Reason::RowTooLong { limit_bytes }.to_string(),
             fix: "the file is not JSON Lines, or lacks a line break there".to_owned(),

@@ -233,6 +233,7 @@ impl<'r> Beginning<'r> {
         options: &DecodeOptions,
     ) -> Result<Input<'f>, Error> {
         let replaced = || Error::Unusable {
+            code: "changed",
             problem: format!("the file does not have the row that was to be read next, {at}"),
             fix: "the file was replaced; import it from its beginning".to_owned(),
         };

@@ -53,6 +53,7 @@ impl Wrapped {
             "with its JSON pointer".to_owned()
         };
         Error::Unusable {
+            code: "wrapped",
             problem: format!(
                 "the file is one JSON object whose rows are in an array under \"{shown}\""
             ),

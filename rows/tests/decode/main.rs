@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agree;
+mod codes;
 mod compression;
 mod csv;
 mod csv_header;

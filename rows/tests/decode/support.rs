@@ -117,7 +117,7 @@ impl Run {
             Error::Syntax {
                 position, problem, ..
             } => self.note(*position, &format!("#{problem}")),
-            Error::Unusable { problem, fix } => {
+            Error::Unusable { problem, fix, .. } => {
                 self.events.push(format!("unusable: {problem} | {fix}"));
             }
             Error::Read { .. } => self.events.push("read".to_owned()),

@@ -29,7 +29,7 @@ enum Condition {
     ReturnsNothing,
 }
 
-const STATEMENTS: [Statement; 5] = [
+const STATEMENTS: [Statement; 6] = [
     Statement {
         sid: "UploadOwnFiles",
         actions: &[
@@ -37,6 +37,12 @@ const STATEMENTS: [Statement; 5] = [
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         ],
+        resource: Resource::OwnObjects("uploads/"),
+        conditions: &[],
+    },
+    Statement {
+        sid: "ReadOwnUploads",
+        actions: &["s3:GetObject"],
         resource: Resource::OwnObjects("uploads/"),
         conditions: &[],
     },
@@ -247,7 +253,7 @@ mod tests {
                 format!("reports/{ME}/j/summary.json"),
                 true,
             ),
-            ("s3:GetObject", BUCKET, format!("uploads/{ME}/a.csv"), false),
+            ("s3:GetObject", BUCKET, format!("uploads/{ME}/a.csv"), true),
             (
                 "s3:DeleteObject",
                 BUCKET,
