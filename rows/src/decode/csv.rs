@@ -104,7 +104,7 @@ impl CsvSyntax {
         }
         let cells = self.cells.cells().map(trim_name);
         let names = self.columns.iter().map(|column| column.name.as_str());
-        if names.eq(cells.map(|cell| cell.unwrap_or_default())) {
+        if names.eq(cells.map(Option::unwrap_or_default)) {
             return Err(Reason::RepeatedHeader);
         }
         self.encoder.begin_item();

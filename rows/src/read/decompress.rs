@@ -35,13 +35,11 @@ impl Compression {
         match *start {
             // https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1
             [0x1f, 0x8b, ..] => Self::Gzip,
-            // https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
-            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
-            // A skippable frame: https://www.rfc-editor.org/rfc/rfc8878#section-3.1.2
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            // https://www.rfc-editor.org/rfc/rfc8878#section-3.1; a skippable frame may come first.
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
             // https://www.rfc-editor.org/rfc/rfc1950#section-2.2; a file of text may begin with "x^".
             [0x78, 0x01 | 0x9c | 0xda, ..] => Self::Zlib,
-            [0x78, 0x5e, next, ..] if next >= 0x80 || next < b'\t' => Self::Zlib,
+            [0x78, 0x5e, next, ..] if !(b'\t'..0x80).contains(&next) => Self::Zlib,
             _ => Self::None,
         }
     }
@@ -276,7 +274,7 @@ mod tests {
         // A skippable frame of two bytes before the others.
         let skippable = [&[0x50, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 1, 2], &zstd[..]].concat();
         let after_frame = [&zstd[..], &skippable[..]].concat();
-        let padded = [&two_members[..], &[0; 100_000]].concat();
+        let padded = [&two_members[..], &vec![0; 100_000]].concat();
         let padded_frames = [&zstd[..], &[0; 9]].concat();
         let twice = gzip(&gzip(b"rows"));
         let zstd_in_gzip = gzip(&zstd);
