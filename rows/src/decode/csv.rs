@@ -20,7 +20,8 @@ use crate::error::Error;
 use crate::item::json_text::{self, Escaped};
 use crate::item::reference::{Encoder, infer_cell};
 use crate::item::{
-    DeclaredType, ItemWriter, Position, Raw, Reason, Refused, Row, Scalar, Schema, Types, quoted,
+    DeclaredType, ItemWriter, KeyType, Position, Raw, Reason, Refused, Row, Scalar, Schema, Types,
+    quoted,
 };
 use crate::read::Failing;
 
@@ -50,6 +51,8 @@ pub(super) struct Column {
     pub(super) name: String,
     /// The type its cells must have, if one is declared or the column is a key.
     pub(super) declared: Option<DeclaredType>,
+    /// Whether it is a key of text because the table says so, and nothing else.
+    is_text_key: bool,
 }
 
 impl CsvSyntax {
@@ -91,6 +94,8 @@ impl CsvSyntax {
         let text = std::str::from_utf8(text).map_err(|e| Reason::NotText {
             byte: slice.at.byte + (skipped + e.valid_up_to()) as u64,
         })?;
+        let cleaned = without_blanks(text, self.delimiter);
+        let text = cleaned.as_deref().unwrap_or(text);
         // Before the count of cells, which this may be the cause of.
         if has_text_after_quote(text.as_bytes(), self.delimiter) {
             return Err(Reason::TextAfterQuote);
@@ -111,6 +116,11 @@ impl CsvSyntax {
         for (column, cell) in self.columns.iter().zip(self.cells.cells()) {
             // An empty cell is an absent attribute.
             if cell.is_empty() || self.encoder.failed() {
+                continue;
+            }
+            if column.is_rounded_key(cell) {
+                let name = column.name.clone();
+                self.encoder.fail(Reason::RoundedKey { name });
                 continue;
             }
             // Cannot fail: the record is UTF-8. A lossy copy would only cost time.
@@ -192,12 +202,18 @@ impl Syntax for CsvSyntax {
             }
             record.at += 1;
             let raw = match cell {
+                Cell::Special(range) if begins_with_blank_quote(&text[range.clone()]) => {
+                    return None;
+                }
                 Cell::Plain(range) => raw(text, range, Escaped::No),
                 Cell::Special(range) => raw(text, range, Escaped::Perhaps),
                 Cell::Unquoted => raw(&self.unquoted, 0..self.unquoted.len(), Escaped::Perhaps),
             };
             // An empty cell is an absent attribute.
             if raw.length > 0 {
+                if column.is_rounded_key(raw.bytes()) {
+                    return None;
+                }
                 item.column(index);
                 item.cell(raw, column.declared).ok()?;
             }
@@ -272,6 +288,11 @@ fn trim_name(cell: &[u8]) -> Option<&str> {
     std::str::from_utf8(cell)
         .ok()
         .map(|name| name.trim_matches(is_space))
+}
+
+/// Whether a cell begins with blanks and then a quote.
+fn begins_with_blank_quote(cell: &[u8]) -> bool {
+    cell.first() == Some(&b' ') && cell.trim_ascii_start().first() == Some(&b'"')
 }
 
 /// Bytes of the lines at the beginning of `text` that are empty or have only delimiters, as spreadsheets save rows that were used
@@ -504,11 +525,67 @@ impl Column {
             .iter()
             .chain(&schema.index_keys)
             .find(|key| key.name == name)
-            .map(|key| key.key_type.into());
+            .map(|key| key.key_type);
+        let declared = types.get(&name);
         Self {
-            declared: types.get(&name).or(key_type),
+            is_text_key: declared.is_none() && key_type == Some(KeyType::S),
+            declared: declared.or(key_type.map(DeclaredType::from)),
             name,
         }
+    }
+
+    /// Whether `cell` was the number of a product before a spreadsheet saved it: of several such cells one key comes.
+    fn is_rounded_key(&self, cell: &[u8]) -> bool {
+        self.is_text_key
+            && memchr(b'E', cell).is_some_and(|at| is_rounded(&cell[..at], &cell[at..]))
+    }
+}
+
+/// Whether a number is written as spreadsheets write long ones: `4.00638E+12`.
+fn is_rounded(mantissa: &[u8], exponent: &[u8]) -> bool {
+    let are_digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let is_mantissa = match mantissa {
+        [first, b'.', rest @ ..] => first.is_ascii_digit() && are_digits(rest),
+        mantissa => mantissa.len() == 1 && are_digits(mantissa),
+    };
+    is_mantissa && exponent.strip_prefix(b"E+").is_some_and(are_digits)
+}
+
+/// Removes the blanks around quoted cells, which make quotes text: `a, "b, c"`. None if there are none.
+fn without_blanks(record: &str, delimiter: u8) -> Option<String> {
+    let delimiter = char::from(delimiter);
+    let is_blank = |c: char| c == ' ' && c != delimiter;
+    let mut cleaned = String::with_capacity(record.len());
+    let mut rest = record;
+    loop {
+        let trimmed = rest.trim_start_matches(is_blank);
+        if trimmed.starts_with('"') {
+            let mut end = 1;
+            // A doubled quote is none that closes.
+            loop {
+                end += trimmed[end..].find('"')? + 1;
+                if !trimmed[end..].starts_with('"') {
+                    break;
+                }
+                end += 1;
+            }
+            let (cell, behind) = trimmed.split_at(end);
+            if behind.starts_with(is_blank) && cell.contains(['\r', '\n']) {
+                // It may be a quote that opens a cell, of a row that was swallowed.
+                return None;
+            }
+            cleaned.push_str(cell);
+            rest = behind.trim_start_matches(is_blank);
+        } else {
+            let end = rest.find(delimiter).unwrap_or(rest.len());
+            cleaned.push_str(&rest[..end]);
+            rest = &rest[end..];
+        }
+        if rest.is_empty() {
+            return (cleaned.len() < record.len()).then_some(cleaned);
+        }
+        rest = rest.strip_prefix(delimiter)?;
+        cleaned.push(delimiter);
     }
 }
 

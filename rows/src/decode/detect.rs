@@ -180,7 +180,9 @@ pub(crate) fn layout(
                 "leave --rows-at away",
             );
         }
-        let delimiter = options.delimiter.unwrap_or_else(|| sniff_delimiter(start));
+        let delimiter = options
+            .delimiter
+            .unwrap_or_else(|| sniff_delimiter(start, schema));
         if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\r' | b'\n') {
             return unusable(
                 "delimiter",
@@ -270,6 +272,12 @@ fn json_layout(
             });
         }
         return Err(wrapped.error());
+    }
+    if !outline.has_key
+        && outline.followed
+        && let Some(wrapped) = Wrapped::find(start, schema).filter(|wrapped| wrapped.has_key)
+    {
+        return Err(wrapped.pages_error());
     }
     if !outline.has_key && is_one && outline.objects > 1 && outline.objects == outline.members {
         return unusable(
@@ -555,16 +563,22 @@ fn read_typed<R: Read>(
     parser.end_object()
 }
 
-/// The delimiter that the header line has most of outside quotes; a comma if it has none.
-fn sniff_delimiter(start: &[u8]) -> u8 {
+/// The delimiter by which the header line has the table's key; else the one that it has most of outside quotes, or a comma.
+fn sniff_delimiter(start: &[u8], schema: &Schema) -> u8 {
     const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-    let mut counts = [0_usize; DELIMITERS.len()];
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let text = start.trim_ascii_start();
     let mut quoted = false;
-    for &byte in start.trim_ascii_start() {
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut end = text.len();
+    for (at, &byte) in text.iter().enumerate() {
         match byte {
             b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => break,
             _ if quoted => {}
+            _ if is_break(&byte) => {
+                end = at;
+                break;
+            }
             _ => {
                 if let Some(index) = DELIMITERS.iter().position(|&d| d == byte) {
                     counts[index] += 1;
@@ -572,9 +586,22 @@ fn sniff_delimiter(start: &[u8]) -> u8 {
             }
         }
     }
+    let header = &text[..end];
+    let has_key = |delimiter: u8| {
+        let mut names = header.split(|&byte| byte == delimiter);
+        names.any(|name| {
+            let name = name.trim_ascii();
+            let name = name.strip_prefix(b"\"").unwrap_or(name);
+            let name = name.strip_suffix(b"\"").unwrap_or(name);
+            schema.key.iter().any(|key| key.name.as_bytes() == name)
+        })
+    };
     // On a tie the earlier one: the comma before the rest.
-    let most = (0..DELIMITERS.len())
-        .rev()
-        .max_by_key(|&index| counts[index]);
-    DELIMITERS[most.unwrap_or(0)]
+    let best = (0..DELIMITERS.len()).rev().max_by_key(|&index| {
+        (
+            counts[index] > 0 && has_key(DELIMITERS[index]),
+            counts[index],
+        )
+    });
+    DELIMITERS[best.unwrap_or(0)]
 }

@@ -17,7 +17,7 @@ pub(super) struct Wrapped {
     /// The tokens of its JSON pointer.
     pub(super) pointer: Vec<String>,
     /// Whether its elements have the table's key, or are DynamoDB JSON.
-    has_key: bool,
+    pub(super) has_key: bool,
     /// Whether they are requests to put an item, as `aws dynamodb batch-write-item` takes them.
     pub(super) is_put_request: bool,
     elements: u64,
@@ -37,6 +37,21 @@ impl Wrapped {
         let largest = |a: &Self| (a.has_key, a.elements);
         // Of equals the first.
         search.found.into_iter().rev().max_by_key(largest)
+    }
+
+    /// The error for several such values one after the other, as a program writes that follows pages.
+    pub(super) fn pages_error(&self) -> Error {
+        let name = quoted(self.pointer.last().map_or("", String::as_str));
+        Error::Unusable {
+            code: "wrapped",
+            problem: format!(
+                "the file is several JSON objects, each with rows in an array under \"{name}\""
+            ),
+            fix: format!(
+                "make the rows a file of their own, for example: jq -c '.{}[]'",
+                self.pointer.join(".")
+            ),
+        }
     }
 
     /// The error that names them.

@@ -169,6 +169,15 @@ pub enum Reason {
         /// The type the row has.
         found: &'static str,
     },
+    /// A key of text that a spreadsheet has rounded: `4.00638E+12`.
+    #[error(
+        "key attribute \"{name}\" is a number that a spreadsheet has shortened, so that different keys look the same; save the \
+         column as text, or declare its type if the keys are such"
+    )]
+    RoundedKey {
+        /// The attribute's name.
+        name: String,
+    },
     /// A key attribute with an empty value.
     #[error("key attribute \"{name}\" is empty; DynamoDB refuses empty keys")]
     EmptyKey {
@@ -263,6 +272,7 @@ impl Reason {
             Self::AttributeNameTooLong { .. } => "attribute-name-too-long",
             Self::MissingKey { .. } => "missing-key",
             Self::KeyType { .. } => "key-type",
+            Self::RoundedKey { .. } => "rounded-key",
             Self::EmptyKey { .. } => "empty-key",
             Self::KeyTooLong { .. } => "key-too-long",
             Self::ItemTooLarge => "item-too-large",

@@ -190,3 +190,61 @@ fn lines_of_delimiters_are_empty_lines() {
         ],
     );
 }
+
+#[test]
+fn blanks_around_quotes_are_none_of_the_cell() {
+    for row in [
+        "a, \"b, c\", 1",
+        "\"a\" , \"b, c\" ,\" 1\"",
+        "a,   \"b, c\",\" 1\"",
+    ] {
+        let found = rows(&plain(), format!("id, v, n\n{row}\nx,y,z\n"));
+        assert_eq!(
+            found[0].item, br#"{"id":{"S":"a"},"v":{"S":"b, c"},"n":{"S":" 1"}}"#,
+            "{row}"
+        );
+    }
+    // Quotes within text stay.
+    let found = rows(&plain(), "id,v\na, 5\" x 7\"\n");
+    assert_eq!(found[0].item, br#"{"id":{"S":"a"},"v":{"S":" 5\" x 7\""}}"#);
+}
+
+#[test]
+fn a_key_that_a_spreadsheet_has_shortened_is_refused() {
+    let run = every_way(
+        &plain(),
+        b"id,ean\n4.00638E+12,1\n4.00638E+12,2\n4E+12,3\nA1E+5,4\n1E5,5\n4.0E-3,6\n",
+    );
+    let reasons: Vec<_> = run.rejects.iter().map(|r| r.reason.code()).collect();
+    assert_eq!(reasons, ["rounded-key"; 3]);
+    assert_eq!(run.rows.len(), 3);
+    let declared = plain().types("id:S");
+    assert_eq!(rows(&declared, "id\n4.00638E+12\n").len(), 1);
+}
+
+#[test]
+fn the_delimiter_is_the_one_by_which_the_header_has_the_key() {
+    for file in [
+        "id;Price (net, excl. VAT, EUR);name\na;9.50;Lamp\n",
+        "\"id\"|a, b, c, d\na|1\n",
+        "a, b, c\tid\n1\ta\n",
+    ] {
+        assert_eq!(rows(&plain(), file).len(), 1, "{file:?}");
+    }
+}
+
+#[test]
+fn pages_of_a_scan_name_the_way_out() {
+    let page = |id: &str| format!("{{\"Items\":[{{\"id\":{{\"S\":\"{id}\"}}}}],\"Count\":1}}");
+    for between in ["", "\n", " "] {
+        let file = [page("a"), page("b")].join(between);
+        let run = run(&plain(), file.as_bytes());
+        assert_eq!(
+            run.events,
+            [
+                "unusable: the file is several JSON objects, each with rows in an array under \"Items\" | make the rows a \
+              file of their own, for example: jq -c '.Items[]'"
+            ]
+        );
+    }
+}

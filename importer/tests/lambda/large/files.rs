@@ -191,7 +191,7 @@ async fn a_broken_file_fails_at_the_same_byte() {
             "garbage",
             format!("{}}}}},{}", &whole[..cut], &whole[cut..]),
         ),
-        ("no comma", whole.replacen("\"P60\"", "\"P60\" \"x\"", 1)),
+        ("lost quote", whole.replacen("\"P60\"", "\"P60", 1)),
     ] {
         let (serial, parallel, plan) = both(body.as_bytes(), &[], 1).await;
         assert_eq!(plan["mode"], "split", "{name}");
