@@ -17,6 +17,27 @@ use serde_json::{Value, json};
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const KEY_BYTES_MAX: usize = 1024;
 
+/// What an object is by its key, if that is nothing to import: what programs write beside their files.
+pub(crate) fn companion(key: &str) -> Option<&'static str> {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    let ends = |ending: &str| name.len() > ending.len() && name.ends_with(ending);
+    match name {
+        "" => Some("it is a folder"),
+        "_SUCCESS" | "_started" | "_committed" | "_metadata" | "_common_metadata" => {
+            Some("it is a mark beside the files of a job")
+        }
+        "manifest-summary.json" | "manifest-files.json" | "manifest.json" => {
+            Some("it is the list of an export's files")
+        }
+        ".DS_Store" | "Thumbs.db" | "desktop.ini" => Some("it is a file of a desktop"),
+        _ if name.starts_with("._") => Some("it is a file of a desktop"),
+        _ if ends(".md5") || ends(".sha1") || ends(".sha256") || ends(".crc") => {
+            Some("it is a checksum")
+        }
+        _ => None,
+    }
+}
+
 /// An object that was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectCreated {
@@ -316,6 +337,33 @@ struct Detail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_programs_write_beside_their_files_is_nothing_to_import() {
+        for key in [
+            "uploads/",
+            "uploads/day/",
+            "uploads/_SUCCESS",
+            "uploads/AWSDynamoDB/01/_started",
+            "uploads/AWSDynamoDB/01/manifest-summary.json",
+            "uploads/AWSDynamoDB/01/manifest-summary.md5",
+            "uploads/.DS_Store",
+            "uploads/._catalog.csv",
+            "uploads/catalog.csv.sha256",
+        ] {
+            assert!(companion(key).is_some(), "{key}");
+        }
+        for key in [
+            "uploads/catalog.csv",
+            "uploads/_SUCCESS/catalog.csv",
+            "uploads/success",
+            "uploads/.md5",
+            "uploads/manifest.csv",
+            "uploads/_catalog.json",
+        ] {
+            assert_eq!(companion(key), None, "{key}");
+        }
+    }
 
     fn s3(key: &str) -> Value {
         json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "eventTime": "2026-11-23T10:00:00.000Z",

@@ -191,8 +191,8 @@ impl Importer {
             tracing::warn!(object = url, "not imported: it is under the report prefix");
             return Ok(());
         }
-        if created.key.ends_with('/') {
-            tracing::info!(object = url, "not imported: it is a folder");
+        if let Some(what) = event::companion(&created.key) {
+            tracing::info!(object = url, "not imported: {what}");
             return Ok(());
         }
         let mut seen = created.seen.clone();

@@ -12,7 +12,7 @@ use super::finish::{GaveUp, end, summary_of};
 use super::plan::{LOOKS_MAX, Plan, Planned, answer, claim, or_fail};
 use crate::aws::service_error;
 use crate::error::Error;
-use crate::event::ObjectCreated;
+use crate::event::{ObjectCreated, companion};
 use crate::function::Context;
 use crate::import::Object;
 use crate::import::object_writer::{NDJSON, put_object};
@@ -145,7 +145,7 @@ async fn list(context: &Context, plan: &Plan, prefix: &str) -> Result<(Vec<Liste
         let page = page.map_err(|e| service_error("ListObjectsV2", &url, e))?;
         for object in page.contents.unwrap_or_default() {
             let key = object.key.unwrap_or_default();
-            if key.ends_with('/') || key.starts_with(&context.config.report_prefix) {
+            if companion(&key).is_some() || key.starts_with(&context.config.report_prefix) {
                 continue;
             }
             bytes_total += object.size.unwrap_or_default().unsigned_abs();

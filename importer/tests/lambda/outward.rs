@@ -80,7 +80,7 @@ fn cases() -> Vec<Case> {
         case(
             "an array that breaks off in a row",
             broken,
-            &format!("[{{\"productId\":\"P1\",{n}:{v}}},{{\"productId\" {v}}}]"),
+            &format!("[{{\"productId\":\"P1\",{n}:{v}}},{{\"productId\"x {v}}}]"),
         ),
         case(
             "a file that is cut off in a value",
