@@ -354,21 +354,6 @@ pub(super) fn header<'r>(
         }
     };
     let breaks = empty_lines(&text[..end], delimiter);
-    if is_separator_line(&text[breaks..end]) {
-        // Excel's line that names the delimiter. The header is behind it.
-        let begin = end;
-        input.begin = Position {
-            byte: input.begin.byte + begin as u64,
-            line: input.begin.line + LineBreaks::FeedOrReturn.count(&text[..begin], &mut false),
-            record: 0,
-        };
-        let rest = Cursor::new(text.split_off(begin));
-        let reader: Box<dyn Read + 'r> = match failure {
-            Some(failure) => Box::new(rest.chain(Failing(Some(failure)))),
-            None => Box::new(rest.chain(input.reader)),
-        };
-        return header(Input { reader, ..input }, table, delimiter);
-    }
     let place = |byte: usize| Position {
         byte: input.begin.byte + byte as u64,
         line: input.begin.line + LineBreaks::FeedOrReturn.count(&text[..byte], &mut false),
@@ -376,6 +361,24 @@ pub(super) fn header<'r>(
     };
     if end == text.len() && framer.end(b"\n", delimiter).is_none() {
         return Err(in_quotes(place(breaks)));
+    }
+    // The line break that ends it is left to what follows.
+    let begin = place(end);
+    let behind = |mut text: Vec<u8>| {
+        let rest = Cursor::new(text.split_off(end));
+        let reader: Box<dyn Read + 'r> = match failure {
+            Some(failure) => Box::new(rest.chain(Failing(Some(failure)))),
+            None => Box::new(rest.chain(input.reader)),
+        };
+        Input {
+            reader,
+            begin,
+            ..input
+        }
+    };
+    if is_separator_line(&text[breaks..end]) {
+        // Excel's line that names the delimiter. The header is behind it.
+        return self::header(behind(text), table, delimiter);
     }
     let header = &text[breaks..end];
     let unusable = |code, problem: String, fix: &str| {
@@ -417,19 +420,7 @@ pub(super) fn header<'r>(
         .into_iter()
         .map(|name| Column::new(name, schema, types))
         .collect();
-    // The line break that ends it is left to what follows.
-    let begin = place(end);
-    let rest = Cursor::new(text.split_off(end));
-    let reader: Box<dyn Read + 'r> = match failure {
-        Some(failure) => Box::new(rest.chain(Failing(Some(failure)))),
-        None => Box::new(rest.chain(input.reader)),
-    };
-    let input = Input {
-        reader,
-        begin,
-        ..input
-    };
-    Ok((columns, input))
+    Ok((columns, behind(text)))
 }
 
 fn raw(text: &[u8], range: Range<usize>, escaped: Escaped) -> Raw<'_> {
