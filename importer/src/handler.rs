@@ -376,6 +376,10 @@ impl Importer {
                     object = event.url,
                     "another invocation imports it"
                 );
+                if event.created.seen.is_some() {
+                    // The message by which it was claimed may have become this one while it waited for something else.
+                    return self.wait(event, &job).await;
+                }
                 // The message by which it was claimed goes on with it.
                 Ok(Looked::Done)
             }

@@ -57,3 +57,12 @@ fn imports_that_meet_are_as_if_one_came_after_the_other() {
         }
     });
 }
+
+/// The message by which a dead importer had claimed a job came again, waited for the notice of another version that never began, and so
+/// became a message that the job did not know.
+#[test]
+fn a_message_that_waited_for_a_notice_goes_on_with_its_own_job() {
+    for seed in [2535, 2536] {
+        Schedule::new(seed).run().check();
+    }
+}
