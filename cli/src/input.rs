@@ -70,17 +70,24 @@ impl FromStr for Input {
         if text == "-" {
             return Ok(Self::Stdin);
         }
-        let Some(address) = text.strip_prefix("s3://") else {
-            return Ok(Self::File(PathBuf::from(text)));
-        };
+        let address = text.strip_prefix("s3://");
         // Its own name has a slash: what is behind the first one is not the key.
-        if address.starts_with("arn:") {
+        if address.unwrap_or(text).starts_with("arn:") {
             return Err(
                 "an access point is named by its alias, not by its ARN: s3://ALIAS/KEY (aws s3control get-access-point \
-                 says the alias)"
+                 says the alias); other objects are named as s3://BUCKET/KEY"
                     .to_owned(),
             );
         }
+        let Some(address) = address else {
+            if is_like_an_address(text) {
+                return Err(
+                    "an object is written as s3://BUCKET/KEY, a file as its path (./ before it if it looks like an address)"
+                        .to_owned(),
+                );
+            }
+            return Ok(Self::File(PathBuf::from(text)));
+        };
         match address.split_once('/') {
             Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(Self::Object {
                 bucket: bucket.to_owned(),
@@ -89,6 +96,18 @@ impl FromStr for Input {
             _ => Err("an object is written as s3://BUCKET/KEY".to_owned()),
         }
     }
+}
+
+/// Whether a text is meant to be the address of something that is no local file, as `https://…`, `s3a://…`, `S3://…` or `s3:/…`.
+fn is_like_an_address(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    is_scheme && (rest.starts_with("//") || scheme.eq_ignore_ascii_case("s3"))
 }
 
 /// The name as people see it: on one line.
@@ -119,7 +138,16 @@ mod tests {
             ("-", Ok(Input::Stdin)),
             ("./-", Ok(Input::File("./-".into()))),
             ("a/b c.csv", Ok(Input::File("a/b c.csv".into()))),
-            ("s3:/x", Ok(Input::File("s3:/x".into()))),
+            ("s3:/x", Err(())),
+            ("s3:x", Err(())),
+            ("S3://b/k", Err(())),
+            ("s3a://b/k", Err(())),
+            ("https://b.s3.amazonaws.com/k", Err(())),
+            ("arn:aws:s3:eu-west-1:1:accesspoint/ap", Err(())),
+            ("arn:aws:s3:::b/k", Err(())),
+            ("./s3:/x", Ok(Input::File("./s3:/x".into()))),
+            ("10:30.csv", Ok(Input::File("10:30.csv".into()))),
+            ("a:b.csv", Ok(Input::File("a:b.csv".into()))),
             ("s3://b/k", object("b", "k")),
             ("s3://b/a/b+c d.csv", object("b", "a/b+c d.csv")),
             ("s3://b", Err(())),
@@ -139,6 +167,8 @@ mod tests {
         }
         let error = "s3://arn:aws:s3:eu-west-1:1:accesspoint/ap/k".parse::<Input>();
         assert!(error.unwrap_err().contains("s3://ALIAS/KEY"));
+        let error = "https://b.s3.amazonaws.com/k".parse::<Input>();
+        assert!(error.unwrap_err().contains("s3://BUCKET/KEY"));
     }
 
     #[test]

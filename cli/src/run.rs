@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use importer::function::options_from_metadata;
@@ -95,7 +96,7 @@ impl Run {
     /// Opens the input. An object's metadata says how to read it where the arguments do not.
     async fn open(&mut self, s3: Option<&Client>) -> Result<Source, Failure> {
         match (&self.input, s3) {
-            (Input::Stdin, _) => Ok(Source::reader(io::stdin(), None)),
+            (Input::Stdin, _) => stdin(),
             (Input::File(path), _) => Ok(Source::file(path)?),
             (Input::Object { bucket, key }, Some(client)) => {
                 let object = Object::head(client, bucket, key).await?;
@@ -136,10 +137,18 @@ impl Run {
             file: self.rejects,
             first: Arc::clone(&first_rejects),
         };
-        let display = (!self.quiet).then(|| {
-            let (counters, bytes_total) = (Arc::clone(&counters), source.bytes_total);
-            LiveDisplay::start(work, move || Snapshot::new(&counters.counts(), bytes_total))
-        });
+        let (shown, bytes_total) = (Arc::clone(&counters), source.bytes_total);
+        let snapshot = move || {
+            let until = shown.waits_until_ms();
+            let until = until.map(|until| SystemTime::UNIX_EPOCH + Duration::from_millis(until));
+            let left = until.and_then(|until| until.duration_since(SystemTime::now()).ok());
+            Snapshot::new(&shown.counts(), bytes_total).waiting(left)
+        };
+        let display = if self.quiet {
+            LiveDisplay::quiet(snapshot)
+        } else {
+            LiveDisplay::start(work, snapshot)
+        };
         let import = Import {
             name: self.input.to_string(),
             source,
@@ -149,12 +158,18 @@ impl Run {
             progress: counters,
             stop: stop.clone(),
         };
-        let import = async { import.run(writer, rejects).await.summary };
+        let import = async {
+            let ended = import.run(writer, rejects).await;
+            (ended.summary, ended.journal.file)
+        };
         let ended = until_interrupted_twice(import, &mut signals, &stop).await;
-        if let Some(display) = display {
-            display.finish();
+        display.finish();
+        let ((mut summary, rejects), is_interrupted) = ended?;
+        if let Some(mut file) = rejects {
+            // An import that failed may not have got to that. If it cannot be done, the summary has the error or a worse one.
+            file.close().ok();
+            summary.rejects = file.place();
         }
-        let (summary, is_interrupted) = ended?;
         let first_rejects = first_rejects.lock().unwrap_or_else(PoisonError::into_inner);
         show_rejects(&summary, &first_rejects);
         let outcome = conclude(&summary, work)?;
@@ -168,27 +183,51 @@ impl Run {
     }
 }
 
+/// Standard input, which may be a file that changes while it is read.
+#[cfg(unix)]
+fn stdin() -> Result<Source, Failure> {
+    use std::os::fd::AsFd as _;
+    let file = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(std::fs::File::from);
+    match file {
+        Ok(file) if file.metadata().is_ok_and(|metadata| metadata.is_file()) => {
+            Source::opened(file, "standard input".to_owned())
+                .map_err(|error| Failure::caused("standard input", &error))
+        }
+        Ok(_) | Err(_) => Ok(Source::reader(io::stdin(), None)),
+    }
+}
+
+/// Standard input.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
+fn stdin() -> Result<Source, Failure> {
+    Ok(Source::reader(io::stdin(), None))
+}
+
 /// The first signal lets the import finish what it has sent, the second one gives it up.
 ///
 /// Also returns whether there was a signal.
-async fn until_interrupted_twice(
-    import: impl Future<Output = Summary>,
+async fn until_interrupted_twice<T>(
+    import: impl Future<Output = T>,
     signals: &mut Signals,
     stop: &Stop,
-) -> Result<(Summary, bool), Failure> {
+) -> Result<(T, bool), Failure> {
     let mut import = std::pin::pin!(import);
     tokio::select! {
         // Ctrl-C also ends the program that feeds standard input: the signal must be seen before that end.
         biased;
         () = signals.wait() => {}
-        summary = &mut import => return Ok((summary, false)),
+        ended = &mut import => return Ok((ended, false)),
     }
     stop.request(StopReason::Interrupted);
     tell(
         "stopping: finishing the writes in flight, dropping what waits (Ctrl-C again aborts them)",
     );
     tokio::select! {
-        summary = &mut import => Ok((summary, true)),
+        ended = &mut import => Ok((ended, true)),
         () = signals.wait() => {
             Err(Failure::new("aborted: the writes in flight may have been made or not").fix(IMPORT_AGAIN))
         }
@@ -207,7 +246,7 @@ fn show_rejects(summary: &Summary, first: &[String]) {
         tell(format!("rejected: and {more} more"));
     }
     if let Some(place) = &summary.rejects {
-        tell(format!("rejected rows are in {place}"));
+        tell(format!("rejected rows are in {}", rows::prose(place)));
     } else if !first.is_empty() {
         tell("hint: --rejects FILE keeps rejected rows, to correct and import them");
     }

@@ -1,5 +1,6 @@
 //! The configuration of the AWS SDK.
 
+use std::path::Path;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -9,6 +10,8 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_types::service_config::ServiceConfigKey;
 use hyper_util::client::proxy::matcher::Matcher;
+use rustls::RootCertStore;
+use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 /// How long to wait for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -32,6 +35,14 @@ pub enum Unsupported {
     /// Certificates are trusted that only this variable names.
     #[error("AWS_CA_BUNDLE names certificates to trust, and Intake does not read it")]
     CaBundle,
+    /// There is nothing to trust where the variable says. The SDK's client is not made without.
+    #[error("{variable} names no certificate to trust{why}")]
+    Certificates {
+        /// The variable.
+        variable: &'static str,
+        /// What went wrong, as the end of a sentence.
+        why: String,
+    },
 }
 
 impl Unsupported {
@@ -46,6 +57,10 @@ impl Unsupported {
                 "name the same file in SSL_CERT_FILE: export SSL_CERT_FILE=\"$AWS_CA_BUNDLE\""
                     .to_owned()
             }
+            Self::Certificates { variable, .. } => format!(
+                "name a PEM file of certificates in SSL_CERT_FILE, or unset {variable} for Intake (env -u {variable} ...) to trust \
+                 those of the system"
+            ),
         }
     }
 }
@@ -58,6 +73,8 @@ impl Unsupported {
 ///
 /// [`Unsupported`] if the environment asks for a way to AWS that Intake does not take.
 pub async fn sdk_config() -> Result<SdkConfig, Unsupported> {
+    let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    check_certificates(env)?;
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
@@ -70,7 +87,7 @@ pub async fn sdk_config() -> Result<SdkConfig, Unsupported> {
         .http_client(http)
         .load()
         .await;
-    check(|name| std::env::var(name).ok(), &endpoints(&config))?;
+    check(env, &endpoints(&config))?;
     Ok(config)
 }
 
@@ -95,6 +112,37 @@ fn endpoints(config: &SdkConfig) -> Vec<String> {
         .collect()
 }
 
+/// Looks whether there are certificates where the environment says, which it may with an empty value, too. The SDK's client trusts
+/// no others then, and wants one.
+fn check_certificates(env: impl Fn(&str) -> Option<String>) -> Result<(), Unsupported> {
+    let (file, folders) = (env("SSL_CERT_FILE"), env("SSL_CERT_DIR"));
+    let (variable, value) = match (&file, &folders) {
+        (Some(file), _) => ("SSL_CERT_FILE", file),
+        (None, Some(folders)) => ("SSL_CERT_DIR", folders),
+        (None, None) => return Ok(()),
+    };
+    let file = file
+        .as_ref()
+        .map(|file| load_certs_from_paths(Some(Path::new(file)), None));
+    let folders = folders.iter().flat_map(std::env::split_paths);
+    let folders = folders.map(|folder| load_certs_from_paths(None, Some(&folder)));
+    let mut why = if value.is_empty() {
+        ": it is empty".to_owned()
+    } else {
+        String::new()
+    };
+    for CertificateResult { certs, errors, .. } in file.into_iter().chain(folders) {
+        let (valid, _) = RootCertStore::empty().add_parsable_certificates(certs);
+        if valid > 0 {
+            return Ok(());
+        }
+        if let (true, Some(error)) = (why.is_empty(), errors.first()) {
+            why = format!(": {error}");
+        }
+    }
+    Err(Unsupported::Certificates { variable, why })
+}
+
 /// Looks for settings that matter on the way to `endpoints`. The machine itself is reached without proxy and TLS.
 fn check(env: impl Fn(&str) -> Option<String>, endpoints: &[String]) -> Result<(), Unsupported> {
     let first = |names: [&'static str; 2]| {
@@ -103,19 +151,23 @@ fn check(env: impl Fn(&str) -> Option<String>, endpoints: &[String]) -> Result<(
             .filter_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)));
         set.next()
     };
-    let value = |found: &Option<(&str, String)>| {
-        found
-            .as_ref()
-            .map_or_else(String::new, |(_, value)| value.clone())
+    // The variable is refused whatever it holds: what names no proxy that can be used is ignored by the matcher, and obeyed in
+    // another way by other tools.
+    let value = |found: &Option<(&str, String)>| match found {
+        Some(_) => "http://proxy.invalid",
+        None => "",
     };
     let all = first(["ALL_PROXY", "all_proxy"]);
     let http = first(["HTTP_PROXY", "http_proxy"]);
     let https = first(["HTTPS_PROXY", "https_proxy"]);
+    let no_proxy = first(["NO_PROXY", "no_proxy"]).map_or_else(String::new, |(_, hosts)| hosts);
+    // As other tools, which take both for all hosts below. The matcher has no pattern but `*`.
+    let no_proxy = no_proxy.replace("*.", ".");
     let matcher = Matcher::builder()
         .all(value(&all))
         .http(value(&http))
         .https(value(&https))
-        .no(value(&first(["NO_PROXY", "no_proxy"])))
+        .no(no_proxy)
         .build();
     let has_bundle =
         first(["AWS_CA_BUNDLE"; 2]).is_some() && first(["SSL_CERT_FILE", "SSL_CERT_DIR"]).is_none();
@@ -192,6 +244,24 @@ mod tests {
             ),
             (&[("HTTPS_PROXY", PROXY), ("no_proxy", "*")], AWS, Ok(())),
             (
+                &[("HTTPS_PROXY", PROXY), ("NO_PROXY", "x, *.amazonaws.com")],
+                AWS,
+                Ok(()),
+            ),
+            (
+                &[("HTTPS_PROXY", PROXY), ("NO_PROXY", "*.example.com")],
+                AWS,
+                proxy("HTTPS_PROXY"),
+            ),
+            // What is no proxy is not obeyed in silence.
+            (
+                &[("HTTPS_PROXY", "http://user:pa ss@h:1")],
+                AWS,
+                proxy("HTTPS_PROXY"),
+            ),
+            (&[("https_proxy", "http://")], AWS, proxy("https_proxy")),
+            (&[("ALL_PROXY", "h\u{1b}\n:1")], AWS, proxy("ALL_PROXY")),
+            (
                 &[("HTTPS_PROXY", PROXY), ("NO_PROXY", "example.com")],
                 AWS,
                 proxy("HTTPS_PROXY"),
@@ -236,10 +306,46 @@ mod tests {
                     assert!(error.fix().contains(variable) && error.to_string().contains(variable));
                     Some(variable)
                 }
-                Unsupported::CaBundle => None,
+                Unsupported::CaBundle | Unsupported::Certificates { .. } => None,
             });
             assert_eq!(found, expected, "{env:?} {endpoint}");
         }
+    }
+
+    #[test]
+    fn certificates_that_are_not_there_are_refused_by_the_name_of_their_variable() {
+        let folder =
+            std::env::temp_dir().join(format!("intake-certificates-{}", std::process::id()));
+        let empty = folder.join("empty");
+        std::fs::create_dir_all(&empty).unwrap();
+        let text = folder.join("text.pem");
+        let garbage = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+        std::fs::write(&text, garbage).unwrap();
+        let [empty, text] = [&empty, &text].map(|path| path.to_str().unwrap());
+        for (env, refused) in [
+            (&[][..], None),
+            (&[("SSL_CERT_FILE", "/nonexistent")], Some("SSL_CERT_FILE")),
+            (&[("SSL_CERT_FILE", "")], Some("SSL_CERT_FILE")),
+            (&[("SSL_CERT_FILE", "/dev/null")], Some("SSL_CERT_FILE")),
+            (&[("SSL_CERT_FILE", text)], Some("SSL_CERT_FILE")),
+            (&[("SSL_CERT_DIR", empty)], Some("SSL_CERT_DIR")),
+            (
+                &[("SSL_CERT_DIR", empty), ("SSL_CERT_FILE", "/nonexistent")],
+                Some("SSL_CERT_FILE"),
+            ),
+        ] {
+            let get = |name: &str| {
+                let mut set = env.iter().filter(|(set, _)| *set == name);
+                set.next().map(|(_, value)| (*value).to_owned())
+            };
+            let found = check_certificates(get).err();
+            let named = found.as_ref().map(|error| match error {
+                Unsupported::Certificates { variable, .. } => *variable,
+                other => panic!("{other}"),
+            });
+            assert_eq!(named, refused, "{env:?}: {found:?}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

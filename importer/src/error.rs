@@ -308,7 +308,9 @@ impl Error {
             Self::Stopped {
                 why: StopReason::Cancelled,
                 ..
-            } => Some("upload the file again to import it; rows already written stay"),
+            } => Some(
+                "upload the file again to import it, or use intake import --workers --again; rows already written stay",
+            ),
             Self::Stopped {
                 why: StopReason::TooManyRejects,
                 ..

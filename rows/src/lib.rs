@@ -61,6 +61,6 @@ pub use decode::{DecodeOptions, Decoder, Engine, Format, Opened, open, resume};
 pub use error::Error;
 pub use item::{
     DeclaredType, KeyAttribute, KeyType, PROSE_BYTES_MAX, Position, QUOTED_BYTES_MAX,
-    REJECT_TEXT_BYTES_MAX, Reason, Reject, Row, Schema, Types, limits, prose, quoted,
+    REJECT_TEXT_BYTES_MAX, Reason, Reject, Row, Schema, Types, is_unsafe, limits, prose, quoted,
 };
 pub use read::{Compression, decompress, encoding};

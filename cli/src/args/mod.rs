@@ -65,6 +65,8 @@ pub enum Command {
     ///
     /// The import stops at its next checkpoint and ends as CANCELLED. Rows written until then stay written, and its summary
     /// says how many those are. What waits for the write rate is dropped.
+    /// The job of an `intake import --workers` that has been stopped ends at once. Of one that was killed, the lease must be over
+    /// first: --wait waits for that. That takes the credentials of an import.
     Cancel(CancelArgs),
     /// Check a deployment: what is wrong, and how to repair it
     ///

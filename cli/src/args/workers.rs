@@ -15,7 +15,7 @@ pub struct WorkersArgs {
     ///
     /// The object is cut at the ends of rows, also within JSON arrays and between quoted line breaks, and has a job as an
     /// uploaded file has: a worker that is killed is replaced, and the same command goes on with what is left after Ctrl-C or a crash.
-    /// An object is imported once: to import it again, upload it again. Compressed files cannot be cut; one worker imports them.
+    /// An object is imported once: to import it again, upload it again, or add --again. Compressed files cannot be cut; one worker imports them.
     /// Needs an object in S3 and the table of jobs, and writes its reports beside the object, under reports/.
     /// How the rows are read is told by the object's metadata (x-amz-meta-intake-format, -types, -delimiter, -encoding, -rows-at).
     #[arg(

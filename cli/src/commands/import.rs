@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use importer::function::request_lasts;
 use importer::import::{ImportOptions, RejectFile};
 use importer::table;
 use importer::write::share::Share;
@@ -21,7 +22,8 @@ const NOT_KEPT_APART: &str = "note: not kept apart from other imports of the sam
 pub(super) async fn run(mut args: ImportArgs) -> Result<Outcome, Failure> {
     let rejects = open_rejects(args.rejects.as_ref(), &args.source)?;
     let has_job = args.workers.workers.is_some();
-    if !has_job && !args.dry_run && !args.quiet {
+    // It is no progress: what may go wrong is said in any case.
+    if !has_job && !args.dry_run {
         tell(NOT_KEPT_APART);
     }
     #[cfg(feature = "local")]
@@ -58,6 +60,7 @@ async fn import(
             max_wcu: args.max_wcu,
             share: share.clone(),
             max_rejects: args.max_rejects,
+            request_lasts: request_lasts(|name| std::env::var(name).ok())?,
             ..defaults
         },
         rejects,

@@ -8,7 +8,7 @@ use importer::jobs::Mode;
 use super::jobs_table;
 use crate::args::StatusArgs;
 use crate::jobs::{self, JobItem, Jobs, watch};
-use crate::terminal::{Failure, Outcome, Output, forgive_reader, tell};
+use crate::terminal::{Failure, Outcome, Output, forgive_reader, harmless_json, tell};
 
 /// Shows jobs, or one of them. Only the exit code of `--watch` says more than what is shown.
 pub(super) async fn run(args: &StatusArgs) -> Result<Outcome, Failure> {
@@ -34,14 +34,14 @@ async fn show(args: &StatusArgs) -> Result<Outcome, Failure> {
         let is_cut = matches!(found.job.mode, Some(Mode::Split | Mode::Whole));
         if is_cut && !args.json {
             let ranges = jobs.store().ranges(&found.job).await?;
-            let text = jobs::ranges(&found.job, &ranges);
+            let text = jobs::ranges(&found.job, &ranges, SystemTime::now());
             out.write_all(text.as_bytes())?;
         }
         Ok(())
     };
     let show = |found: &JobItem, out: &mut dyn Write| -> io::Result<()> {
         if args.json {
-            return writeln!(out, "{}", found.attributes);
+            return writeln!(out, "{}", harmless_json(&found.attributes.to_string()));
         }
         out.write_all(jobs::describe(&found.job, SystemTime::now()).as_bytes())
     };
@@ -75,7 +75,7 @@ async fn list(jobs: &Jobs, args: &StatusArgs) -> Result<Outcome, Failure> {
     let mut out = io::stdout();
     if args.json {
         for found in &found {
-            writeln!(out, "{}", found.attributes)?;
+            writeln!(out, "{}", harmless_json(&found.attributes.to_string()))?;
         }
     } else if found.is_empty() {
         let table = jobs.table();

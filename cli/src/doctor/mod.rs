@@ -21,7 +21,7 @@ use self::facts::Facts;
 use self::finding::{Finding, Level};
 use self::gather::Fallback;
 use crate::args::DoctorArgs;
-use crate::terminal::{Failure, Outcome, Output};
+use crate::terminal::{Failure, Outcome, Output, harmless_json};
 
 /// Checks a deployment and prints what is wrong with it.
 ///
@@ -41,6 +41,7 @@ pub async fn run(
         for finding in &findings {
             // Strings and small numbers under string names are JSON.
             let line = serde_json::to_string(finding).map_err(io::Error::from)?;
+            let line = harmless_json(&line);
             writeln!(out, "{line}")?;
         }
     } else {

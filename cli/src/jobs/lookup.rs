@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -140,6 +141,7 @@ impl Unreadable {
 /// The table of jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {
+    config: SdkConfig,
     client: Client,
     s3: aws_sdk_s3::Client,
     table: String,
@@ -151,6 +153,7 @@ impl Jobs {
     /// The jobs in `table`, only those of `owner` if there is one. `options` is what commands need to find the same table.
     pub fn new(clients: &Clients, table: String, owner: Option<String>, options: String) -> Self {
         Self {
+            config: clients.config.clone(),
             client: clients.dynamodb.clone(),
             s3: clients.s3.clone(),
             table,
@@ -162,6 +165,11 @@ impl Jobs {
     /// The table's name.
     pub fn table(&self) -> &str {
         &self.table
+    }
+
+    /// What its clients are made of.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
     }
 
     /// The command that shows `job`, for people to copy.
@@ -268,7 +276,8 @@ impl Jobs {
                 None if is_over => return Err(self.not_found(selector)),
                 _ if is_announced => {}
                 _ => {
-                    tell(format!("waiting for the event of s3://{bucket}/{key}"));
+                    let url = rows::prose(&format!("s3://{bucket}/{key}"));
+                    tell(format!("waiting for the event of {url}"));
                     is_announced = true;
                 }
             }

@@ -8,4 +8,4 @@ mod text;
 pub mod watch;
 
 pub use lookup::{JobItem, JobSelector, Jobs, TABLE, default_table, table_from_environment};
-pub use text::{describe, has_lease, list, ranges};
+pub use text::{describe, has_lease, held_for, list, ranges};

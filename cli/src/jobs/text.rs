@@ -4,11 +4,11 @@ use std::fmt::{Display, Write as _};
 use std::time::{Duration, SystemTime};
 
 use importer::jobs::{Job, NOBODY, Status};
-use indicatif::{HumanCount, HumanDuration};
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::lookup::JobItem;
 use crate::terminal::columns::align;
-use crate::terminal::progress::{Rates, Snapshot, bytes_read, fraction, time_left, whole};
+use crate::terminal::progress::{Rates, Snapshot, bytes_read, fraction, time_left, waits, whole};
 
 /// Ranges that are listed at most.
 const RANGES_LISTED: usize = 100;
@@ -34,8 +34,10 @@ pub fn list(items: &[JobItem]) -> String {
     }
     let row = |JobItem { job, .. }: &JobItem| {
         let read = match job.bytes_total {
-            Some(_) => format!("{:.0}%", (fraction(&snapshot(job)) * 100.0).floor()),
-            None => String::new(),
+            Some(_) if !is_broken_off(job) => {
+                format!("{:.0}%", (fraction(&snapshot(job)) * 100.0).floor())
+            }
+            Some(_) | None => String::new(),
         };
         let mut cells = vec![
             job.job.clone(),
@@ -71,6 +73,9 @@ pub fn describe(job: &Job, now: SystemTime) -> String {
     if job.cancel_requested && !is_ended {
         line("Cancelled", &"at its next checkpoint");
     }
+    if let Some(left) = job.waits_for(now) {
+        line("Waits", &waits(left));
+    }
     line("Progress", &progress(job));
     line("Table", &job.table);
     line("Rows", &rows(job));
@@ -103,7 +108,7 @@ pub fn describe(job: &Job, now: SystemTime) -> String {
 }
 
 /// The ranges of a job, a line each; of very many, those that have not ended well.
-pub fn ranges(job: &Job, ranges: &[Job]) -> String {
+pub fn ranges(job: &Job, ranges: &[Job], now: SystemTime) -> String {
     let is_listed = |range: &&Job| {
         let is_well = matches!(
             range.status,
@@ -123,6 +128,11 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
     };
     let ended = ranges.iter().filter(|range| range.status.is_ended());
     let (ended, begun) = (ended.count(), ranges.len());
+    let open = if job.status.is_ended() && begun > ended {
+        "broken off"
+    } else {
+        "under way"
+    };
     let of = job
         .ranges
         .map_or_else(|| "an unknown number".to_owned(), |all| all.to_string());
@@ -133,9 +143,14 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
         .map(row)
         .collect();
     let mut text = format!(
-        "\nRanges      {ended} ended, {} under way, of {of}\n",
+        "\nRanges      {ended} ended, {} {open}, of {of}\n",
         begun - ended
     );
+    let waiting = ranges.iter().filter_map(|range| range.waits_for(now));
+    if let Some(left) = waiting.max().filter(|_| !job.status.is_ended()) {
+        // Writing to a string does not fail.
+        writeln!(text, "Waits       {}", waits(left)).ok();
+    }
     if !rows.is_empty() {
         let columns = ["RANGE", "STATUS", "READ", "ROWS", "REJECTED", "REASON"];
         text.push_str(&align(&columns, rows));
@@ -143,8 +158,22 @@ pub fn ranges(job: &Job, ranges: &[Job]) -> String {
     text
 }
 
+/// Whether the job has ended before its file was imported to the end. Of what was read then, it is not known how much was
+/// imported: bytes are read ahead.
+fn is_broken_off(job: &Job) -> bool {
+    let is_complete = matches!(job.status, Status::Completed | Status::CompletedWithRejects);
+    job.status.is_ended() && !is_complete
+}
+
 fn progress(job: &Job) -> String {
     let now = snapshot(job);
+    if is_broken_off(job) {
+        let read = HumanBytes(now.bytes);
+        let of = now
+            .bytes_total
+            .map_or_else(String::new, |total| format!(" of {}", HumanBytes(total)));
+        return format!("broken off: {read}{of} read");
+    }
     let mut parts = Vec::new();
     if now.bytes_total.is_some() {
         // A fraction is at most 1, so that no more is filled than there is.
@@ -192,6 +221,17 @@ pub fn has_lease(job: &Job, now: SystemTime) -> bool {
     job.status == Status::Running && lease_end(job).is_some_and(|end| end > now)
 }
 
+/// For how long the command in a terminal that has the job may still be at work on it, as far as the table shows; nothing if it
+/// has let go of it, or must be dead. The clock of the machine where it runs is not known, so this is for people and for jobs
+/// that somebody has cancelled.
+pub fn held_for(job: &Job, now: SystemTime) -> Option<Duration> {
+    let is_held = job.status == Status::Running;
+    // A request of the one that had it may be under way when the lease ends.
+    let end = lease_end(job).filter(|_| is_held)?;
+    let end = end + cloud::CONNECT_TIMEOUT + cloud::READ_TIMEOUT;
+    end.duration_since(now).ok().filter(|left| !left.is_zero())
+}
+
 fn lease_end(job: &Job) -> Option<SystemTime> {
     job.lease_until
         .map(|until| SystemTime::UNIX_EPOCH + Duration::from_millis(until))
@@ -201,6 +241,16 @@ fn lease_end(job: &Job) -> Option<SystemTime> {
 fn lease(job: &Job, now: SystemTime) -> Option<String> {
     if job.status.is_ended() {
         return None;
+    }
+    if job.is_of_terminal() {
+        return Some(match held_for(job, now) {
+            Some(left) => format!("{} left, of a command in a terminal", HumanDuration(left)),
+            None if job.cancel_requested => {
+                "none: the command that imported it is gone; intake cancel once more ends it".to_owned()
+            }
+            None => "none: the command that imported it is gone; the same command goes on with it, intake cancel ends it"
+                .to_owned(),
+        });
     }
     let Some(until) = lease_end(job) else {
         return Some("none: it goes on when its next message comes".to_owned());
@@ -306,6 +356,76 @@ mod tests {
                 assert!(!text.contains(part), "{part:?} in:\n{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_job_of_a_terminal_has_no_message_that_it_waits_for() {
+        let job = |changes: Value| {
+            let mut terminal = json!({"lease_holder": "intake-7-1", "mode": "split"});
+            for (name, value) in changes.as_object().unwrap() {
+                terminal[name] = value.clone();
+            }
+            describe(&job(&terminal), at(1180))
+        };
+        for (changes, said) in [
+            (
+                json!({}),
+                "the same command goes on with it, intake cancel ends it",
+            ),
+            (
+                json!({"status": "QUEUED", "lease_until": null}),
+                "the same command goes on with it",
+            ),
+            (
+                json!({"cancel_requested": true}),
+                "intake cancel once more ends it",
+            ),
+            // A request may be under way for 23 seconds after the lease.
+            (
+                json!({"lease_until": 1_160_000}),
+                "3 seconds left, of a command in a terminal",
+            ),
+        ] {
+            let text = job(changes.clone());
+            assert!(text.contains(said), "{changes}: {text}");
+            assert!(!text.contains("message"), "{changes}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_was_broken_off_is_not_at_its_end() {
+        for (status, is_whole) in [
+            ("CANCELLED", false),
+            ("FAILED", false),
+            ("SUPERSEDED", false),
+            ("COMPLETED", true),
+            ("COMPLETED_WITH_REJECTS", true),
+            ("RUNNING", true),
+        ] {
+            let job = job(&json!({"status": status, "bytes_read": 4_000_000}));
+            let text = describe(&job, at(1000));
+            assert_eq!(text.contains("100%"), is_whole, "{text}");
+            let list = list(&[JobItem {
+                job,
+                attributes: Value::Null,
+            }]);
+            assert_eq!(list.contains("100%"), is_whole, "{list}");
+        }
+    }
+
+    #[test]
+    fn what_rows_wait_for_is_said() {
+        let checkpoint = |until_ms: u64| {
+            let saved = json!({"version": 1, "parts": [], "checkpoint": {"row": null, "seekable": false, "lanes": [],
+                "rejects": 0, "counts": importer::progress::Counts::default(), "waits_until_ms": until_ms}});
+            job(&json!({"checkpoint": saved.to_string()}))
+        };
+        let waiting = checkpoint(1_300_000);
+        let said =
+            "Waits       up to 301 s: a request without an answer may still write older rows";
+        assert!(describe(&waiting, at(1000)).contains(said));
+        assert!(ranges(&waiting, std::slice::from_ref(&waiting), at(1000)).contains(said));
+        assert!(!describe(&checkpoint(900_000), at(1000)).contains("Waits"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Following a job until it has ended.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use importer::jobs::Job;
 
@@ -57,7 +57,8 @@ pub async fn with_progress(jobs: &Jobs, item: JobItem) -> Result<JobItem, Failur
     let ended = each_change(jobs, item, |JobItem { job, .. }| {
         let rates = meter.rates(job);
         if !job.status.is_ended() {
-            display.show(&heading(job), Work::Writing, &snapshot(job), &rates);
+            let snapshot = snapshot(job).waiting(job.waits_for(SystemTime::now()));
+            display.show(&heading(job), Work::Writing, &snapshot, &rates);
         }
         Ok(())
     })

@@ -9,7 +9,7 @@ pub mod progress;
 mod signal;
 mod summary;
 
-pub use outcome::{Failure, Outcome, causes, tell};
+pub use outcome::{Failure, Outcome, causes, harmless, harmless_json, tell};
 pub use output::{Output, forgive_reader};
 pub use signal::Signals;
 pub use summary::conclude;

@@ -127,9 +127,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // Arguments and names of objects are in both, and may hold anything.
+        write!(f, "error: {}", rows::prose(&self.message))?;
         if let Some(fix) = &self.fix {
-            write!(f, "\nfix: {fix}")?;
+            write!(f, "\nfix: {}", rows::prose(fix))?;
         }
         Ok(())
     }
@@ -151,7 +152,7 @@ impl From<io::Error> for Failure {
 
 impl From<cloud::Unsupported> for Failure {
     fn from(error: cloud::Unsupported) -> Self {
-        Self::usage(error.to_string()).fix(error.fix())
+        Self::usage(rows::prose(&error.to_string())).fix(error.fix())
     }
 }
 
@@ -185,9 +186,60 @@ pub fn causes(error: &dyn Error) -> String {
     text
 }
 
+/// Several lines of text without what would do something to a terminal.
+pub fn harmless(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+fn escaped(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for character in line.chars() {
+        if rows::is_unsafe(character) {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// One line of JSON, of which a terminal shows every character: the others are escaped in the way of JSON.
+pub fn harmless_json(json: &str) -> String {
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        if rows::is_unsafe(character) {
+            // Outside of strings there are none.
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            line.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_is_printed_does_something_to_a_terminal() {
+        let name = "a\u{202e}\u{7f}\u{1b}\nb";
+        let failure = Failure::new(format!("no job {name}")).fix(format!("not {name}"));
+        let said = r"a\u{202e}\u{7f}\u{1b}\nb";
+        assert_eq!(
+            failure.to_string(),
+            format!("error: no job {said}\nfix: not {said}")
+        );
+        let value = serde_json::json!({ "key": name });
+        let line = harmless_json(&value.to_string());
+        assert_eq!(line, r#"{"key":"a\u202e\u007f\u001b\nb"}"#);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&line).unwrap(),
+            value
+        );
+        assert_eq!(harmless("a\u{1b}[31m\nb"), "a\\u{1b}[31m\nb");
+    }
 
     #[derive(Debug)]
     struct Chain(&'static str, Option<Box<Chain>>);

@@ -15,6 +15,8 @@ use super::outcome::tell;
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 /// How often a line is written where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether the import waits where nothing else is shown.
+const QUIET_INTERVAL: Duration = Duration::from_secs(1);
 /// Rates are those of about this long.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -33,6 +35,8 @@ pub struct Snapshot {
     pub wcu: f64,
     /// Requests that were throttled, or that came back with unprocessed items.
     pub throttles: u64,
+    /// For how long at most rows wait for older requests of their keys without an answer, if they do.
+    pub waiting: Option<Duration>,
 }
 
 impl Snapshot {
@@ -45,8 +49,23 @@ impl Snapshot {
             rows_rejected: counts.rows_rejected,
             wcu: counts.consumed_wcu,
             throttles: counts.throttles,
+            waiting: None,
         }
     }
+
+    /// The same of an import whose rows wait for older requests, if they do.
+    #[must_use]
+    pub fn waiting(self, waiting: Option<Duration>) -> Self {
+        Self { waiting, ..self }
+    }
+}
+
+/// What an import waits for whose rows wait for older requests, and how long.
+pub fn waits(left: Duration) -> String {
+    format!(
+        "up to {} s: a request without an answer may still write older rows of the same keys",
+        left.as_secs() + 1
+    )
 }
 
 /// What the counters count.
@@ -151,6 +170,27 @@ impl LiveDisplay {
         }
     }
 
+    /// Shows nothing but, once, that the import waits for older requests: that may take minutes.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub fn quiet(counts: impl Fn() -> Snapshot + Send + 'static) -> Self {
+        let said = async move {
+            let mut ticks = tokio::time::interval(QUIET_INTERVAL);
+            loop {
+                ticks.tick().await;
+                if let Some(left) = counts().waiting {
+                    return tell(format!("waiting {}", waits(left)));
+                }
+            }
+        };
+        Self {
+            task: tokio::spawn(said),
+            display: Display(None),
+        }
+    }
+
     /// Takes the display away.
     pub fn finish(self) {
         self.task.abort();
@@ -228,7 +268,9 @@ fn details(work: Work, counts: &Snapshot, rates: &Rates) -> String {
     if counts.rows_rejected > 0 {
         parts.push(format!("{} rejected", HumanCount(counts.rows_rejected)));
     }
-    if let Some(left) = time_left(counts, rates) {
+    if let Some(left) = counts.waiting {
+        parts.push(format!("waiting {}", waits(left)));
+    } else if let Some(left) = time_left(counts, rates) {
         parts.push(format!("{} left", HumanDuration(left)));
     }
     parts.join("  ")
@@ -326,6 +368,10 @@ mod tests {
                 "1.00 MiB  12,345 rows good  1,234 rows/s  3 rejected",
             ),
         ];
+        let waiting = known.waiting(Some(Duration::from_secs(9)));
+        assert!(line(Work::Writing, &waiting, &rates).ends_with(
+            "0 throttles  waiting up to 10 s: a request without an answer may still write older rows of the same keys"
+        ));
         for (work, counts, expected) in cases {
             assert_eq!(line(work, &counts, &rates), expected);
         }

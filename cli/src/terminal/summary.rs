@@ -23,6 +23,11 @@ pub fn conclude(summary: &Summary, work: Work) -> Result<Outcome, Failure> {
     match (summary.status, &summary.failure) {
         (Status::Completed, None) => Ok(told.map(|()| Outcome::Complete)?),
         (Status::CompletedWithRejects, None) => Ok(told.map(|()| Outcome::Rejects)?),
+        (Status::Cancelled, None) => Err(Failure::new(format!(
+            "{}: cancelled; rows written until then stay",
+            summary.source
+        ))
+        .fix("to import it from its beginning, run the command with --again")),
         (_, failure) => {
             let message = failure
                 .as_ref()

@@ -3,6 +3,7 @@
 //! The state machine on AWS asks invocations of the importer for the same steps, in the same order. What a step does belongs
 //! to the importer; this folder decides which process takes which step, and when.
 
+pub mod left;
 mod pool;
 pub mod worker;
 
@@ -13,13 +14,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use importer::import::{MaxRejects, Summary};
-use importer::jobs::{Job, JobKey, JobStore, LEASE};
+use importer::jobs::{Job, JobKey, JobStore, LEASE, Status, TERMINAL};
 use importer::progress::Counts;
 use importer::write::WriterKind;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use self::pool::{Pool, StepError, Stop, WorkerCommand, lock};
+use self::pool::{Failed, Pool, StepError, Stop, WorkerCommand, lock};
 use crate::args::ImportArgs;
 use crate::aws::Clients;
 use crate::input::Input;
@@ -37,6 +38,8 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 const RENEW_INTERVAL: Duration = Duration::from_secs(15);
 /// Ranges of a step: with one in each, no worker waits for a slow one.
 const RANGES_AT_ONCE: usize = 1;
+/// What helps when what was wrong is repaired.
+const GO_ON: &str = "run the same command again: it goes on with what is left";
 /// Variables that set up the function on AWS, and not what is started here.
 const FUNCTION_VARIABLES: [&str; 4] = [
     "INTAKE_QUEUE_URL",
@@ -100,7 +103,7 @@ pub async fn run(args: ImportArgs, clients: &Clients) -> Result<Outcome, Failure
     tokio::select! {
         ended = &mut import => ended,
         () = signals.wait() => Err(Failure::new("aborted: the writes in flight may have been made or not")
-            .fix("run the same command again: it goes on with what is left")),
+            .fix(GO_ON)),
     }
 }
 
@@ -127,9 +130,7 @@ impl Coordinator {
                 }
                 Ok(planned) => break planned,
                 Err(StepError::Stopped) => return Err(interrupted()),
-                Err(StepError::Failed(message)) => {
-                    return Err(Failure::new(format!("{}: {message}", self.source)));
-                }
+                Err(StepError::Failed(failed)) => return Err(failed.of(&self.source)),
             }
         };
         let name = |member: &str| planned[member].as_str().unwrap_or_default().to_owned();
@@ -139,10 +140,7 @@ impl Coordinator {
         };
         let is_ended = planned["mode"] == "ended";
         if is_ended {
-            tell(format!(
-                "this version of the object was imported before, as job {}; --again imports it once more",
-                key.job
-            ));
+            tell(self.what_became_of(&key).await);
         } else {
             tell(format!("job {0} (see: intake status {0})", key.job));
         }
@@ -173,10 +171,14 @@ impl Coordinator {
         });
         let summary = match taken {
             Ok(()) => pool.one(finish).await,
-            Err(StepError::Failed(message)) => {
+            Err(StepError::Failed(failed)) => {
                 // The job says so, too, and may be taken up again.
                 let mut finish = finish;
-                finish["error"] = json!({ "Error": "intake import", "Cause": message });
+                finish["error"] = json!({
+                    "Error": "intake import",
+                    "Cause": failed.message,
+                    "Fix": failed.fix.map_or_else(|| GO_ON.to_owned(), |fix| format!("{fix}; then {GO_ON}")),
+                });
                 pool.again().one(finish).await
             }
             Err(StepError::Stopped) => Err(StepError::Stopped),
@@ -185,9 +187,28 @@ impl Coordinator {
             Ok(Value::Null) => Err(self.without_rows(&key).await),
             Ok(summary) => self.concluded(summary, !is_ended),
             Err(StepError::Stopped) => Err(self.stopped(&key).await),
-            Err(StepError::Failed(message)) => {
-                Err(Failure::new(format!("{}: {message}", self.source)))
-            }
+            Err(StepError::Failed(failed)) => Err(failed.of(&self.source)),
+        }
+    }
+
+    /// What is said of a version whose job has ended before.
+    async fn what_became_of(&self, key: &JobKey) -> String {
+        // What cannot be read is not needed: the summary follows.
+        let job = self.store.get(key).await.ok().flatten();
+        let name = &key.job;
+        let again = "--again imports it from its beginning";
+        match job {
+            Some(job) if job.status == Status::Cancelled => format!(
+                "the import of this version was cancelled, as job {name}, when {} rows were written; {again}",
+                job.counts.rows_written
+            ),
+            Some(job) if matches!(job.status, Status::Failed | Status::Superseded) => format!(
+                "the import of this version has failed, as job {name}, when {} rows were written; {again}",
+                job.counts.rows_written
+            ),
+            Some(_) | None => format!(
+                "this version of the object was imported before, as job {name}; --again imports it once more"
+            ),
         }
     }
 
@@ -199,8 +220,13 @@ impl Coordinator {
             job: name("job"),
         };
         let lease = Duration::from_secs(busy["watch_seconds"].as_u64().unwrap_or_default());
+        let what = if busy["version"] == "other" {
+            ", which imports another version,"
+        } else {
+            ""
+        };
         tell(format!(
-            "job {} is held by {}: waiting up to {} s to see whether that one still works",
+            "job {}{what} is held by {}: waiting up to {} s to see whether that one still works",
             key.job,
             name("holder"),
             lease.as_secs()
@@ -218,14 +244,22 @@ impl Coordinator {
                     .is_none_or(|job| json!(job.seen()) != busy["seen"])
             {
                 let rows = job.map_or(0, |job| job.counts.rows_settled());
-                return Err(Failure::new(format!(
-                    "{}: another one imports it now, as job {}: {rows} rows so far",
-                    self.source, key.job
-                ))
-                .fix(format!(
-                    "wait until that has ended: intake status --watch {}",
-                    key.job
-                )));
+                let (source, job) = (&self.source, &key.job);
+                return Err(if busy["version"] == "other" {
+                    Failure::new(format!(
+                        "{source}: another version of it is being imported now, as job {job}: {rows} rows so far"
+                    ))
+                    .fix(format!(
+                        "run the same command again when that has ended: intake status --watch {job}"
+                    ))
+                } else {
+                    Failure::new(format!(
+                        "{source}: another one imports it now, as job {job}: {rows} rows so far"
+                    ))
+                    .fix(format!(
+                        "wait until that has ended: intake status --watch {job}"
+                    ))
+                });
             }
         }
         Ok(())
@@ -243,7 +277,7 @@ impl Coordinator {
                 self.store.renew(&job).await.ok();
             } else if !job.status.is_ended() {
                 self.stop.request();
-                return StepError::Failed(format!("another one has taken job {} over", key.job));
+                return failure(format!("another one has taken job {} over", key.job));
             }
         }
     }
@@ -264,7 +298,7 @@ impl Coordinator {
     async fn steps(&self, pool: &mut Pool, key: &JobKey, planned: &Value) -> Result<(), StepError> {
         let mut items = self.items(planned).await?;
         let job = self.store.get(key).await.map_err(|e| failed(&e))?;
-        let job = job.ok_or_else(|| StepError::Failed(format!("job {} is gone", key.job)))?;
+        let job = job.ok_or_else(|| failure(format!("job {} is gone", key.job)))?;
         let counts = Arc::new(Mutex::new(Snapshot {
             bytes_total: job.bytes_total,
             ..Snapshot::default()
@@ -281,7 +315,7 @@ impl Coordinator {
                 lock(&scanned).bytes += bytes;
             });
             let scanned = scan.await;
-            finish(display);
+            display.finish();
             scanned?;
             let compose = json!({ "step": "compose", "owner": key.owner, "job": key.job });
             items = self.items(&pool.one(compose).await?).await?;
@@ -293,7 +327,7 @@ impl Coordinator {
             imported = imported => imported.map(drop),
             never = self.poll(&job, &counts) => match never {},
         };
-        finish(display);
+        display.finish();
         imported
     }
 
@@ -301,9 +335,8 @@ impl Coordinator {
     async fn items(&self, answer: &Value) -> Result<Vec<Value>, StepError> {
         let place = |name: &str| answer["items"][name].as_str().unwrap_or_default();
         let (bucket, key) = (place("bucket"), place("key"));
-        let unreadable = |e: &dyn std::error::Error| {
-            StepError::Failed(format!("s3://{bucket}/{key}: {}", causes(e)))
-        };
+        let unreadable =
+            |e: &dyn std::error::Error| failure(format!("s3://{bucket}/{key}: {}", causes(e)));
         let got = self.s3.get_object().bucket(bucket).key(key).send().await;
         let body = got
             .map_err(|e| unreadable(&e))?
@@ -330,9 +363,14 @@ impl Coordinator {
         batches.collect()
     }
 
-    fn display(&self, work: Work, counts: &Arc<Mutex<Snapshot>>) -> Option<LiveDisplay> {
+    fn display(&self, work: Work, counts: &Arc<Mutex<Snapshot>>) -> LiveDisplay {
         let counts = Arc::clone(counts);
-        (!self.quiet).then(|| LiveDisplay::start(work, move || *lock(&counts)))
+        let snapshot = move || *lock(&counts);
+        if self.quiet {
+            LiveDisplay::quiet(snapshot)
+        } else {
+            LiveDisplay::start(work, snapshot)
+        }
     }
 
     /// Keeps `counts` up to date. What cannot be read now is read the next time.
@@ -340,11 +378,12 @@ impl Coordinator {
         loop {
             if let Ok(ranges) = self.store.ranges(job).await {
                 let mut counts = lock(counts);
-                let mut sum = Counts::default();
-                for range in ranges {
+                let (mut sum, now) = (Counts::default(), SystemTime::now());
+                for range in &ranges {
                     sum += range.counts;
                 }
-                *counts = Snapshot::new(&sum, counts.bytes_total);
+                let waiting = ranges.iter().filter_map(|range| range.waits_for(now));
+                *counts = Snapshot::new(&sum, counts.bytes_total).waiting(waiting.max());
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -358,7 +397,7 @@ impl Coordinator {
             summary.duration_seconds = self.began.elapsed().as_secs_f64();
         }
         if let Some(place) = &summary.rejects {
-            tell(format!("rejected rows are in {place}"));
+            tell(format!("rejected rows are in {}", rows::prose(place)));
         }
         conclude(&summary, Work::Writing)
     }
@@ -371,22 +410,25 @@ impl Coordinator {
         };
         let ended = ranges.iter().filter(|range| range.status.is_ended());
         let ended = ended.count();
+        // No worker is at work any more. If it cannot be let go of, it is held until its lease is over.
+        self.store.let_go(key, &self.executor).await.ok();
         Failure::new(format!(
             "{}: interrupted, {ended} ranges are imported",
             self.source
         ))
-        .fix("run the same command again: it goes on with what is left; intake cancel gives it up")
-    }
-}
-
-fn finish(display: Option<LiveDisplay>) {
-    if let Some(display) = display {
-        display.finish();
+        .fix(format!("{GO_ON}; intake cancel gives it up"))
     }
 }
 
 fn failed(error: &importer::Error) -> StepError {
-    StepError::Failed(causes(error))
+    StepError::Failed(Failed {
+        message: causes(error),
+        fix: error.fix().map(str::to_owned),
+    })
+}
+
+fn failure(message: String) -> StepError {
+    StepError::Failed(Failed { message, fix: None })
 }
 
 fn interrupted() -> Failure {
@@ -397,7 +439,7 @@ fn interrupted() -> Failure {
 fn executor() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_millis());
-    format!("intake-{}-{now}", std::process::id())
+    format!("{TERMINAL}{}-{now}", std::process::id())
 }
 
 /// How a worker is started: this very program, set up by its environment as the function is on AWS.

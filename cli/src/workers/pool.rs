@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::worker::Answer;
-use crate::terminal::tell;
+use crate::terminal::{Failure, tell};
 
 /// How many workers may end at the same step before it is given up.
 const ENDS_MAX: u32 = 3;
@@ -28,8 +28,26 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 pub(super) enum StepError {
     /// A stop was requested.
     Stopped,
-    /// A step has failed for good: what went wrong.
-    Failed(String),
+    /// A step has failed for good.
+    Failed(Failed),
+}
+
+/// What went wrong at a step, and what to do about it if that is known.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) message: String,
+    pub(super) fix: Option<String>,
+}
+
+impl Failed {
+    /// The same for people, of the import of `source`.
+    pub(super) fn of(self, source: &str) -> Failure {
+        let failure = Failure::new(format!("{source}: {}", self.message));
+        match self.fix {
+            Some(fix) => failure.fix(fix),
+            None => failure,
+        }
+    }
 }
 
 /// Makes the command that starts a worker.
@@ -183,10 +201,10 @@ impl Worker {
                     (ends, retries) = (0, 0);
                 }
                 Response::Answered(Answer::Done(answer)) => return Ok(answer),
-                Response::Answered(Answer::Error { kind, message }) => {
+                Response::Answered(Answer::Error { kind, message, fix }) => {
                     retries += 1;
                     if kind != "Intake.Retry" || retries > RETRIES_MAX {
-                        return Err(StepError::Failed(message));
+                        return Err(StepError::Failed(Failed { message, fix }));
                     }
                     let pause = PAUSE * 2_u32.pow(retries.min(10) - 1);
                     // Workers that failed together do not try again together.
@@ -200,10 +218,13 @@ impl Worker {
                 Response::Ended(how) => {
                     ends += 1;
                     if ends > ENDS_MAX {
-                        return Err(StepError::Failed(format!(
-                            "a worker ended {ends} times at the same {}, at last with {how}",
-                            describe(&step)
-                        )));
+                        let at = describe(&step);
+                        return Err(StepError::Failed(Failed {
+                            message: format!(
+                                "a worker ended {ends} times at the same {at}, at last with {how}"
+                            ),
+                            fix: None,
+                        }));
                     }
                     tell(format!(
                         "a worker ended with {how} at {}: starting another",

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, Write as _};
 use std::time::{Duration, SystemTime};
 
 use importer::function::Config;
-use importer::{Importer, Invocation, StopReason, diagnostic};
+use importer::{Importer, Invocation, StopReason, diagnostic, import};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -25,8 +25,10 @@ pub(super) enum Answer {
     Error {
         /// As for the state machine: whether to try again.
         kind: String,
-        /// For people, the fix included.
+        /// For people.
         message: String,
+        /// What to do about it, if that is known.
+        fix: Option<String>,
     },
 }
 
@@ -61,10 +63,14 @@ pub async fn run() -> Result<Outcome, Failure> {
         let answer = match handled {
             Ok(answer) => Answer::Done(answer),
             Err(error) => {
-                let error = diagnostic(&error);
+                let lambda = diagnostic(&error);
+                // A reason may be long: what to do about it travels by itself, so that it is never cut off.
+                let known = error.downcast_ref::<importer::Error>();
+                let known = known.map(import::Failure::from);
                 Answer::Error {
-                    kind: error.error_type,
-                    message: error.error_message,
+                    kind: lambda.error_type,
+                    fix: known.as_ref().and_then(|failure| failure.fix.clone()),
+                    message: known.map_or(lambda.error_message, |failure| failure.message),
                 }
             }
         };

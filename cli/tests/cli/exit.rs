@@ -4,7 +4,7 @@ use crate::support::{Fixture, sample, scan, stack};
 #[tokio::test]
 async fn wrong_usage_ends_with_2() {
     let bench = Fixture::new();
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 26] = [
         (&["frobnicate"], "unrecognized subcommand"),
         (&["import"], "--table"),
         (&["import", "a.csv"], "--table"),
@@ -21,6 +21,11 @@ async fn wrong_usage_ends_with_2() {
             ],
             "by its alias",
         ),
+        (
+            &["import", "https://b.s3.amazonaws.com/k", "--table", "T"],
+            "s3://BUCKET/KEY",
+        ),
+        (&["status", "S3://b/k"], "s3://BUCKET/KEY"),
         (
             &["import", "a.csv", "--table", "T", "--format", "xml"],
             "possible values: json",
@@ -78,6 +83,39 @@ async fn wrong_usage_ends_with_2() {
         assert!(
             ended.stderr.contains(expected),
             "{args:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+/// What was typed may do something to a terminal, and is shown without that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_typed_is_escaped_in_errors() {
+    let bench = Fixture::new();
+    let _stack = stack(&bench).await;
+    let odd = "no\u{1b}[31m\u{202e}\nfake";
+    let object = format!("s3://b/{odd}");
+    let inline = format!("--max-rejects={odd}");
+    let cases: [(Vec<&str>, i32); 7] = [
+        (vec!["status", odd, "--local"], 1),
+        (vec!["cancel", odd, "--local"], 1),
+        (vec!["status", &object, "--local"], 1),
+        (vec!["status", "--local", "--jobs-table", odd], 1),
+        (
+            vec!["import", odd, "--table", "InventoryTable", "--local"],
+            1,
+        ),
+        (vec!["import", "a", "--table", "T", &inline], 2),
+        (vec![odd], 2),
+    ];
+    for (args, code) in cases {
+        let ended = bench.run(&args).await.expect(code);
+        let is_raw =
+            ended.stderr.contains(['\u{1b}', '\u{202e}']) || ended.stderr.contains("\nfake");
+        assert!(!is_raw, "{args:?}: {:?}", ended.stderr);
+        assert!(
+            ended.stderr.contains("fake"),
+            "{args:?}: {:?}",
             ended.stderr
         );
     }
@@ -186,6 +224,21 @@ async fn a_proxy_or_certificates_that_would_be_ignored_are_refused_by_name() {
             &[("AWS_CA_BUNDLE", "/ca.pem")],
             "AWS_CA_BUNDLE names certificates to trust",
             "SSL_CERT_FILE",
+        ),
+        (
+            &[("SSL_CERT_FILE", "/nonexistent")],
+            "SSL_CERT_FILE names no certificate to trust",
+            "env -u SSL_CERT_FILE",
+        ),
+        (
+            &[("SSL_CERT_FILE", "")],
+            "SSL_CERT_FILE names no certificate to trust: it is empty",
+            "env -u SSL_CERT_FILE",
+        ),
+        (
+            &[("HTTPS_PROXY", "http://user:pa ss@h:1")],
+            "HTTPS_PROXY sends requests to dynamodb.eu-central-1.amazonaws.com through a proxy",
+            "env -u HTTPS_PROXY",
         ),
     ] {
         let mut command = bench.command(["import", "-", "--table", "InventoryTable"]);

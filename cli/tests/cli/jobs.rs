@@ -97,7 +97,8 @@ async fn jobs_are_shown_as_they_ended() {
     assert_eq!(listed[0], "JOB OWNER STATUS READ ROWS REJECTED FILE");
     let ends = [
         format!(" {IDENTITY} COMPLETED 100% 2 0 {}", url(&stack, &identity)),
-        format!(" - FAILED 100% 1 0 {}", url(&stack, "uploads/broken.json")),
+        // What was read of it is not known to be imported.
+        format!(" - FAILED 1 0 {}", url(&stack, "uploads/broken.json")),
         format!(
             " - COMPLETED_WITH_REJECTS 100% 16 11 {}",
             url(&stack, "uploads/bad rows.jsonl")
@@ -261,6 +262,19 @@ async fn an_item_that_is_not_a_job_is_left_out_of_the_list() {
         let note = "left out items that are not jobs: 1; the first: item 2026-11-30T00:00:00Z foreign of table";
         assert!(listed.stderr.contains(note), "{}", listed.stderr);
     }
+}
+
+/// A key may hold what a terminal obeys; the same JSON without it says the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_on_a_terminal_shows_every_character() {
+    let bench = Fixture::new();
+    let stack = stack(&bench).await;
+    let key = "uploads/a\u{202e}vsc.b";
+    begin(&store(stack.endpoints()), key, "2026-11-23T10:00:00.000Z").await;
+    let listed = bench.run(["status", "--local", "--json"]).await.expect(0);
+    assert!(!listed.stdout.contains('\u{202e}'), "{}", listed.stdout);
+    let job: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(job["key"], key);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,12 @@ async fn rejects_that_cannot_be_written_are_an_error_before_anything_else() {
         }
     }
     let full = bench.run(["validate", "rows.jsonl", "--rejects", "/dev/full"]);
-    full.await.expect(1);
+    let full = full.await.expect(1);
+    assert!(
+        !full.stderr.contains("rejected rows are in"),
+        "{}",
+        full.stderr
+    );
     for special in ["/dev/null", "/dev/stdout"] {
         let args = ["validate", "rows.jsonl", "--rejects", special];
         let ended = bench.run(args).await.expect(3);
@@ -253,6 +258,18 @@ async fn exit_codes_survive_closed_outputs() {
     }
 }
 
+/// SIGHUP and SIGTERM in the masks of a process.
+const HANGUP: u64 = 1;
+const TERMINATE: u64 = 1 << 14;
+
+/// Whether a signal is in a process's mask of this name.
+fn has(pid: u32, mask: &str, signal: u64) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let signals = status.lines().find_map(|line| line.strip_prefix(mask));
+    let signals = u64::from_str_radix(signals.unwrap().trim(), 16).unwrap();
+    signals & signal != 0
+}
+
 /// A pipe that stays open and sends nothing must not hold an import that has failed or is to stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_standard_input_holds_nothing() {
@@ -272,7 +289,12 @@ async fn a_quiet_standard_input_holds_nothing() {
         (rows.as_str(), None, "AccessDenied"),
         ("", Some(Signal::INT), "interrupted"),
         ("", Some(Signal::TERM), "interrupted"),
+        ("", Some(Signal::HUP), "interrupted"),
     ] {
+        if by == Some(Signal::HUP) && has(std::process::id(), "SigIgn:", HANGUP) {
+            // Under `nohup` it is ignored, here as in the command.
+            continue;
+        }
         let args = ["import", "-", TABLE[0], TABLE[1], TABLE[2]];
         let mut child = bench.command(args).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -280,20 +302,53 @@ async fn a_quiet_standard_input_holds_nothing() {
         if let Some(by) = by {
             // Until it listens, a signal ends it by itself.
             let pid = child.id().unwrap();
-            crate::support::until("it reads", || async move {
-                let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-                let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-                let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
-                // SIGTERM is 15.
-                caught & (1 << 14) != 0
-            })
-            .await;
+            let last = if by == Signal::HUP { HANGUP } else { TERMINATE };
+            crate::support::until("it reads", || async move { has(pid, "SigCgt:", last) }).await;
             signal(&child, by);
         }
         let ended = wait(child).await.expect(1);
         assert!(ended.stderr.contains(told), "{told}: {}", ended.stderr);
         drop(stdin);
     }
+}
+
+/// A request whose answer is lost may still be carried out: newer rows of its keys wait, which is said, and not for longer than
+/// the environment says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_late_requests_is_said_and_as_long_as_the_environment_says() {
+    let bench = Fixture::new();
+    let lost = local::FaultPlan::default().fail("BatchWriteItem", 1..=1, local::Fault::ResetAfter);
+    let stack = local::Stack::start(local::StackOptions {
+        faults: lost,
+        ..local::StackOptions::default()
+    });
+    let stack = stack.await.unwrap();
+    bench.announce(&stack);
+    // More of one key than fit into a batch, so that newer rows of it are in another one.
+    let rows: String = (0..60)
+        .flat_map(|n| {
+            [
+                format!("{{\"productId\":\"L{n}\"}}\n"),
+                "{\"productId\":\"L\"}\n".to_owned(),
+            ]
+        })
+        .collect();
+    bench.file("rows.jsonl", rows.as_bytes());
+    let args = [
+        "import",
+        "rows.jsonl",
+        TABLE[0],
+        TABLE[1],
+        TABLE[2],
+        "-q",
+        "--lanes",
+        "1",
+    ];
+    let mut command = bench.command(args);
+    let command = command.env("INTAKE_REQUEST_LASTS_SECONDS", "4");
+    let ended = wait(command.spawn().unwrap()).await.expect(0);
+    let said = ended.stderr.matches("waiting up to ").count();
+    assert_eq!(said, 1, "{}", ended.stderr);
 }
 
 /// Another import of the same rows is not kept apart, which a job would do.
@@ -304,7 +359,8 @@ async fn an_import_without_a_job_says_so() {
     bench.file("good.jsonl", b"{\"productId\":\"G1\"}\n");
     for (extra, is_told) in [
         (&[][..], true),
-        (&["--quiet"], false),
+        // It is no progress.
+        (&["--quiet"], true),
         (&["--dry-run"], false),
     ] {
         let args = ["import", "good.jsonl", TABLE[0], TABLE[1], TABLE[2]];

@@ -290,7 +290,8 @@ pub(crate) fn replaced(url: &str) -> Error {
     Error::Object {
         operation: "HeadObject",
         problem: format!("the object has changed since the import began: {url}"),
-        fix: "nothing: the new object has a job of its own".to_owned(),
+        fix: "nothing if the bucket tells the importer of new objects; else run the import again, for the new object"
+            .to_owned(),
     }
 }
 

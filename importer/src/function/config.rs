@@ -84,12 +84,22 @@ impl Config {
             )?,
             checkpoint_every: seconds(set, "INTAKE_CHECKPOINT_SECONDS")?
                 .unwrap_or(CHECKPOINT_EVERY),
-            request_lasts: seconds(set, "INTAKE_REQUEST_LASTS_SECONDS")?.unwrap_or(REQUEST_LASTS),
+            request_lasts: request_lasts(set)?,
             max_wcu: parsed(set, "INTAKE_MAX_WCU", "a whole number from 1")?,
             lanes: parsed(set, "INTAKE_LANES", "a whole number from 1")?,
             writer: parsed(set, "INTAKE_WRITER", "wire or sdk")?.unwrap_or_default(),
         })
     }
+}
+
+/// `INTAKE_REQUEST_LASTS_SECONDS`: see [`Config::request_lasts`].
+///
+/// # Errors
+///
+/// [`Error::Unusable`] if it is no number of seconds.
+pub fn request_lasts(variable: impl Fn(&str) -> Option<String>) -> Result<Duration, Error> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    Ok(seconds(set, "INTAKE_REQUEST_LASTS_SECONDS")?.unwrap_or(REQUEST_LASTS))
 }
 
 fn parsed<T: FromStr>(

@@ -87,9 +87,10 @@ pub(crate) async fn end(
         Some(journal) => journal.duration_seconds(),
         None => job.duration_seconds + summary.duration_seconds,
     };
-    if journal.is_none() {
+    let has_begun = journal.is_some();
+    if !has_begun {
         // What earlier attempts did still holds.
-        summary.counts = job.saved().checkpoint.counts;
+        summary.counts = job.counts_at_end();
     }
     if matches!(
         error,
@@ -134,7 +135,7 @@ pub(crate) async fn end(
         Err(error) => return Err(error),
     };
     let mut changes = ended(&summary, report).flag("notified", is_range);
-    if summary.status == summary::Status::Cancelled {
+    if summary.status == summary::Status::Cancelled || !has_begun {
         // The checkpoint leaves out batches that were dropped when a part of them was written. No attempt goes on from it.
         changes = changes.counts(&Counts {
             rows_read: summary.counts.rows_settled(),

@@ -21,7 +21,7 @@ pub(crate) mod keeper;
 pub(crate) mod metrics;
 pub(crate) mod object;
 
-pub use config::{Config, delimiter, has_unique_keys, options_from_metadata};
+pub use config::{Config, delimiter, has_unique_keys, options_from_metadata, request_lasts};
 pub use invocation::Invocation;
 
 pub(crate) use attempt::Attempt;

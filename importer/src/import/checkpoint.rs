@@ -31,6 +31,9 @@ pub struct Checkpoint {
     /// Requests that may still be carried out.
     #[serde(default, skip_serializing_if = "SavedLate::is_none")]
     pub late: SavedLate,
+    /// Until when rows wait for some of these, in milliseconds since 1970: for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until_ms: Option<u64>,
 }
 
 impl Checkpoint {
@@ -40,6 +43,20 @@ impl Checkpoint {
     /// Rows that need not be written or rejected again. It grows with every row that is settled, or written of a batch.
     pub(crate) fn rows_done(&self) -> u64 {
         self.counts.rows_settled() + self.written.len() as u64
+    }
+
+    /// The counters of an import that nothing goes on with after this: no attempt settles the batches of which a part is
+    /// written, so those rows are counted by themselves.
+    pub(crate) fn counts_at_end(&self) -> Counts {
+        let rows_written = self.counts.rows_written + self.written.len() as u64;
+        let counts = Counts {
+            rows_written,
+            ..self.counts
+        };
+        Counts {
+            rows_read: counts.rows_settled(),
+            ..counts
+        }
     }
 
     /// The counters of an import that goes on after this.

@@ -85,6 +85,7 @@ impl Journaling {
             let now = Checkpoint {
                 written,
                 late: self.settler.late.save(),
+                waits_until_ms: self.progress.waits_until_ms(),
                 ..taken.checkpoint(&self.progress)
             };
             for rejects in taken.rejects {

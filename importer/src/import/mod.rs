@@ -19,6 +19,7 @@ pub(crate) mod checkpoint;
 mod decoding;
 pub(crate) mod journal;
 mod journaling;
+mod local_file;
 pub(crate) mod object_writer;
 pub(crate) mod options;
 pub(crate) mod pipeline;

@@ -1,6 +1,7 @@
 //! Rejected rows in a local file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::error::Error;
 ///
 /// They go to a file beside it, `intake-rejects-….partial`, which takes its place when the import ends, well or not. So a
 /// crash leaves the old file as it was. Without any rejected row the file is empty at the end, whatever was in it before.
+/// It is locked meanwhile, and its name says what it is to replace: two imports do not replace each other's report.
 ///
 /// An import that fails, also for want of room on the disk, or that is dropped on its way leaves the rows that were rejected
 /// until then; before the first of them, the old file. What is no regular file, such as a pipe or `/dev/stdout`, cannot be replaced and is written to at once.
@@ -24,6 +26,8 @@ pub struct RejectFile {
     /// What is to take whose place; none if nothing is, or no longer.
     partial: Option<Partial>,
     any: bool,
+    /// Whether the rows could not be put where they belong.
+    is_misplaced: bool,
 }
 
 /// A file that is not whole yet.
@@ -42,8 +46,13 @@ impl RejectFile {
     pub fn create(path: PathBuf) -> Result<Self, Error> {
         let opened = open(&path).map_err(|e| Error::Unusable {
             problem: format!("rejected rows cannot be written to {}: {e}", path.display()),
-            fix: "name a file that you may write to, in a folder where you may make files"
-                .to_owned(),
+            fix: match e.kind() {
+                io::ErrorKind::ResourceBusy => {
+                    "name another file, or wait until that import has ended"
+                }
+                _ => "name a file that you may write to, in a folder where you may make files",
+            }
+            .to_owned(),
         });
         let (file, partial) = opened?;
         Ok(Self {
@@ -51,7 +60,19 @@ impl RejectFile {
             file: BufWriter::new(file),
             partial,
             any: false,
+            is_misplaced: false,
         })
+    }
+
+    /// Has the file take its place, also after an import that could not be journaled to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Report`] if it cannot. Then the rows stay where [`Journal::place`] says.
+    pub fn close(&mut self) -> Result<(), Error> {
+        let in_place = self.put_in_place();
+        self.is_misplaced |= in_place.is_err();
+        in_place.map_err(|e| self.error(e))
     }
 
     /// Has the file take its place.
@@ -102,9 +123,10 @@ fn open(path: &Path) -> io::Result<(File, Option<Partial>)> {
         // It may be a link to a file that is still to be made.
         None => fs::read_link(path).map_or_else(|_| path.to_owned(), |to| beside(path, &to)),
     };
+    // The name is short: the target's own may be as long as names can be.
+    let begin = format!("intake-rejects-{:08x}-", hash(&target));
     let (file, partial) = loop {
-        // The name is short: the target's own may be as long as names can be.
-        let name = format!("intake-rejects-{:08x}.partial", fastrand::u32(..));
+        let name = format!("{begin}{:08x}.partial", fastrand::u32(..));
         let partial = beside(&target, Path::new(&name));
         match OpenOptions::new()
             .write(true)
@@ -116,17 +138,59 @@ fn open(path: &Path) -> io::Result<(File, Option<Partial>)> {
             Err(e) => return Err(e),
         }
     };
+    // Of two that begin at once, at least one sees the other.
+    // Not every file system has locks; there, nothing tells.
+    file.try_lock().ok();
+    let prepared = is_alone(&target, &begin, &partial).and_then(|()| match old {
+        Some(old) => file.set_permissions(old.permissions()),
+        None => Ok(()),
+    });
+    if let Err(e) = prepared {
+        fs::remove_file(&partial).ok();
+        return Err(e);
+    }
     let partial = Partial {
         path: partial,
         target,
     };
-    if let Some(old) = old
-        && let Err(e) = file.set_permissions(old.permissions())
-    {
-        fs::remove_file(&partial.path).ok();
-        return Err(e);
-    }
     Ok((file, Some(partial)))
+}
+
+/// An error if another import is writing what is to replace `target`: its file is locked until the import ends, however.
+fn is_alone(target: &Path, begin: &str, mine: &Path) -> io::Result<()> {
+    let folder = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    // A folder that may be written to and not be listed shows no other import.
+    let Ok(names) = fs::read_dir(folder.unwrap_or(Path::new("."))) else {
+        return Ok(());
+    };
+    for name in names.filter_map(|entry| Some(entry.ok()?.file_name())) {
+        let other = beside(target, Path::new(&name));
+        if other == mine || !name.to_string_lossy().starts_with(begin) {
+            continue;
+        }
+        // What a crash has left is not locked.
+        let is_locked = File::open(&other)
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        if is_locked {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!(
+                    "another import writes its rejected rows there ({})",
+                    other.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Tells the files of a folder apart.
+fn hash(target: &Path) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    target.file_name().hash(&mut hasher);
+    hasher.finish() as u32
 }
 
 /// `other`, as seen from the folder that `path` is in.
@@ -161,11 +225,16 @@ impl Drop for RejectFile {
             return;
         };
         // The caller that dropped it knows that the import failed; there is nothing to add.
-        if self.any {
-            self.file.flush().ok();
-            fs::rename(path, target).ok();
-        } else {
-            fs::remove_file(path).ok();
+        match (self.any, self.is_misplaced) {
+            (false, _) => {
+                fs::remove_file(path).ok();
+            }
+            (true, false) => {
+                self.file.flush().ok();
+                fs::rename(path, target).ok();
+            }
+            // It keeps the name that `place` gives.
+            (true, true) => {}
         }
     }
 }
@@ -177,11 +246,17 @@ impl Journal for RejectFile {
     }
 
     async fn finish(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
-        self.put_in_place().map_err(|e| self.error(e))
+        self.close()
     }
 
     fn place(&self) -> Option<String> {
-        self.any.then(|| self.path.display().to_string())
+        let place = match &self.partial {
+            Some(partial) => &partial.path,
+            // They were written to what cannot be replaced, and are lost.
+            None if self.is_misplaced => return None,
+            None => &self.path,
+        };
+        self.any.then(|| place.display().to_string())
     }
 }
 
@@ -277,6 +352,45 @@ mod tests {
         assert_eq!(names(folder.path()), ["file"]);
     }
 
+    #[tokio::test]
+    async fn rows_that_cannot_take_their_place_are_told_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut file = RejectFile::create(path.clone()).unwrap();
+        file.reject(&reject()).await.unwrap();
+        // A folder in its place stands for a file of another user's in a folder like /tmp.
+        fs::create_dir(&path).unwrap();
+        let error = file.finish(&Checkpoint::default()).await.unwrap_err();
+        assert!(error.to_string().contains(FILE), "{error}");
+        let place = PathBuf::from(file.place().unwrap());
+        fs::remove_dir(&path).unwrap();
+        drop(file);
+        assert_eq!(fs::read_to_string(place).unwrap().lines().count(), 1);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn two_imports_do_not_replace_each_others_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = [FILE, "other.jsonl"].map(|name| folder.path().join(name));
+        let mut first = RejectFile::create(path.clone()).unwrap();
+        first.reject(&reject()).await.unwrap();
+        let error = RejectFile::create(path.clone()).unwrap_err();
+        assert!(
+            error.to_string().contains("another import writes"),
+            "{error}"
+        );
+        assert!(error.fix().unwrap().contains("name another file"));
+        drop(RejectFile::create(other).unwrap());
+        first.finish(&Checkpoint::default()).await.unwrap();
+        drop(first);
+        // What a crash has left keeps no other import from its report.
+        let begin = format!("intake-rejects-{:08x}-", hash(&path));
+        fs::write(folder.path().join(format!("{begin}0.partial")), "left").unwrap();
+        drop(RejectFile::create(path.clone()).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+    }
+
     #[cfg(unix)]
     #[tokio::test]
     async fn a_link_and_the_permissions_of_the_old_file_stay() {
@@ -310,6 +424,7 @@ mod tests {
             file.reject(&reject()).await.unwrap();
             let finished = file.finish(&Checkpoint::default()).await;
             assert_eq!(finished.is_ok(), works, "{path}: {finished:?}");
+            assert_eq!(file.place().is_some(), works, "{path}");
             drop(file);
             assert!(fs::metadata(path).unwrap().file_type().is_char_device());
         }

@@ -20,6 +20,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::local_file::LocalFile;
 use crate::aws::{ARCHIVED_FIX, service_error};
 use crate::error::{Class, Error};
 use crate::retry::{Attempts, Jitter, RetryPolicy};
@@ -87,9 +88,22 @@ impl Source {
         if metadata.is_dir() {
             return Err(unusable(io::ErrorKind::IsADirectory.into()));
         }
+        Self::opened(file, path.display().to_string()).map_err(unusable)
+    }
+
+    /// A file that is open, from where it stands: standard input may be one, too.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell about it.
+    pub fn opened(file: File, name: String) -> io::Result<Self> {
         // A pipe or a device has no size.
-        let bytes_total = metadata.is_file().then_some(metadata.len());
-        Ok(Self::reader(file, bytes_total))
+        if !file.metadata()?.is_file() {
+            return Ok(Self::reader(file, None));
+        }
+        let file = LocalFile::new(file, name)?;
+        let bytes_total = file.left_bytes();
+        Ok(Self::reader(file, Some(bytes_total)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A job as it stands in the table of jobs.
 
 use std::cmp::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,9 @@ use crate::progress::Counts;
 
 /// For how long a claim holds without a save. Its holder stops writing well before.
 pub const LEASE: Duration = Duration::from_mins(1);
+
+/// How the holder of a job begins that is a command in a terminal: no message goes on with the job, and no execution.
+pub const TERMINAL: &str = "intake-";
 
 /// How a job of the state machine's is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +179,26 @@ impl Job {
             .unwrap_or_default()
     }
 
+    /// For how long at most its rows wait for older requests of their keys that may still be carried out, if they do.
+    pub fn waits_for(&self, now: SystemTime) -> Option<Duration> {
+        let until = self.saved().checkpoint.waits_until_ms?;
+        let until = SystemTime::UNIX_EPOCH + Duration::from_millis(until);
+        let left = until.duration_since(now).ok();
+        left.filter(|left| self.status == Status::Running && !left.is_zero())
+    }
+
+    /// What it has done if nothing goes on with it: every row that it is known to have written.
+    pub(crate) fn counts_at_end(&self) -> Counts {
+        if self.status.is_ended() {
+            return self.counts;
+        }
+        match self.saved() {
+            // Saved in another way, or not at all.
+            saved if saved.checkpoint == Checkpoint::default() => self.counts,
+            saved => saved.checkpoint.counts_at_end(),
+        }
+    }
+
     /// Compares jobs by the times of their uploads, and those of one second by when they began.
     pub fn by_time(&self, other: &Self) -> Ordering {
         let time = |job: &Self| job.job.split('-').next().map(str::to_owned);
@@ -193,6 +216,13 @@ impl Job {
             waited_seconds: 0,
             publisher: self.publisher.clone(),
         }
+    }
+
+    /// Whether a command in a terminal has its steps taken, or had when it ended: the same command goes on with it, and nothing
+    /// else does.
+    pub fn is_of_terminal(&self) -> bool {
+        let holder = self.lease_holder.as_deref().unwrap_or_default();
+        self.lease_message.is_none() && holder.starts_with(TERMINAL)
     }
 
     /// For how long it is claimed without a save.

@@ -20,7 +20,7 @@ pub(crate) mod update;
 
 pub use head::Head;
 pub use identity::{Identity, JobKey, NOBODY};
-pub use job::{Job, LEASE, Mode, ReportParts, Saved};
+pub use job::{Job, LEASE, Mode, ReportParts, Saved, TERMINAL};
 pub use journal::JobJournal;
 pub use notice::Notice;
 pub use reports::Reports;

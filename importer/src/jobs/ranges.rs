@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::head::{number, text};
 use super::identity::JobKey;
 use super::job::{Job, Mode};
-use super::states::Status;
+use super::states::{Status, Transition};
 use super::store::JobStore;
 use super::update::{COUNTS, Changes, Update, milliseconds, rfc3339};
 use crate::aws::service_error;
@@ -138,10 +138,27 @@ impl JobStore {
         }
         let ranges = self.ranges(parent).await?;
         let mut update = Update::default();
-        update.changes(Changes::none().counts(&total(&ranges)));
+        update.changes(Changes::none().counts(&total(ranges.iter().map(|range| range.counts))));
         update.condition = Some(update.is_in(&[Status::Running]));
         self.update(&parent.job_key(), update).await?.ok();
         Ok(())
+    }
+
+    /// Lets go of a large job whose steps `executor` has taken, so that the next one need not wait for the lease. Says whether
+    /// it was `executor`'s.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JobStore::standing`].
+    pub async fn let_go(&self, key: &JobKey, executor: &str) -> Result<bool, Error> {
+        let mut update = Update::default();
+        update.changes(Changes::none().transition(Transition::Release));
+        update.add_one("saves");
+        let holder = update.name("lease_holder");
+        let mine = update.value("holder", text(executor));
+        let is_running = update.is_in(Transition::Release.from());
+        update.condition = Some(format!("{holder} = {mine} AND {is_running}"));
+        Ok(self.update(key, update).await?.is_ok())
     }
 
     /// Renews the lease of a large job whose steps the caller has taken.
@@ -154,11 +171,11 @@ impl JobStore {
     }
 }
 
-/// The counters of jobs, added up.
-pub(crate) fn total<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Counts {
+/// Counters, added up.
+pub(crate) fn total(all: impl IntoIterator<Item = Counts>) -> Counts {
     let mut total = Counts::default();
-    for job in jobs {
-        total += job.counts;
+    for counts in all {
+        total += counts;
     }
     total
 }

@@ -4,14 +4,15 @@
 //! |---|---|---|---|---|
 //! | begin | none | `RUNNING` | no other job of the object is open, and none has begun since the object was looked up | `JobStore::begin` |
 //! | [`Claim`](Transition::Claim) | `QUEUED`, `RUNNING` | `RUNNING` | not claimed, claimed by the same, or not saved for longer than a lease | [`JobStore::resume`](super::store::JobStore::resume) |
-//! | [`Release`](Transition::Release) | `RUNNING` | `QUEUED` | the claimer still has the job | `function::ending` |
-//! | [`End`](Transition::End) | `RUNNING` | one that ends it | the claimer still has the job | `function::ending`, `large::finish` |
+//! | [`Release`](Transition::Release) | `RUNNING` | `QUEUED` | the claimer still has the job | `function::ending`, `JobStore::let_go` |
+//! | [`End`](Transition::End) | `QUEUED`, `RUNNING` | one that ends it | the claimer still has the job; `QUEUED` only if a terminal let go of it | `function::ending`, `large::finish` |
 //! | [`Supersede`](Transition::Supersede) | none | `SUPERSEDED` | none has begun since the object was looked up | `JobStore::unbegun` |
 //! | [`Refuse`](Transition::Refuse) | none | `FAILED` | the same | `JobStore::unbegun` |
 //! | [`Reopen`](Transition::Reopen) | `FAILED` | `QUEUED` | it failed because it was given up, and is the object's last one | `JobStore::reopen` |
 //!
 //! Nothing else writes a job's status. A job that has ended never changes again, but for `Reopen` and for what says that its
-//! end was published. A request to cancel sets a flag, and the importer that has the job ends it.
+//! end was published. A request to cancel sets a flag, and the importer that has the job ends it; a job of
+//! a terminal that no command has any more is ended by the one that asks.
 
 use std::fmt;
 
@@ -103,8 +104,8 @@ impl Transition {
     /// The states that it may begin in.
     pub(super) fn from(self) -> &'static [Status] {
         match self {
-            Self::Claim => Status::OPEN,
-            Self::Release | Self::End(_) => &[Status::Running],
+            Self::Claim | Self::End(_) => Status::OPEN,
+            Self::Release => &[Status::Running],
             Self::Supersede | Self::Refuse => &[],
             Self::Reopen => &[Status::Failed],
         }

@@ -70,8 +70,12 @@ impl Lease {
         job.status == Status::Queued || is_same || self.is_over(job)
     }
 
-    /// Whether a job's importer is dead: the job has not changed for longer than a lease.
+    /// Whether a job's importer is dead: the job has not changed for longer than a lease, or a terminal has let go of it, where no
+    /// message goes on with it.
     pub(crate) fn is_over(&self, job: &Job) -> bool {
+        if job.status == Status::Queued && job.is_of_terminal() {
+            return true;
+        }
         let seen = self.seen.as_ref();
         seen.is_some_and(|seen| seen.is_dead(&job.seen(), job.takeover()))
     }

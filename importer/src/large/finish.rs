@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 use super::documents::StepDocuments;
 use super::plan::{EXECUTOR, LOOKS_MAX, Plan};
@@ -17,7 +18,11 @@ use crate::function::keeper::WATCH_EVERY;
 use crate::function::{Context, Deadlines};
 use crate::import::summary::{self, Failure, Summary};
 use crate::jobs::ranges::total;
+use crate::jobs::reports::Merging;
 use crate::jobs::{Claim, Job, Lease, Mode, Status};
+
+/// How long the report of a job may take that another import ends in passing. Then its parts are listed.
+const REPORT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which job to end, and why if the steps before could not be taken.
 #[derive(Debug, Deserialize)]
@@ -44,6 +49,9 @@ pub(super) struct GaveUp {
     error: Option<String>,
     #[serde(rename = "Cause")]
     cause: Option<String>,
+    /// What to do about it, from a terminal: there is no execution.
+    #[serde(rename = "Fix")]
+    fix: Option<String>,
 }
 
 impl GaveUp {
@@ -56,13 +64,21 @@ impl GaveUp {
             .and_then(|said| said["errorMessage"].as_str())
             .unwrap_or(cause);
         let error = self.error.as_deref().unwrap_or("the steps");
+        // Lambda has one text for both: a long reason must not cut off what to do about it.
+        let (said, fix) = match said.rsplit_once(" (fix: ") {
+            Some((said, fix)) => (said, Some(fix.strip_suffix(')').unwrap_or(fix))),
+            None => (said, None),
+        };
+        let go_on = "redrive the execution, or import again, to go on where it is";
+        let fix = match (&self.fix, fix) {
+            (Some(fix), _) => rows::prose(fix),
+            (None, Some(fix)) => rows::prose(&format!("{fix}; then {go_on}")),
+            (None, None) => format!("look into the state machine's execution; {go_on}"),
+        };
         Failure {
             code: "gave-up".to_owned(),
             message: rows::prose(&format!("the import was given up: {error}: {said}")),
-            fix: Some(
-                "look into the state machine's execution; redrive it, or import again, to go on where it is"
-                    .to_owned(),
-            ),
+            fix: Some(fix),
             position: None,
         }
     }
@@ -118,33 +134,55 @@ pub(super) async fn finish(
             summary.counts.bytes_read = bytes;
         }
     }
-    let mut parts = Vec::new();
-    for range in &ranges {
-        if let Ok(number) = range.job.parse() {
-            parts.extend(documents.of_range(number).parts(&range.saved()));
-        }
-    }
     let merging = deadlines.merging(false);
-    summary.rejects = merging
-        .merge(&context.s3, &documents.reports, parts)
-        .await?;
+    summary.rejects = merge_rejects(context, documents, &ranges, merging).await?;
     let gave_up = gave_up.is_some() && tally.failed.is_none();
     end(context, job, documents, &summary, gave_up).await
 }
 
 /// Ends a large job at once: what it needs is not there.
 pub(super) async fn fail(context: &Context, job: &Job, error: &Error) -> Result<(), Error> {
-    let mut summary = summary_of(context, job, &[]);
-    summary.failure = Some(Failure::from(error));
-    end(
-        context,
-        job,
-        &StepDocuments::new(context, job),
-        &summary,
-        false,
-    )
-    .await
-    .map(drop)
+    break_off(context, job, Failure::from(error), false)
+        .await
+        .map(drop)
+}
+
+/// Ends a large job as it is: with what its ranges have done so far.
+async fn break_off(
+    context: &Context,
+    job: &Job,
+    failure: Failure,
+    gave_up: bool,
+) -> Result<Value, Error> {
+    let ranges = match job.mode {
+        Some(Mode::Prefix) => Vec::new(),
+        _ => context.jobs.ranges(job).await?,
+    };
+    let documents = StepDocuments::new(context, job);
+    let mut summary = summary_of(context, job, &ranges);
+    summary.failure = Some(failure);
+    let merging = Merging {
+        until: Instant::now() + REPORT_WITHIN,
+        or_list: true,
+    };
+    summary.rejects = merge_rejects(context, &documents, &ranges, merging).await?;
+    end(context, job, &documents, &summary, gave_up).await
+}
+
+/// Makes one report of the rows that ranges have rejected.
+async fn merge_rejects(
+    context: &Context,
+    documents: &StepDocuments,
+    ranges: &[Job],
+    merging: Merging,
+) -> Result<Option<String>, Error> {
+    let mut parts = Vec::new();
+    for range in ranges {
+        if let Ok(number) = range.job.parse() {
+            parts.extend(documents.of_range(number).parts(&range.saved()));
+        }
+    }
+    merging.merge(&context.s3, &documents.reports, parts).await
 }
 
 /// Ends a large job whose executor is dead.
@@ -153,22 +191,14 @@ pub(crate) async fn abandon(context: &Context, job: Job, lease: &Lease) -> Resul
         Claim::Mine(job) => *job,
         Claim::Busy(_) | Claim::Ended(_) | Claim::Changed => return Ok(()),
     };
-    let ranges = match job.mode {
-        Some(Mode::Prefix) => Vec::new(),
-        _ => context.jobs.ranges(&job).await?,
-    };
-    let mut summary = summary_of(context, &job, &ranges);
-    summary.failure = Some(Failure {
+    let failure = Failure {
         code: "gave-up".to_owned(),
         message: "nothing went on with the import for longer than its lease, and another version of the file is to be imported"
             .to_owned(),
         fix: Some("upload rows again that only this version had".to_owned()),
         position: None,
-    });
-    let documents = StepDocuments::new(context, &job);
-    end(context, &job, &documents, &summary, false)
-        .await
-        .map(drop)
+    };
+    break_off(context, &job, failure, false).await.map(drop)
 }
 
 /// Ends an import whose plan could not be made: its job, if there is one, else the version.
@@ -183,10 +213,7 @@ pub(super) async fn unplanned(context: &Context, unplanned: Unplanned) -> Result
             && job.lease_holder.as_deref() == Some(plan.executor())
             && !job.status.is_ended()
         {
-            let mut summary = summary_of(context, &job, &[]);
-            summary.failure = Some(error.failure());
-            let documents = StepDocuments::new(context, &job);
-            return end(context, &job, &documents, &summary, true).await;
+            return break_off(context, &job, error.failure(), true).await;
         }
         let failure = error.failure();
         let problem = Error::Unusable {
@@ -255,7 +282,7 @@ pub(super) async fn end(
 
 /// What the parts of a job did. How it ended is to be filled in.
 pub(super) fn summary_of(context: &Context, job: &Job, parts: &[Job]) -> Summary {
-    let counts = total(parts);
+    let counts = total(parts.iter().map(Job::counts_at_end));
     Summary {
         status: summary::Status::Failed,
         source: job.url(),
@@ -365,4 +392,40 @@ fn since(time: &str) -> Duration {
     time.ok()
         .and_then(|time| time.elapsed().ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn failure(error: Value) -> (String, String) {
+        let gave_up: GaveUp = serde_json::from_value(error).unwrap();
+        let failure = gave_up.failure();
+        (failure.message, failure.fix.unwrap())
+    }
+
+    #[test]
+    fn what_to_do_is_not_cut_off_and_fits_the_place() {
+        let long = "x".repeat(2 * rows::PROSE_BYTES_MAX);
+        let said = format!("{long} (fix: allow it (in IAM))");
+        let cause = json!({ "errorType": "Intake.Fatal", "errorMessage": said });
+        let (message, fix) =
+            failure(json!({ "Error": "Intake.Fatal", "Cause": cause.to_string() }));
+        assert!(message.len() <= rows::PROSE_BYTES_MAX);
+        assert!(
+            fix.starts_with("allow it (in IAM); then redrive the execution"),
+            "{fix}"
+        );
+        let (message, fix) =
+            failure(json!({ "Error": "intake import", "Cause": "denied", "Fix": "allow it" }));
+        assert_eq!(message, "the import was given up: intake import: denied");
+        assert_eq!(fix, "allow it");
+        let (_, fix) = failure(json!({ "Error": "States.Timeout" }));
+        assert!(
+            fix.starts_with("look into the state machine's execution; redrive"),
+            "{fix}"
+        );
+    }
 }

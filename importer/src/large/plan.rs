@@ -187,6 +187,10 @@ pub(super) async fn claim(
         notify_surely(context, &unpublished).await?;
     }
     let mut standing = jobs.standing(identity, head).await?;
+    let version = match &standing {
+        Standing::Waits(_) => "other",
+        _ => "same",
+    };
     let in_the_way = match &standing {
         Standing::Open(job) => Some(job).filter(|job| !lease.may_take(job)),
         // Also one between two invocations: its message goes on with it.
@@ -195,7 +199,7 @@ pub(super) async fn claim(
     };
     if let Some(job) = in_the_way {
         if plan.watches == Some(true) {
-            return Ok(Some(Planned::Answer(busy(job))));
+            return Ok(Some(Planned::Answer(busy(job, version))));
         }
         lease.seen = Some(watch(jobs, job, deadline).await?);
         standing = jobs.standing(identity, head).await?;
@@ -233,9 +237,10 @@ pub(super) async fn claim(
     }
 }
 
-/// The answer if another one has the job, and who asks watches it.
-fn busy(job: &Job) -> Value {
+/// The answer if another one has the job, and who asks watches it. `version` says whether it imports the same one.
+fn busy(job: &Job, version: &str) -> Value {
     json!({
+        "version": version,
         "owner": job.owner,
         "job": job.job,
         "mode": "busy",

@@ -21,6 +21,8 @@ pub struct Progress {
     consumed_milli_wcu: AtomicU64,
     throttles: AtomicU64,
     retries: AtomicU64,
+    /// Until when rows wait for older requests, in milliseconds since 1970.
+    waits_until_ms: AtomicU64,
     traffic: Traffic,
 }
 
@@ -36,6 +38,7 @@ impl Progress {
             consumed_milli_wcu: milli(counts.consumed_wcu).into(),
             throttles: counts.throttles.into(),
             retries: counts.retries.into(),
+            waits_until_ms: 0.into(),
             traffic: Traffic::default(),
         }
     }
@@ -61,6 +64,16 @@ impl Progress {
             throttles: self.throttles.load(Relaxed),
             retries: self.retries.load(Relaxed),
         }
+    }
+
+    /// Until when rows wait for older requests of the same keys that may still be carried out, in milliseconds since 1970; nothing
+    /// if none has waited.
+    pub fn waits_until_ms(&self) -> Option<u64> {
+        Some(self.waits_until_ms.load(Relaxed)).filter(|until| *until > 0)
+    }
+
+    pub(crate) fn waits(&self, until_ms: u64) {
+        self.waits_until_ms.fetch_max(until_ms, Relaxed);
     }
 
     pub(crate) fn read_bytes(&self, bytes: usize) {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::batch::Batch;
+use crate::progress::Progress;
 
 /// How long a signature is valid: a request must reach AWS within five minutes of the time that it was signed with.
 ///
@@ -129,10 +130,11 @@ impl LateRequests {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no row of `batch` would be overtaken by an older one of its key.
-    pub(crate) async fn wait_for(&self, batch: &Batch) {
+    /// Waits until no row of `batch` would be overtaken by an older one of its key. `progress` shows that it waits.
+    pub(crate) async fn wait_for(&self, batch: &Batch, progress: &Progress) {
         while let Some(over) = self.waits(batch) {
             let wait = over - Instant::now();
+            progress.waits(milliseconds(SystemTime::now() + wait));
             tracing::info!(
                 row = batch.position(0).record,
                 ?wait,

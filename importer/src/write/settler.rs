@@ -41,7 +41,7 @@ impl Settler {
         lane: &mut L,
         batch: &Batch,
     ) -> Result<Option<Vec<Reject>>, Error> {
-        let waiting = self.late.wait_for(batch);
+        let waiting = self.late.wait_for(batch, &self.progress);
         if self.unless_abandoned(waiting).await.is_none() {
             return Ok(None);
         }

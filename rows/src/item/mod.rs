@@ -17,7 +17,7 @@ pub(crate) mod schema;
 pub(crate) mod writer;
 
 pub use position::Position;
-pub use quoted::{PROSE_BYTES_MAX, QUOTED_BYTES_MAX, prose, quoted};
+pub use quoted::{PROSE_BYTES_MAX, QUOTED_BYTES_MAX, is_unsafe, prose, quoted};
 pub use reject::{REJECT_TEXT_BYTES_MAX, Reason, Reject};
 pub use row::Row;
 pub use schema::{DeclaredType, KeyAttribute, KeyType, Schema, Types};

@@ -61,7 +61,7 @@ fn bounded(text: &str, bytes_max: usize) -> String {
 ///
 /// <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>,
 /// <https://www.w3.org/TR/xml/#charsets>
-fn is_unsafe(character: char) -> bool {
+pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use importer::StopReason;
 use importer::function::Config;
 use importer::import::MaxRejects;
 use importer::jobs::{Claim, Lease, Status};
@@ -245,6 +246,53 @@ async fn what_was_given_up_is_taken_up_again() {
         (Status::Completed, None, 100)
     );
     assert_eq!(bench.stack.inbox().len(), 2);
+}
+
+/// Also rows of batches that were not settled, because the importer was stopped.
+#[tokio::test]
+async fn a_job_that_is_abandoned_counts_every_row_that_it_wrote() {
+    let bench = Fixture::start().await;
+    bench.put(KEY, rows(400)).await;
+    let machine = Machine {
+        importer: bench.importer(Config {
+            max_wcu: NonZeroU32::new(5),
+            range_bytes: std::num::NonZeroU64::new(1_000_000).unwrap(),
+            ..config(&bench)
+        }),
+        ..Machine::new(&bench)
+    };
+    let plan = json!({
+        "step": "plan", "bucket": BUCKET, "key": KEY, "holder": "first", "lease_seconds": 0, "watches": true,
+    });
+    let planned = machine.good(plan.clone()).await;
+    let ranges = machine.items(&planned).await;
+    let stop = async {
+        bench.stack.faults().reached("BatchWriteItem", 2).await;
+        machine.importer.stop(StopReason::Interrupted);
+    };
+    let import = machine.step(Machine::batch("import", &planned, &ranges));
+    let (stopped, ()) = tokio::join!(import, stop);
+    assert!(stopped.unwrap_err().contains("interrupted"));
+    let written = bench.items().await.len() as u64;
+    let before = machine.job(&planned).await;
+    assert!(
+        written > 0 && before.counts.rows_written < written,
+        "{written}: {before:?}"
+    );
+
+    // Another version is to be imported, and nothing went on with this one for longer than its lease.
+    bench.put(KEY, rows(3)).await;
+    let mut newer = plan;
+    newer["holder"] = json!("second");
+    newer["seen"] = json!(before.seen());
+    newer["seen"]["waited_seconds"] = json!(before.takeover().as_secs());
+    assert_eq!(machine.good(newer).await["mode"], "whole");
+    let job = machine.job(&planned).await;
+    assert_eq!(job.status, Status::Failed);
+    assert_eq!(
+        (job.counts.rows_read, job.counts.rows_written),
+        (written, written)
+    );
 }
 
 /// Why the state machine gave up, as it hands it to the last step.
