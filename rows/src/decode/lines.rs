@@ -103,6 +103,10 @@ impl LineSyntax {
             });
             begin = end;
         }
+        // White space behind the last one is reported with it, as behind the one value of a line.
+        if let Some(last) = several.last_mut() {
+            last.range.end = line.len();
+        }
         Some(Found::Several(several))
     }
 }

@@ -64,6 +64,16 @@ fn lines_that_were_joined_are_as_many_rows() {
     );
 }
 
+/// The fuzzer found that the last row of a line was reported with another text when an import went on with it.
+#[test]
+fn a_rejected_row_at_the_end_of_its_line_is_the_same_after_a_resume() {
+    let run = crate::support::every_way(
+        &plain().format(Format::JsonLines),
+        b"{\"id\":\"a\"} {\"n\":1}\t \r\n{\"id\":\"b\"}\n",
+    );
+    assert_eq!(run.rejects[0].text, b"{\"n\":1}\t ");
+}
+
 #[test]
 fn a_byte_order_mark_before_a_row_is_dropped() {
     for (format, text) in [
