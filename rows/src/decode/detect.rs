@@ -274,7 +274,7 @@ fn json_layout(
         return Err(wrapped.error());
     }
     if !outline.has_key
-        && outline.followed
+        && outline.next_object.is_some()
         && let Some(wrapped) = Wrapped::find(start, schema).filter(|wrapped| wrapped.has_key)
     {
         return Err(wrapped.pages_error());
@@ -288,7 +288,7 @@ fn json_layout(
         );
     }
     let typed = typing(start, &[], schema).unwrap_or(Typing::Plain);
-    if outline.lines > 1 || outline.shares_line {
+    if outline.lines > 1 || outline.next_object == Some(true) {
         Ok(Layout::JsonSequence { typed })
     } else {
         Ok(Layout::JsonLines { typed })
@@ -334,8 +334,8 @@ struct Outline {
     lines: u64,
     /// Whether another value follows.
     followed: bool,
-    /// Whether that is an object on the same line.
-    shares_line: bool,
+    /// Whether the object that follows, if that is one, is on the same line.
+    next_object: Option<bool>,
 }
 
 impl Outline {
@@ -354,8 +354,8 @@ impl Outline {
         if let Some(end) = outline.end {
             let behind = &text[end as usize..];
             let next = behind.iter().position(|&byte| !is_json_blank(byte));
-            outline.shares_line =
-                next.is_some_and(|next| behind[next] == b'{' && !behind[..next].contains(&b'\n'));
+            let next = next.filter(|&next| behind[next] == b'{');
+            outline.next_object = next.map(|next| !behind[..next].contains(&b'\n'));
         }
         outline
     }

@@ -94,6 +94,9 @@ pub(crate) trait Rows {
     ///
     /// As for [`Decoder::next`](super::Decoder::next).
     fn end(&mut self, row: &mut Row) -> Result<bool, Error>;
+
+    /// Bytes of the file up to the end of the row that was given last.
+    fn bytes_passed(&self) -> u64;
 }
 
 /// What the hot path passed: a row, or white space.
@@ -569,5 +572,9 @@ impl<S: Syntax> Rows for Reader<S> {
         self.pass(&carry);
         self.count(&found);
         self.give(found, slice, row)
+    }
+
+    fn bytes_passed(&self) -> u64 {
+        self.place.byte
     }
 }

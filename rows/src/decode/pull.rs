@@ -21,7 +21,7 @@ pub(super) struct PullDecoder<'r> {
     /// Bytes of the part in `buffer`, and how far it is read.
     filled: usize,
     progress: (usize, usize),
-    /// Bytes of text read, those before the first part included.
+    /// Bytes up to the end of the row that was given last: as many however the reader gives them.
     bytes_read: u64,
     ended: bool,
 }
@@ -50,7 +50,6 @@ impl<'r> PullDecoder<'r> {
                 Err(e) => return Err(read_error(self.compression, self.bytes_read, e)),
             }
         };
-        self.bytes_read += self.filled as u64;
         self.ended = self.filled == 0;
         self.progress = Part::new(&self.buffer[..self.filled]).progress();
         Ok(())
@@ -66,10 +65,12 @@ impl Decoder for PullDecoder<'_> {
             let mut part = Part::resumed(&self.buffer[..self.filled], self.progress);
             let next = self.rows.next(&mut part, row);
             self.progress = part.progress();
-            match next? {
-                Next::Row => return Ok(true),
-                Next::More => self.read()?,
+            if let Ok(Next::More) = next {
+                self.read()?;
+                continue;
             }
+            self.bytes_read = self.rows.bytes_passed();
+            return next.map(|_| true);
         }
     }
 }
