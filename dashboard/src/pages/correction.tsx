@@ -64,7 +64,8 @@ export default function CorrectionModal({
     let noHeader: string | undefined;
     if (format === "csv") {
       try {
-        header = await headerOf((bytes) => services.read(key, 0, bytes, etag), optionsOf(options ?? {}));
+        const keys = (await services.schema()).key.map((attribute) => attribute.name);
+        header = await headerOf((bytes) => services.read(key, 0, bytes, etag), optionsOf(options ?? {}), keys);
         if (header === undefined) noHeader = "It could not be found in the file.";
       } catch (error) {
         noHeader = inWords(error).title;

@@ -59,5 +59,5 @@ it.each([
   ["abc", ","],
   ["\n a;b\nc,d,e", ";"],
 ])("the delimiter of %j is %j", (text, delimiter) => {
-  expect(sniffDelimiter(text)).toBe(delimiter);
+  expect(sniffDelimiter(text, [])).toBe(delimiter);
 });

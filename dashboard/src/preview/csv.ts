@@ -11,16 +11,19 @@ export interface CsvRecord {
   cut: "no" | "unterminated" | "inside-quotes";
 }
 
-/** Cuts a text into records; blank lines are none. */
+/** Cuts a text into records; lines that are blank, or have only delimiters, are none. */
 export function* csvRecords(text: string, delimiter: string): Generator<CsvRecord> {
   let at = 0;
   let line = 1;
   for (;;) {
-    while (text[at] === "\n" || text[at] === "\r") {
-      at += text[at] === "\r" && text[at + 1] === "\n" ? 2 : 1;
+    for (;;) {
+      let end = at;
+      while (text[end] === delimiter) end++;
+      if (end >= text.length) return;
+      if (text[end] !== "\n" && text[end] !== "\r") break;
+      at = end + (text[end] === "\r" && text[end + 1] === "\n" ? 2 : 1);
       line++;
     }
-    if (at >= text.length) return;
     const begin = at;
     const record: CsvRecord = { cells: [], line, text: "", textAfterQuote: false, cut: "unterminated" };
     let cell = "";
@@ -70,16 +73,67 @@ export function* csvRecords(text: string, delimiter: string): Generator<CsvRecor
   }
 }
 
-/** The delimiter that the header line has most of outside quotes; a comma if it has none, or as many. */
-export function sniffDelimiter(text: string): string {
+/** The delimiter by which the header line has one of `keys`; else the one that it has most of outside quotes, or a comma. */
+export function sniffDelimiter(text: string, keys: string[]): string {
   const counts = new Map([",", ";", "\t", "|"].map((delimiter) => [delimiter, 0]));
+  const trimmed = text.replace(/^[ \t\r\n\f]+/, "");
   let quoted = false;
-  for (const character of text.replace(/^[ \t\r\n\f]+/, "")) {
+  let end = 0;
+  for (; end < trimmed.length; end++) {
+    const character = trimmed[end] as string;
     if (character === '"') quoted = !quoted;
     else if ((character === "\n" || character === "\r") && !quoted) break;
     else if (!quoted && counts.has(character)) counts.set(character, (counts.get(character) ?? 0) + 1);
   }
+  const names = (delimiter: string) =>
+    trimmed
+      .slice(0, end)
+      .split(delimiter)
+      .map((name) => name.replace(/^[ \t\r\n\f]+|[ \t\r\n\f]+$/g, "").replace(/^"|"$/g, ""));
+  const score = (delimiter: string) => {
+    const count = counts.get(delimiter) ?? 0;
+    return [Number(count > 0 && names(delimiter).some((name) => keys.includes(name))), count] as const;
+  };
   let best = ",";
-  for (const [delimiter, count] of counts) if (count > (counts.get(best) ?? 0)) best = delimiter;
+  for (const delimiter of counts.keys()) {
+    const [key, count] = score(delimiter);
+    const [bestKey, bestCount] = score(best);
+    if (key > bestKey || (key === bestKey && count > bestCount)) best = delimiter;
+  }
   return best;
+}
+
+/** A record without the blanks around quoted cells, which make quotes text; nothing if it has none. */
+export function withoutBlanks(text: string, delimiter: string): string | undefined {
+  let cleaned = "";
+  let rest = text;
+  for (;;) {
+    const quoted = /^ *("(?:[^"]|"")*")( *)/.exec(rest);
+    if (quoted) {
+      const [all, cell = "", behind = ""] = quoted;
+      // It may be a quote that opens a cell, of a row that was swallowed.
+      if (behind !== "" && /[\r\n]/.test(cell)) return undefined;
+      cleaned += cell;
+      rest = rest.slice(all.length);
+    } else {
+      if (/^ *"/.test(rest)) return undefined;
+      const end = rest.indexOf(delimiter);
+      cleaned += end < 0 ? rest : rest.slice(0, end);
+      rest = end < 0 ? "" : rest.slice(end);
+    }
+    if (rest === "") return cleaned.length < text.length ? cleaned : undefined;
+    if (!rest.startsWith(delimiter)) return undefined;
+    rest = rest.slice(delimiter.length);
+    cleaned += delimiter;
+  }
+}
+
+/** A column's name without white space around it, which nothing shows. */
+export function trimName(cell: string): string {
+  return cell.replace(/^[\s\u0085\u200b]+|[\s\u0085\u200b]+$/g, "");
+}
+
+/** Whether a record is Excel's line that names the file's delimiter. */
+export function isSeparatorLine(record: string): boolean {
+  return /^sep=.$/is.test(record);
 }

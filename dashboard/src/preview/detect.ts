@@ -43,18 +43,65 @@ const FOREIGN: [string, string, string][] = [
   ["\xD0\xCF\x11\xE0", "an old Excel workbook", "Save the sheet as CSV UTF-8."],
   ["\xE0\x01\x00\xEA", "binary Ion", "Export the table as DynamoDB JSON."],
   ["%PDF-", "a PDF", "Export the data as CSV or JSON."],
+  ["\x1F\x8B", "gzip in gzip in gzip in gzip", "Decompress it until a catalog comes out."],
 ];
 
-/** Names a format that people upload by mistake, by a file's first bytes. */
+/** Names a format that people upload by mistake, by the first bytes of a file's text. */
 export function foreign(start: Uint8Array): Unusable | undefined {
   for (const [magic, what, fix] of FOREIGN) {
     if (![...magic].every((character, index) => start[index] === character.charCodeAt(0))) continue;
     // A CSV header may well begin with "PAR1" or "ORC"; what the formats of these names go on with is no text.
     const isText = (byte: number) => (byte >= 0x20 && byte !== 0x7f) || [0x09, 0x0a, 0x0c, 0x0d].includes(byte);
     if (/^[A-Za-z0-9]+$/.test(magic) && start.slice(0, 64).every(isText)) continue;
-    return { problem: `The file is ${what}, which Intake does not read.`, fix };
+    return notRead(what, fix);
+  }
+  return foreignText(start);
+}
+
+function notRead(what: string, fix: string): Unusable {
+  return { problem: `The file is ${what}, which Intake does not read.`, fix };
+}
+
+/** The same of text, and of containers, that are no catalog. */
+function foreignText(start: Uint8Array): Unusable | undefined {
+  const text = new TextDecoder("windows-1252").decode(start);
+  if (text.startsWith("ustar", 257)) return notRead("a tar archive", "Unpack it and upload the files that are in it.");
+  const encoding = wideText(start);
+  if (encoding) {
+    return notRead("UTF-16 without a byte order mark", `Set the file's encoding under Options to ${encoding}.`);
+  }
+  const first = text
+    .replace(/^[ \t\r\n\f]+/, "")
+    .slice(0, 512)
+    .toLowerCase();
+  if (/^<\?xml|^<error>/.test(first)) {
+    return first.includes("<error>") && first.includes("<code>")
+      ? notRead("an error of S3 in XML", "Download the file again: whatever downloaded it was refused.")
+      : notRead("XML", "Export the data as CSV or JSON.");
+  }
+  if (/^<!doctype html|^<html/.test(first)) {
+    return notRead("a page of HTML", "It may be a page to sign in, in place of the file: download the file again.");
+  }
+  if (first.startsWith("--") && first.includes("content-disposition:")) {
+    return notRead("the body of a multipart form", "Choose the file itself, without the form around it.");
+  }
+  if (/^\/[/*]/.test(first)) return notRead("JSON with comments", "Remove the comments: JSON has none.");
+  if (/^[a-z0-9_$.]+\([ \t\r\n\f]*[{[]/.test(first)) {
+    return notRead("JSONP", "Remove the name and the parentheses around the JSON.");
   }
   return undefined;
+}
+
+/** The encoding of text of two bytes a character, of which every second byte is mostly zero. */
+function wideText(start: Uint8Array): string | undefined {
+  const pairs = Math.floor(Math.min(start.length, 256) / 2);
+  const zeros = [0, 0];
+  for (let at = 0; at < 2 * pairs; at++) if (start[at] === 0) zeros[at % 2] = (zeros[at % 2] ?? 0) + 1;
+  const [high = 0, low = 0] = zeros;
+  const most = Math.floor((pairs * 3) / 4);
+  if (pairs < 4) return undefined;
+  if (low > most && high === 0) return "utf-16le";
+  return high > most && low === 0 ? "utf-16be" : undefined;
 }
 
 /** The layout of a file that begins with `start`; `whole` says that this is all of it. */
@@ -79,7 +126,10 @@ export function detect(
     if (options.rowsAt !== undefined) {
       return { problem: "A JSON pointer is set, but the file is CSV.", fix: "Clear the JSON pointer." };
     }
-    return { kind: "csv", delimiter: options.delimiter ?? sniffDelimiter(start) };
+    return {
+      kind: "csv",
+      delimiter: options.delimiter ?? sniffDelimiter(start, schema?.key.map((key) => key.name) ?? []),
+    };
   }
   const layout = jsonLayout(start, whole, first, format, options, schema);
   if ("typing" in layout && layout.typing !== "plain" && (options.types?.size ?? 0) > 0) {
@@ -123,15 +173,26 @@ function jsonLayout(
   }
   const outline = outlineOf(start, schema);
   // One object that has no key but an array of objects is a wrapper, as `aws dynamodb scan` prints.
-  if (outline.rowsAt !== undefined && !outline.hasKey && (!outline.complete || (whole && !outline.followed))) {
-    const pointer = outline.rowsAt.replaceAll("~", "~0").replaceAll("/", "~1");
+  if (!outline.hasKey && (!outline.complete || (whole && !outline.followed))) {
+    const wrapped = findWrapped(start, schema);
+    if (wrapped?.isPutRequest) return { kind: "array", typing: "put-request", pointer: wrapped.pointer };
+    if (wrapped) return wrappedError(wrapped);
+    if (outline.objects > 1 && outline.objects === outline.members) {
+      return {
+        problem: "The file is one JSON object of objects, and its rows have no key of their own.",
+        fix: "Make it an array of objects, each with its name as an attribute.",
+      };
+    }
+  }
+  const pages = !outline.hasKey && outline.objectFollows ? findWrapped(start, schema) : undefined;
+  if (pages?.hasKey) {
     return {
-      problem: `The file is one JSON object whose rows are in an array under "${outline.rowsAt}".`,
-      fix: `Set the JSON pointer under Options to /${pointer}.`,
+      problem: `The file is several JSON objects, each with rows in an array under "${pages.pointer.at(-1) ?? ""}".`,
+      fix: "Put the rows into one array, or an object a line.",
     };
   }
   const typing = typingOf(start, [], schema) ?? "plain";
-  return outline.lines > 1 ? { kind: "sequence", typing } : { kind: "lines", typing };
+  return outline.lines > 1 || outline.sharesLine ? { kind: "sequence", typing } : { kind: "lines", typing };
 }
 
 /** The reference tokens of a JSON pointer. */
@@ -144,38 +205,124 @@ export function parsePointer(pointer: string): string[] | undefined {
     .map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
+/** The index into an array that a token of a JSON pointer is. */
+export function arrayIndex(token: string): number | undefined {
+  return /^(?:0|[1-9]\d*)$/.test(token) ? Number(token) : undefined;
+}
+
 interface Outline {
   hasKey: boolean;
-  rowsAt: string | undefined;
+  /** Members, and how many of them are objects. */
+  members: number;
+  objects: number;
   complete: boolean;
   /** Lines the first object stands on, as far as they were looked at; 0 if it is broken. */
   lines: number;
   followed: boolean;
+  /** Whether what follows is an object, and on the same line. */
+  objectFollows: boolean;
+  sharesLine: boolean;
 }
 
 function outlineOf(start: string, schema: Schema | undefined): Outline {
-  const text = start.trimStart();
+  const text = start.replace(/^[ \t\r\n\f]+/, "");
   const parser = new JsonParser(text);
-  const outline: Outline = { hasKey: false, rowsAt: undefined, complete: false, lines: 0, followed: false };
+  const outline: Outline = {
+    hasKey: false,
+    members: 0,
+    objects: 0,
+    complete: false,
+    lines: 0,
+    followed: false,
+    objectFollows: false,
+    sharesLine: false,
+  };
+  try {
+    parser.take("{");
+    while (!parser.take("}")) {
+      if (outline.members > 0 && !parser.take(",")) parser.fail("");
+      if (parser.peek() !== '"') parser.fail("");
+      const name = parser.value();
+      if (!parser.take(":") || name.kind !== "string") return parser.fail("");
+      outline.hasKey ||= name.value === "Item" || isKey(name.value, schema);
+      outline.members++;
+      if (parser.peek() === "{") outline.objects++;
+      parser.value();
+    }
+    outline.complete = true;
+    outline.lines = breaks(text.slice(0, parser.at)) + 1;
+    const behind = parser.at;
+    outline.followed = parser.peek() !== "";
+    outline.objectFollows = parser.peek() === "{";
+    outline.sharesLine = outline.objectFollows && !text.slice(behind, parser.at).includes("\n");
+  } catch {
+    // The end of the bytes, or broken JSON that decoding tells of: what was seen until then counts.
+    if (parser.at >= text.length) outline.lines = breaks(text) + 1;
+  }
+  return outline;
+}
+
+/** An array of objects. */
+interface Wrapped {
+  pointer: string[];
+  /** Whether its elements have the table's key, or are DynamoDB JSON. */
+  hasKey: boolean;
+  /** Whether they are requests to put an item, as `aws dynamodb batch-write-item` takes them. */
+  isPutRequest: boolean;
+  elements: number;
+}
+
+/** Elements of an array of objects that are gone into: in one of them the rows may be. */
+const ELEMENTS_MAX = 4;
+/** Levels that are looked at. */
+const DEPTH_MAX = 32;
+
+/**
+ * The rows in the JSON value that `text` begins with: the largest array of objects that have the key, else the largest
+ * array of objects.
+ */
+export function findWrapped(text: string, schema: Schema | undefined): Wrapped | undefined {
+  const parser = new JsonParser(text);
   let value: Json | undefined;
   try {
     value = parser.value();
-    outline.complete = true;
-    outline.lines = breaks(text.slice(0, parser.at)) + 1;
-    outline.followed = parser.peek() !== "";
   } catch {
-    // The end of the bytes, or broken JSON that decoding tells of: what was seen until then counts.
     value = parser.begun;
-    if (parser.at >= text.length) outline.lines = breaks(text) + 1;
   }
-  if (value?.kind !== "object") return outline;
-  for (const [name, member] of value.members) {
-    outline.hasKey ||= name === "Item" || isKey(name, schema);
-    if (outline.rowsAt === undefined && member.kind === "array" && member.elements[0]?.kind === "object") {
-      outline.rowsAt = name;
-    }
+  let best: Wrapped | undefined;
+  for (const found of value ? arraysOf(value, [], schema) : []) {
+    const more = Number(found.hasKey) - Number(best?.hasKey ?? false) || found.elements - (best?.elements ?? 0);
+    if (more > 0) best = found;
   }
-  return outline;
+  return best;
+}
+
+function* arraysOf(value: Json, pointer: string[], schema: Schema | undefined): Generator<Wrapped> {
+  if (pointer.length === DEPTH_MAX) return;
+  if (value.kind === "object") {
+    for (const [name, member] of value.members) yield* arraysOf(member, [...pointer, name], schema);
+  }
+  if (value.kind !== "array") return;
+  const objects = Array.from(value.elements.entries()).filter(([, element]) => element.kind === "object");
+  const looked = objects.slice(0, ELEMENTS_MAX);
+  const names = looked.flatMap(([, row]) =>
+    row.kind === "object" ? [...row.members.map(([name]) => name), row.lastName] : [],
+  );
+  const isPutRequest = names.includes("PutRequest");
+  const hasKey = isPutRequest || names.some((name) => name === "Item" || (name !== undefined && isKey(name, schema)));
+  if (objects.length > 0) yield { pointer, hasKey, isPutRequest, elements: objects.length };
+  for (const [index, element] of looked) {
+    yield* arraysOf(element, [...pointer, String(index)], schema);
+  }
+}
+
+/** Says where the rows are. */
+export function wrappedError({ pointer }: Wrapped): Unusable {
+  const tokens = pointer.map((token) => token.replaceAll("~", "~0").replaceAll("/", "~1"));
+  return {
+    problem: `The file is one JSON object whose rows are in an array under "${pointer.at(-1) ?? ""}".`,
+    fix: `Set the JSON pointer under Options to /${tokens.join("/")}.`,
+  };
 }
 
 function breaks(text: string): number {
@@ -198,8 +345,9 @@ function* rowsOf(start: string, pointer: string[]): Generator<Json> {
       value = parser.begun;
       broken = true;
     }
-    for (const name of pointer) {
-      value = value?.kind === "object" ? value.members.find(([member]) => member === name)?.[1] : undefined;
+    for (const token of pointer) {
+      if (value?.kind === "object") value = value.members.find(([member]) => member === token)?.[1];
+      else value = value?.kind === "array" ? value.elements[arrayIndex(token) ?? -1] : undefined;
     }
     if (value?.kind === "array") yield* value.elements;
     else if (value && pointer.length === 0) yield value;
@@ -220,6 +368,13 @@ function typingOf(start: string, pointer: string[], schema: Schema | undefined):
       if (name === "Item" && !key && value.kind === "object") {
         typed = isTypedItem(value.members, value.closed);
         if (typed) certain ??= "dynamodb-item";
+      } else if (name === "PutRequest" && !key && value.kind === "object") {
+        const items = value.members.flatMap(([member, item]) =>
+          member === "Item" && item.kind === "object" ? [isTypedItem(item.members, item.closed)] : [],
+        );
+        typed = items.includes(true) || (items.includes(false) ? false : undefined);
+        if (typed) certain ??= "put-request";
+        else if (typed === undefined && value.closed) continue;
       } else {
         typed = isTyped(value);
       }

@@ -22,7 +22,15 @@ export type AttributeValue =
 export type Item = Map<string, AttributeValue>;
 
 /** How the rows of a JSON file are written. */
-export type Typing = "plain" | "dynamodb" | "dynamodb-item";
+export type Typing = "plain" | "dynamodb" | "dynamodb-item" | "put-request";
+
+/** The members around an item, outermost first. */
+const AROUND: Record<Typing, string[]> = {
+  plain: [],
+  dynamodb: [],
+  "dynamodb-item": ["Item"],
+  "put-request": ["PutRequest", "Item"],
+};
 
 const TYPE_KINDS: Record<string, Json["kind"]> = {
   S: "string",
@@ -84,7 +92,8 @@ export class ItemBuilder {
       if (row.kind !== "object") {
         reject("not-an-object", `the row is a JSON ${kindName(row)}, not an object; wrap it as {"attribute": value}`);
       }
-      this.members(typing === "dynamodb-item" ? this.itemMember(row.members) : row.members, typing !== "plain", item);
+      const members = AROUND[typing].reduce((around, name) => this.only(name, around), row.members);
+      this.members(members, typing !== "plain", item);
     });
   }
 
@@ -114,15 +123,15 @@ export class ItemBuilder {
     return isJsonNumber(cell) && !isReason(parseNumber(cell)) ? { N: cell } : { S: cell };
   }
 
-  private itemMember(members: [string, Json][]): [string, Json][] {
+  private only(wanted: string, members: [string, Json][]): [string, Json][] {
     let found: [string, Json][] | undefined;
     for (const [name, value] of members) {
-      if (name !== "Item" || found || value.kind !== "object") {
-        rejectUntyped('a row must be {"Item": {…}} and nothing else');
+      if (name !== wanted || found || value.kind !== "object") {
+        rejectUntyped(`a row must be {"${wanted}": {…}} and nothing else`);
       }
       found = value.members;
     }
-    return found ?? rejectUntyped('the row has no "Item"');
+    return found ?? rejectUntyped(`the row has no "${wanted}"`);
   }
 
   private members(members: [string, Json][], typed: boolean, item: Item): void {

@@ -1,13 +1,13 @@
 /**
  * A JSON value. Numbers keep their text, and objects every member, also those that come twice. Only what is cut off, or
- * broken, is not closed.
+ * broken, is not closed; the last name may then be without a value.
  */
 export type Json =
   | { kind: "string"; value: string }
   | { kind: "number"; text: string }
   | { kind: "boolean"; value: boolean }
   | { kind: "null" }
-  | { kind: "object"; members: [string, Json][]; closed: boolean }
+  | { kind: "object"; members: [string, Json][]; closed: boolean; lastName?: string }
   | { kind: "array"; elements: Json[]; closed: boolean };
 
 /** What is no JSON, and where. */
@@ -113,7 +113,7 @@ export class JsonParser {
 
   private object(depth: number, begin: (value: Json) => void): Json {
     const members: [string, Json][] = [];
-    const object = { kind: "object" as const, members, closed: false };
+    const object: Json & { kind: "object" } = { kind: "object", members, closed: false };
     begin(object);
     this.at++;
     if (this.take("}")) return close(object);
@@ -127,6 +127,7 @@ export class JsonParser {
       }
       const name = this.string();
       if (!this.take(":")) this.fail("a missing colon after a name");
+      object.lastName = name;
       this.read(depth + 1, (value) => members.push([name, value]));
       if (this.take("}")) return close(object);
       if (!this.take(",")) this.fail("a missing comma");

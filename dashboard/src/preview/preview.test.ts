@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ReadOptions } from "./detect";
 import { type Preview, previewFile, previewText } from "./preview";
@@ -232,9 +232,12 @@ describe("layouts", () => {
     ["productId,b,b\n1,2,3\n", 'The header names column "b" twice.'],
     ['productId,"b\n1,2\n', "The file ends inside a quoted cell of the row that begins on line 1."],
     ['[{"productId":"a"},', "The file ends inside a value on line 1."],
-    ['[{"productId":"a"},\n{"productId":"b",}]', "Line 2 is not valid JSON: a comma after the last element."],
+    [
+      '[{"productId":"a"},\n{"productId":b"}]',
+      "Line 2 is not valid JSON: a word that is neither true, false nor null.",
+    ],
     ['{"productId":"a"}\n{"productId"', "The file ends inside a value on line 2."],
-    ['[{"productId":"a"}]\nx', "Line 2 is not valid JSON: a word that is neither true, false nor null."],
+    ['[{"productId":"a"}]\nx', "Line 2 is not valid JSON: text that is not JSON."],
     ['[{"productId":"a"}]\n[]\n', "Line 2 is not valid JSON: another JSON value after the array of rows."],
   ])("%j would fail: %s", (text, problem) => {
     expect(look(text).failure?.problem).toBe(problem);
@@ -261,6 +264,113 @@ describe("layouts", () => {
   });
 });
 
+const o = (id: string | number) => `{"productId":${JSON.stringify(id)}}`;
+const put = (id: string) => `{"PutRequest":{"Item":{"productId":{"S":"${id}"}}}}`;
+const header = "productId,v";
+
+// The cases of rows/tests/decode/{json_cut,joined,kinds}.rs: `line code` of each row, and how the failure begins.
+describe("rows of files that are not quite right", () => {
+  it.each<[file: string | Uint8Array, rows: string, failure?: string | undefined, options?: ReadOptions]>([
+    // A broken row costs itself.
+    ...["", '{"v":NaN}', '{"v":1 "w":2}', '{"v":[1,,2]}', "{v:1}", "7 8"].map((element): [string, string] => [
+      `[${o("a")},\n${element},\n${o("b")}]`,
+      "1|2 broken-json|3",
+    ]),
+    [`[${o("a")},]`, "1|1 broken-json"],
+    ["[]", ""],
+    [`[${o("a")}\n,]`, "1|2 broken-json"],
+    [`{\n"productId":"a"}\n{"v":x}\n${o("b")}`, "1|3 broken-json|4"],
+    // Where a quote, a bracket or a comma is lost, the file ends.
+    [`[${o("a")},\n{"productId":"b,"n":"}, {"},${o("c")}]`, "1", "Line 2 is not valid JSON"],
+    [`[${o("a")},\n${o("b")}\n${o("c")}]`, "1", "Line 3 is not valid JSON: a missing comma"],
+    [`[${o("a")},{"v":[1}]`, "1", "Line 1 is not valid JSON"],
+    [`[${o("a")},${o("b")}},${o("c")}]`, "1", "Line 1 is not valid JSON: a closing bracket"],
+    [`[${o("a")},${o("b")}`, "1|1", "The file ends inside a value"],
+    [`[${o("a")}] null`, "1", "Line 1 is not valid JSON: another JSON value"],
+    // Objects one after the other.
+    ...["", " ", "\t", "\r", "\n", "\r\n", "\n\n"].flatMap((between): [string, string, undefined, ReadOptions][] => {
+      const file = ["a", "b", "c"].map(o).join(between);
+      const lines = (breaks: number) => `1|${1 + breaks}|${1 + 2 * breaks}`;
+      return [
+        [file, lines(between.match(/\r\n|\r|\n/g)?.length ?? 0), undefined, {}],
+        [file, lines(between.match(/\n/g)?.length ?? 0), undefined, { format: "jsonl" }],
+      ];
+    }),
+    [`${o("a")},${o("b")}\n`, "1 broken-line"],
+    [`${o("a")}${o("b")},${o("c")}`, "1|1", "Line 1 is not valid JSON"],
+    [`${o("a")}\n${o("b")}${o("c")}\n\n${o(7)} ${o("d")} \r\n${o("e")}`, "1|2|2|4 key-type|4|5"],
+    [`${o("a")}\n${o("b")}{"productId":}\n${o("c")}\n`, "1|2 broken-line|3"],
+    // Byte order marks, and headers that come again.
+    [`${o("a")}\n\uFEFF${o("b")}\n\uFEFF\n\uFEFF${o("c")}${o("d")}`, "1|2|4|4"],
+    [`{\n"productId":"a"}\uFEFF${o("b")}\n\uFEFF\n${o("c")}\uFEFF ${o("d")}\uFEFF`, "1|2|3|4"],
+    ['productId\na\n\uFEFFb\nc\n\uFEFF"d"', "2|3|4|5"],
+    [`${header}\na,1\n\uFEFF"productId",v\nproductId,2\n`, "2|3 repeated-header|4"],
+    // Requests to put items, and pointers.
+    [`{"InventoryTable":[${put("a")},\n${put("b")}]}`, "1|2"],
+    [`[${put("a")},{"DeleteRequest":{"Key":{}}}]`, "1|1 not-dynamodb-json"],
+    [`${put("a")}\n${put("b")}\n`, "1|2"],
+    [`{"D":[{"T":[${o("a")}],"x":[]},{"y":1}]}`, "1", undefined, { rowsAt: "/D/0/T" }],
+    [`{"D":[{"T":[${o("a")}]}]}`, "", 'The file has no "2"', { rowsAt: "/D/2/T" }],
+    [
+      `{"a":{"b":[{"x":1},{"x":2}]},"c":[${o("a")}]}`,
+      "",
+      'The file is one JSON object whose rows are in an array under "c"',
+    ],
+    [`{"data":{"products":[${`${o("a")},`.repeat(9000)}${o("b")}]}}`, "", "The file is one JSON object whose rows"],
+    ['{"a":{"name":"x"},"b":{"name":"y"}}', "", "The file is one JSON object of objects"],
+    // CSV as spreadsheets save it.
+    ["sep=;\r\nproductId;v\r\na;1\r\n", "3"],
+    ["\u00A0productId , v\u200B,, \na,1\n", "2"],
+    [`${header},,\na,1\nb,2,\nc,3,,,,\r\nd,4,,x\ne\nf,6,""`, "2|3|4|5 ragged-row|6 ragged-row|7"],
+    [`,,\n\n${header}\n,\na,1\n,,,\r\n,\r,\nb,2\n,""\n,x\n,,\n,`, "5|9|10 missing-key|11 missing-key"],
+    ["productId,,v\na,1,2\n", "", "Column 2 of the header has no name"],
+    [",,\n", "", "The file has no header"],
+    // Ctrl-Z ends a file of DOS; zeros are an end that was lost.
+    ...["productId\na\n", `${o("a")}\n`, `[${o("a")}]`].flatMap((file): [string, string, string?][] => {
+      const row = file.startsWith("p") ? "2" : "1";
+      return [
+        [`${file}\x1A`, row],
+        [file + "\0".repeat(4096), row, file.startsWith("[") ? "Line 1 is not valid JSON" : "The file ends in zeros"],
+      ];
+    }),
+    // Files of other kinds.
+    [`${"x".repeat(257)}ustar\0`, "", "The file is a tar archive"],
+    ["<!DOCTYPE html>\n<html>", "", "The file is a page of HTML"],
+    ['<?xml version="1.0"?>\n<Error><Code>x', "", "The file is an error of S3 in XML"],
+    ['<?xml version="1.0"?><products/>', "", "The file is XML"],
+    ["--x\r\nContent-Disposition: form-data\r\n\r\n", "", "The file is the body of a multipart form"],
+    [`// a catalog\n[${o("a")}]`, "", "The file is JSON with comments"],
+    [`app.cb( ${o("a")} )`, "", "The file is JSONP"],
+    [Buffer.from("productId,v\na,1\n", "utf16le"), "", "The file is UTF-16 without a byte order mark"],
+    [Buffer.from("productId,v\na,1\n", "utf16le"), "2", undefined, { encoding: "utf-16le" }],
+    ...["productId,f(x)", "--,productId", "x^2,productId", "productId,<html>", "fn(,productId"].map(
+      (first): [string, string] => [`${first}\n`, ""],
+    ),
+    // Compression in layers.
+    [gzipSync(gzipSync("productId\na\n")), "2"],
+    [deflateSync("productId\na\n"), "2"],
+    [gzipSync(deflateSync(gzipSync("productId\na\n"))), "2"],
+    [gzipSync(gzipSync(gzipSync(gzipSync("productId\na\n")))), "", "The file is gzip in gzip"],
+  ])("%j", async (file, rows, failure = "", options = {}) => {
+    const preview = await previewFile(
+      new Blob([typeof file === "string" ? file : new Uint8Array(file)]),
+      options,
+      inventory,
+    );
+    const found = [codes(preview).join("|"), preview.failure?.problem.slice(0, failure.length)];
+    expect(found).toEqual([rows, failure === "" ? preview.failure?.problem && "no failure" : failure]);
+  });
+
+  it("looks at padded gzip, and does not tell of its end", async () => {
+    const file = new Blob([new Uint8Array(gzipSync("productId\na\nb\n")), new Uint8Array(5000)]);
+    const preview = await previewFile(file, {}, inventory);
+    expect([preview.rejected, preview.failure?.fix ?? "Upload it as it is"]).toEqual([
+      0,
+      expect.stringContaining("as it is"),
+    ]);
+  });
+});
+
 describe("what is cut off", () => {
   const rows = (count: number) => Array.from({ length: count }, (_, row) => `P${row},${"x".repeat(1000)}`).join("\n");
 
@@ -278,6 +388,14 @@ describe("what is cut off", () => {
     const preview = look(text, {}, inventory, false);
     expect(preview.failure).toBeUndefined();
     expect(preview.rows.length).toBe(2);
+  });
+
+  it("a lost quote is told of, wherever the row ends", () => {
+    const row = '{"productId":"a"}';
+    const lost = '{"productId":"b,"v":"';
+    for (const text of [`[${row},\n${lost}`, `${row} ${row}\n${lost}`]) {
+      expect(look(text, {}, inventory, false).failure?.problem).toContain("Line 2 is not valid JSON");
+    }
   });
 
   it("a cut anywhere in a JSON array rejects nothing", () => {

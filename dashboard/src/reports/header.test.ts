@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import { headerOf } from "./header";
 
-const of = (bytes: Uint8Array, options = {}) => headerOf(async (most) => bytes.subarray(0, most), options);
+const of = (bytes: Uint8Array, options = {}) => headerOf(async (most) => bytes.subarray(0, most), options, []);
 
 it("is the first record, whatever the file's compression, encoding and delimiter", async () => {
   const text = 'productId,"a,\nb",name\n1,2,3\n';

@@ -4,6 +4,12 @@ import { plain } from "./plain";
 const REASONS: Record<string, [title: string, fix: string]> = {
   "not-an-object": ["Not a row", "Write the row as names and values in braces."],
   "broken-line": ["Broken JSON", "Correct the line; a comma, a quote or a bracket is missing or too many."],
+  "broken-json": ["Broken JSON", "Correct the row; a comma, a quote or a bracket is missing or too many."],
+  "rounded-key": [
+    "Key shortened by a spreadsheet",
+    "Save the column as text in the spreadsheet, or set its type under Options.",
+  ],
+  "repeated-header": ["Header again", "Remove the line: it is the header once more, and no row."],
   "ragged-row": [
     "Wrong number of cells",
     "Give the row as many cells as the header has names. A cell that holds the delimiter must stand in quotes.",
