@@ -1,6 +1,6 @@
 //! Undoes gzip, zlib and zstd, also one in the other, recognized by their first bytes, not by the file's name.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read};
 
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
@@ -107,7 +107,7 @@ pub fn decompress<'r, R: Read + 'r>(reader: R) -> io::Result<(Compression, Box<d
         if compression == Compression::None {
             break;
         }
-        let buffered = BufReader::with_capacity(INPUT_BUFFER_BYTES, reader);
+        let buffered = FullReader::new(reader);
         let inner: Box<dyn Read + 'r> = match compression {
             Compression::None => Box::new(buffered),
             Compression::Gzip => Box::new(Members::<_, GzDecoder<_>>::new(buffered)),
@@ -121,6 +121,57 @@ pub fn decompress<'r, R: Read + 'r>(reader: R) -> io::Result<(Compression, Box<d
         };
     }
     Ok((outermost, reader))
+}
+
+/// Reads ahead as much as there is room for. So what a decompressor gives before it finds damage does not depend on the pieces in
+/// which its input comes.
+struct FullReader<R> {
+    inner: R,
+    buffer: Vec<u8>,
+    at: usize,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> FullReader<R> {
+    fn new(inner: R) -> Self {
+        Self {
+            inner,
+            buffer: Vec::new(),
+            at: 0,
+            failure: None,
+        }
+    }
+}
+
+impl<R: Read> BufRead for FullReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.buffer.len() {
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            self.at = 0;
+            self.buffer.clear();
+            let mut input = self.inner.by_ref().take(INPUT_BUFFER_BYTES as u64);
+            match input.read_to_end(&mut self.buffer) {
+                Err(failure) if self.buffer.is_empty() => return Err(failure),
+                // What came before counts.
+                read => self.failure = read.err(),
+            }
+        }
+        Ok(&self.buffer[self.at..])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+}
+
+impl<R: Read> Read for FullReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(out)?;
+        self.consume(read);
+        Ok(read)
+    }
 }
 
 /// A member of a file that is several compressed streams one after the other.

@@ -87,20 +87,10 @@ fn same_in_every_way(setup: &Setup, file: &[u8], choice: u8) {
     let chunk = 1 + usize::from(choice >> 3);
     let reference = setup.clone().engine(Engine::Reference);
     let whole = run(&reference, file);
-    // Of damaged data it depends on how it is read how much comes before the damage is found.
-    let is_damaged = matches!(whole.error, Some(Error::Compression { .. }));
     for (setup, chunk) in [(&reference, chunk), (setup, usize::MAX), (setup, chunk)] {
-        let again = run(setup, Chunked(file, chunk));
-        if is_damaged {
-            assert!(matches!(again.error, Some(Error::Compression { .. })));
-        } else {
-            expect(same_runs(&again, &whole));
-        }
+        expect(same_runs(&run(setup, Chunked(file, chunk)), &whole));
     }
     settled_in_order(&whole);
-    if is_damaged {
-        return;
-    }
     let settled = whole.rows.len() + whole.rejects.len();
     if settled > 0 {
         let index = file.iter().map(|&byte| usize::from(byte)).sum::<usize>() % settled;
