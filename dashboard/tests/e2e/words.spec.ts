@@ -26,7 +26,7 @@ const UNUSABLE: [string, string][] = [
   ["empty.csv", ""],
   ["wrapped.json", '{"Items":[{"productId":"A"}],"Count":1}'],
   ["keyless.csv", "id,name\n1,2\n"],
-  ["broken.json", '[{"productId" "A"}]'],
+  ["broken.json", '[{"productId":"5" inch"}]'],
   ["latin.csv", "productId,Gr\xf6\xdfe\nA,1\n"],
   ["open.csv", 'productId,a\nA,"never closed\n'],
 ];
