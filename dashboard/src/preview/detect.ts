@@ -243,9 +243,9 @@ function outlineOf(start: string, schema: Schema | undefined): Outline {
       if (outline.members > 0 && !parser.take(",")) parser.fail("");
       if (parser.peek() !== '"') parser.fail("");
       const name = parser.value();
-      if (!parser.take(":") || name.kind !== "string") return parser.fail("");
-      outline.hasKey ||= name.value === "Item" || isKey(name.value, schema);
+      outline.hasKey ||= name.kind === "string" && (name.value === "Item" || isKey(name.value, schema));
       outline.members++;
+      if (!parser.take(":")) parser.fail("");
       if (parser.peek() === "{") outline.objects++;
       parser.value();
     }

@@ -126,8 +126,8 @@ export class JsonParser {
         );
       }
       const name = this.string();
-      if (!this.take(":")) this.fail("a missing colon after a name");
       object.lastName = name;
+      if (!this.take(":")) this.fail("a missing colon after a name");
       this.read(depth + 1, (value) => members.push([name, value]));
       if (this.take("}")) return close(object);
       if (!this.take(",")) this.fail("a missing comma");

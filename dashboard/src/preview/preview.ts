@@ -232,10 +232,7 @@ function csvOutcome(
       `the row has ${record.cells.length} cells, the header ${columns.length}; quote a cell that holds the delimiter`,
     );
   }
-  if (
-    record.cells.length === columns.length &&
-    columns.every((name, at) => name === trimName(record.cells[at] ?? ""))
-  ) {
+  if (columns.every((name, at) => name === trimName(record.cells[at] ?? ""))) {
     return problem("repeated-header", "the row is the header again: files were joined here");
   }
   const item = builder.ofCells(columns, record.cells);

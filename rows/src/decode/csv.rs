@@ -107,7 +107,7 @@ impl CsvSyntax {
                 found: self.cells.count(),
             });
         }
-        let cells = self.cells.cells().map(trim_name);
+        let cells = self.cells.cells().take(self.columns.len()).map(trim_name);
         let names = self.columns.iter().map(|column| column.name.as_str());
         if names.eq(cells.map(Option::unwrap_or_default)) {
             return Err(Reason::RepeatedHeader);

@@ -457,7 +457,11 @@ impl Signs {
             let typing = match typed {
                 Some(true) => Typing::DynamoDb,
                 Some(false) => Typing::Plain,
-                None => return read,
+                // Nothing tells, be it whole or cut off.
+                None => {
+                    read?;
+                    continue;
+                }
             };
             if is_key {
                 self.certain.get_or_insert(typing);

@@ -127,9 +127,11 @@ impl Search<'_> {
 
     fn array(&mut self, parser: &mut JsonStreamReader<&[u8]>) -> Result<(), ReaderError> {
         let mut found = None;
-        let mut index = 0;
+        let mut next = 0_u64;
         parser.begin_array()?;
         while parser.has_next()? {
+            let index = next;
+            next += 1;
             if parser.peek()? != ValueType::Object {
                 parser.skip_value()?;
                 continue;
@@ -144,14 +146,13 @@ impl Search<'_> {
                 self.found.len() - 1
             });
             self.found[found].elements += 1;
-            if index < ELEMENTS_MAX {
+            if self.found[found].elements <= ELEMENTS_MAX {
                 self.path.push(index.to_string());
                 self.object(parser, Some(found))?;
                 self.path.pop();
             } else {
                 parser.skip_value()?;
             }
-            index += 1;
         }
         parser.end_array()
     }
@@ -185,6 +186,7 @@ mod tests {
                 Some("/T"),
             ),
             (r#"{"meta":{"n":1},"rows":[{"id":"a"},{"id""#, Some("/rows")),
+            (r#"{"x":[7,{"T":[{"id":"a"}]}]}"#, Some("/x/1/T")),
             (r#"{"a":[1,2],"b":[]}"#, None),
             (r#"{"a":{"x":1},"b":{"x":2}}"#, None),
         ] {

@@ -100,6 +100,7 @@ fn a_header_that_comes_again_is_no_row() {
     for (header, again) in [
         ("id,v", "id,v"),
         ("id,v", "\u{feff}id,v"),
+        ("id,v,,", "id,v,,"),
         ("id,\"v\"", "\"id\",v"),
         ("\"id\",v", "id,\"v\""),
     ] {
@@ -138,6 +139,24 @@ fn requests_to_put_items_are_read() {
             "end",
         ],
     );
+}
+
+/// Looking for the kind of such a file had left the parser inside of the row, and it panicked.
+#[test]
+fn a_request_without_an_item_is_looked_at_to_its_end() {
+    for file in [
+        "{\"PutRequest\":{\"x\":1},\"y\":2}\n{\"id\":\"a\"}\n",
+        "{\"PutRequest\":{},\"y\":2}\n{\"id\":\"a\"}\n",
+        "[{\"PutRequest\":{\"x\":1},\"y\":2},{\"id\":\"a\"}]",
+    ] {
+        let run = crate::support::every_way(&plain(), file.as_bytes());
+        let reasons: Vec<_> = run.rejects.iter().map(|r| r.reason.code()).collect();
+        assert_eq!(
+            (&*reasons, run.rows.len()),
+            (&["missing-key"][..], 1),
+            "{file}"
+        );
+    }
 }
 
 #[test]
