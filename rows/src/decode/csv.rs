@@ -7,7 +7,7 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr3, memmem};
 
 use super::cells::{COLUMNS_MAX, CellReader};
 use super::frame::RecordFramer;
@@ -39,7 +39,7 @@ pub(super) struct CsvSyntax {
     cells: CellReader,
     columns: Arc<[Column]>,
     delimiter: u8,
-    /// The first column's name, as a header begins with it.
+    /// The first column's name, as far as a header has it as it is, and a cell is looked at.
     header_start: Vec<u8>,
     /// A cell with its doubled quotes undone.
     unquoted: Vec<u8>,
@@ -69,13 +69,26 @@ impl CsvSyntax {
             item: is_hot.then_some(item),
             encoder: table.encoder(),
             cells: CellReader::new(delimiter),
-            header_start: columns
-                .first()
-                .map_or_else(Vec::new, |column| column.name.clone().into_bytes()),
+            header_start: columns.first().map_or_else(Vec::new, |column| {
+                let ends = ['"', '\r', '\n', char::from(delimiter)];
+                let name = column.name.split(ends).next();
+                name.unwrap_or_default().as_bytes().to_vec()
+            }),
             columns,
             delimiter,
             unquoted: Vec::new(),
         }
+    }
+
+    /// Whether the record that `text` begins with may be the header once more, as far as its first cell shows.
+    #[inline]
+    fn may_be_header(&self, text: &[u8]) -> bool {
+        if text[0].is_ascii_alphanumeric() {
+            return text.starts_with(&self.header_start);
+        }
+        // Quotes or white space may be around the name.
+        let end = memchr3(self.delimiter, b'\n', b'\r', text).unwrap_or(text.len());
+        memmem::find(&text[..end], &self.header_start).is_some()
     }
 
     /// Whether `text` is one record, and no more.
@@ -151,7 +164,6 @@ impl Syntax for CsvSyntax {
         mut after_return: bool,
         row: &mut Row,
     ) -> Option<Passed> {
-        let item = self.item.as_mut()?;
         if let Some(before) = at.checked_sub(1) {
             after_return = text[before] == b'\r';
         }
@@ -178,11 +190,10 @@ impl Syntax for CsvSyntax {
         }
         let (begin, breaks_before) = (record.at, record.line_breaks);
         // A byte order mark begins so, or a header that comes again.
-        let start = &text[begin..];
-        let unquoted = start.strip_prefix(b"\"").unwrap_or(start);
-        if start[0] == BYTE_ORDER_MARK[0] || unquoted.starts_with(&self.header_start) {
+        if text[begin] == BYTE_ORDER_MARK[0] || self.may_be_header(&text[begin..]) {
             return None;
         }
+        let item = self.item.as_mut()?;
         item.begin();
         for (index, column) in self.columns.iter().enumerate() {
             let cell = record.cell(&mut self.unquoted).ok()?;

@@ -101,6 +101,9 @@ fn a_header_that_comes_again_is_no_row() {
         ("id,v", "id,v"),
         ("id,v", "\u{feff}id,v"),
         ("id,v,,", "id,v,,"),
+        ("id,v", " id ,v"),
+        ("id,v", "\u{a0}id,\u{200b}v"),
+        ("id,v", "\" id\",v"),
         ("id,\"v\"", "\"id\",v"),
         ("\"id\",v", "id,\"v\""),
     ] {
@@ -113,6 +116,8 @@ fn a_header_that_comes_again_is_no_row() {
         assert_eq!(run.rows.len(), 3, "{again}");
     }
     assert_eq!(rows(&plain(), "id\na\n").len(), 1);
+    let run = crate::support::every_way(&plain(), b"\"v,\"\"w\",id\n\"v,\"\"w\",id\n1,a\n");
+    assert_eq!((run.rejects.len(), run.rows.len()), (1, 1));
 }
 
 #[test]
